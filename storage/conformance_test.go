@@ -1,0 +1,82 @@
+package storage_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/storagetest"
+)
+
+func TestMemoryKeepsTheContract(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store { return new(storage.Memory) })
+}
+
+// sharedDir tells storagetest that a Dir can be opened more than once.
+type sharedDir struct {
+	*storage.Dir
+	path string
+}
+
+func openShared(t *testing.T, path string) storage.Store {
+	d, err := storage.OpenDir(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { d.Close() })
+	return sharedDir{d, path}
+}
+
+func (d sharedDir) Share(t *testing.T) storage.Store { return openShared(t, d.path) }
+
+func TestDirKeepsTheContract(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store { return openShared(t, t.TempDir()) })
+}
+
+// sealedDir is a sharedDir whose values are encrypted; each handle has a Keyring of
+// its own, as each process would.
+type sealedDir struct {
+	*storage.Encrypted
+	path string
+	key  []byte
+}
+
+func openSealed(t *testing.T, path string, key []byte) storage.Store {
+	k, err := storage.NewKeyring(key)
+	require.NoError(t, err)
+	return sealedDir{storage.Encrypt(openShared(t, path), k), path, key}
+}
+
+func (d sealedDir) Share(t *testing.T) storage.Store { return openSealed(t, d.path, d.key) }
+
+func TestEncryptedKeepsTheContract(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, t.TempDir(), storage.NewKey()) })
+}
+
+// bareStore hides that a store can lock and list.
+type bareStore struct{ storage.Store }
+
+// TestEncryptedOfABareStoreKeepsTheContract makes the suite skip what the store
+// lacks, by the errors that Encrypted returns.
+func TestEncryptedOfABareStoreKeepsTheContract(t *testing.T) {
+	k := newKeyring(t, storage.NewKey())
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		return storage.Encrypt(bareStore{new(storage.Memory)}, k)
+	})
+}
+
+// newKeyring is NewKeyring for keys that are known to be good.
+func newKeyring(t testing.TB, primary []byte, old ...[]byte) *storage.Keyring {
+	t.Helper()
+	k, err := storage.NewKeyring(primary, old...)
+	require.NoError(t, err)
+	return k
+}
+
+// mustPut is Put for tests about something else.
+func mustPut(t testing.TB, s storage.Store, key, value string, old storage.Version) storage.Version {
+	t.Helper()
+	v, err := s.Put(context.Background(), key, []byte(value), old)
+	require.NoError(t, err)
+	return v
+}

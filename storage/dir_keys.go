@@ -1,0 +1,110 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+)
+
+// Keys implements [Lister]. It opens each record file, and holds 32 bytes of memory
+// per record. Writers wait while it reads the directory, but not during the walk.
+//
+// A file that isn't usable doesn't hide the others: the error comes last, names
+// the first such file and says how many there are.
+func (d *Dir) Keys(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		names, err := d.names(ctx)
+		if err != nil {
+			yield("", err)
+			return
+		}
+		var bad int
+		var first error
+		for _, sum := range names {
+			if err := ctx.Err(); err != nil {
+				yield("", err)
+				return
+			}
+			name := hex.EncodeToString(sum[:])
+			key, err := d.readKey(name)
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // deleted since
+			case err != nil:
+				if bad++; first == nil {
+					first = err
+				}
+			case !yield(key, nil):
+				return
+			}
+		}
+		if bad > 0 {
+			yield("", fmt.Errorf("%w (%d of %d files aren't usable)", first, bad, len(names)))
+		}
+	}
+}
+
+// names returns the names of all record files. It holds every writer's lock: what a
+// file system lists of a name that is renamed over meanwhile is nowhere defined,
+// and some leave it out.
+func (d *Dir) names(ctx context.Context) (names [][sha256.Size]byte, err error) {
+	if err := d.check(ctx); err != nil {
+		return nil, err
+	}
+	for i := range shards {
+		unlock, err := d.acquire(ctx, shardLock(shards[i:]), shardPoll)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	dir, err := d.root.Open(".") // of its own: two walks must not share a position
+	if err != nil {
+		return nil, dirError("list", d.path, err)
+	}
+	defer dir.Close()
+	for {
+		batch, err := dir.Readdirnames(1024)
+		for _, name := range batch {
+			if !isFileName(name) {
+				continue
+			}
+			var sum [sha256.Size]byte
+			hex.Decode(sum[:], []byte(name)) // can't fail: isFileName
+			names = append(names, sum)
+		}
+		if err == io.EOF {
+			return names, nil
+		}
+		if err != nil {
+			return nil, dirError("list", d.path, err)
+		}
+	}
+}
+
+// readKey returns the key in a record file. The file's name proves the key, even
+// though the checksum wasn't looked at.
+func (d *Dir) readKey(name string) (string, error) {
+	f, err := d.root.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return "", dirError("read a record in", d.path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", dirError("read a record in", d.path, err)
+	}
+	key, err := decodeKey(f, info.Size())
+	if err == nil && fileName(key) != name {
+		err = errFileMoved
+	}
+	if err != nil {
+		return "", d.damaged(name, err)
+	}
+	return key, nil
+}

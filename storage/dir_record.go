@@ -1,0 +1,135 @@
+package storage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math"
+)
+
+// The layout of a record file is described in doc.go.
+const (
+	fileMagic   = "o2kf"
+	fileFormat  = 1
+	versionSize = 16
+	// fileHeader is magic, format, version and length of the key.
+	fileHeader = len(fileMagic) + 1 + versionSize + 4
+)
+
+// fileRecord is what a record file holds.
+type fileRecord struct {
+	key     string
+	version [versionSize]byte
+	value   []byte
+}
+
+// fileName returns the name of the file that holds key's record. A digest is the
+// same on file systems that fold case or normalize Unicode, is never too long, and
+// holds nothing that could be taken for a path.
+func fileName(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+// isFileName reports whether a directory entry is named like a record file.
+func isFileName(name string) bool {
+	if len(name) != 2*sha256.Size {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// Version returns the version as the store's callers see it.
+func (r fileRecord) Version() Version {
+	return Version(hex.EncodeToString(r.version[:]))
+}
+
+func (r fileRecord) encode() ([]byte, error) {
+	if uint64(len(r.key)) > math.MaxUint32 {
+		return nil, errors.New("storage: the key is longer than 4 GiB")
+	}
+	b := make([]byte, 0, fileHeader+len(r.key)+len(r.value)+sha256.Size)
+	b = append(b, fileMagic...)
+	b = append(b, fileFormat)
+	b = append(b, r.version[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.key)))
+	b = append(b, r.key...)
+	b = append(b, r.value...)
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...), nil
+}
+
+// Reasons why a file isn't a record.
+var (
+	errFileForeign = errors.New("it doesn't begin like a record")
+	errFileFormat  = errors.New("its format is unknown: it may come from a newer version of oauth2keep")
+	errFileSum     = errors.New("it is cut short or changed: its checksum is wrong")
+	errFileMoved   = errors.New("its name isn't that of the key that it holds: it was renamed or copied")
+)
+
+// decodeFile is the inverse of encode. The value is a slice of b.
+func decodeFile(b []byte) (fileRecord, error) {
+	var r fileRecord
+	keyLen, err := r.decodeHeader(b, int64(len(b)))
+	if err != nil {
+		return fileRecord{}, err
+	}
+	end := len(b) - sha256.Size
+	sum := sha256.Sum256(b[:end])
+	if !bytes.Equal(sum[:], b[end:]) {
+		return fileRecord{}, errFileSum
+	}
+	r.key = string(b[fileHeader : fileHeader+keyLen])
+	r.value = b[fileHeader+keyLen : end]
+	return r, nil
+}
+
+// decodeKey reads no more of a file, which is size bytes long, than its key. It
+// can't verify the checksum, so its caller has to compare the key with the file's
+// name.
+func decodeKey(f io.Reader, size int64) (string, error) {
+	header := make([]byte, min(int64(fileHeader), size))
+	if _, err := io.ReadFull(f, header); err != nil {
+		return "", err
+	}
+	var r fileRecord
+	n, err := r.decodeHeader(header, size)
+	if err != nil {
+		return "", err
+	}
+	key := make([]byte, n)
+	if _, err := io.ReadFull(f, key); err != nil {
+		return "", err
+	}
+	return string(key), nil
+}
+
+// decodeHeader returns the length of the key, which is never more than a file of
+// that size can hold.
+func (r *fileRecord) decodeHeader(b []byte, size int64) (keyLen int, err error) {
+	if len(b) <= len(fileMagic) || string(b[:len(fileMagic)]) != fileMagic {
+		return 0, errFileForeign
+	}
+	if b[len(fileMagic)] != fileFormat {
+		return 0, errFileFormat
+	}
+	room := size - int64(fileHeader+sha256.Size)
+	if room < 0 {
+		return 0, errFileSum
+	}
+	b = b[len(fileMagic)+1:]
+	copy(r.version[:], b)
+	n := binary.BigEndian.Uint32(b[versionSize:])
+	if int64(n) > room {
+		return 0, errFileSum
+	}
+	return int(n), nil
+}

@@ -1,0 +1,93 @@
+// Package storage keeps the records of an OAuth 2.0 client, which hold its users'
+// tokens, encrypted and under compare-and-swap.
+//
+// It has three parts. A [Store] keeps opaque bytes under keys: [Memory] and
+// [Dir] are here, other engines are modules of their own, and yours needs three
+// methods and passes package storagetest. A [Sealer] encrypts: [Keyring] does, or
+// a key management service behind your own two methods. [Encrypt] joins the two,
+// and its result is the only thing that package tokensource accepts, so that
+// tokens can't be stored in the clear by mistake:
+//
+//	key, err := storage.ReadKeyFile("/etc/myapp/token.key")
+//	// …
+//	keys, err := storage.NewKeyring(key)
+//	// …
+//	dir, err := storage.OpenDir("/var/lib/myapp/tokens")
+//	// …
+//	store := storage.Encrypt(dir, keys)
+//
+// The names under which records are stored are not encrypted, and Dir writes them
+// into its files. Use account numbers or the like, nothing secret.
+//
+// # Keys
+//
+// An encryption key is 32 random bytes. Make one with
+//
+//	openssl rand -base64 32 > token.key && chmod 600 token.key
+//
+// or with [NewKey]; hand it to the program as a file ([ReadKeyFile]) or as the
+// value of an environment variable ([ParseKey]); and keep a copy where the
+// records' backups are not. Without the key the records are lost, and every user
+// has to log in again.
+//
+// A Keyring seals with one key, the primary, and opens with any that it has. Each
+// record says which key sealed it by a fingerprint of 16 bytes, from which nothing
+// can be learnt about the key; errors name keys by it, and printing a Keyring lists
+// the fingerprints. To replace a key in a program that runs on many machines,
+// without a moment at which one of them meets a record that it can't open:
+//
+//  1. run NewKeyring(current, next) everywhere, so that all can open what next seals;
+//  2. run NewKeyring(next, current) everywhere, so that all seal with next;
+//  3. call [Encrypted.Rekey] once; when it returns no error, every record is
+//     sealed with next;
+//  4. run NewKeyring(next) everywhere, and destroy current together with the
+//     backups that it opens.
+//
+// Records that are written in the meantime move to the primary key by themselves.
+//
+// # Several processes
+//
+// Compare-and-swap is what makes a record safe to share: a writer names the
+// [Version] that it read, and is refused if that has changed. Several processes
+// may use one Dir on the same machine. Several machines need a Store whose engine
+// they share; a Dir on a network file system isn't one.
+//
+// # Stored data and compatibility
+//
+// Bytes that one release wrote are read by every later release of this major
+// version. A release that has to write something new writes a new format byte,
+// reads the old one, and says so in its notes; a program that meets a format
+// which it doesn't know returns [ErrOpen] and leaves the record alone.
+//
+// A sealed record, as Keyring makes it, is
+//
+//	"o2ks"           4 bytes, magic
+//	0x01             1 byte, format
+//	0x01             1 byte, suite: XAES-256-GCM (https://c2sp.org/XAES-256-GCM)
+//	fingerprint     16 bytes: HMAC-SHA-256(key, "oauth2keep key fingerprint v1")[:16]
+//	nonce           24 bytes, random
+//	ciphertext      as long as the plaintext, and 16 bytes of tag
+//
+// and is bound to the associated data
+//
+//	L("oauth2keep sealed v1") L(the 22 bytes before the nonce) L(ad)
+//
+// where L(x) is the length of x as 8 bytes, most significant first, and x itself.
+// Encrypted passes, as ad, L("oauth2keep record v1") L(key of the record), so that
+// a record which is moved to another key doesn't open.
+//
+// A Dir holds one file per record, named by the SHA-256 of its key in lower-case
+// hexadecimal, with the content
+//
+//	"o2kf"           4 bytes, magic
+//	0x01             1 byte, format
+//	version         16 bytes, random, new with every write
+//	length           4 bytes, of the key, most significant first
+//	key             the key as it is
+//	value           the value as it is
+//	checksum        32 bytes: SHA-256 of all that stands before it
+//
+// and two directories: locks, whose empty files must never be deleted while a
+// program runs, and tmp, whose files may be deleted when none does. A backup needs
+// neither, and may copy the record files at any moment.
+package storage

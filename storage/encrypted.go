@@ -1,0 +1,151 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"reflect"
+)
+
+// labelRecord keeps records apart from whatever else is sealed with the same keys.
+const labelRecord = "oauth2keep record v1"
+
+// Encrypted is a Store that hands sealed values to another one. Each value is bound
+// to the key of its record: one that was moved doesn't open. It is a [Locker] and a
+// [Lister] if the other store is; otherwise their methods return an error that wraps
+// errors.ErrUnsupported.
+//
+// A record that can't be opened is an error that wraps [ErrOpen], and has no version
+// by which it could be overwritten: put the missing key back into the keyring, or
+// delete the record through the store that was wrapped.
+//
+// Methods may be called concurrently.
+type Encrypted struct {
+	store Store
+	// A function for the same reason as in Keyring: a Sealer that isn't ours may hold
+	// its key where fmt would print it.
+	sealer func() Sealer
+}
+
+var (
+	_ Store  = (*Encrypted)(nil)
+	_ Locker = (*Encrypted)(nil)
+	_ Lister = (*Encrypted)(nil)
+)
+
+// Encrypt returns a Store whose values are sealed by k and kept by s. If either is
+// nil, every method of the result returns an error that says so.
+func Encrypt(s Store, k Sealer) *Encrypted {
+	return &Encrypted{s, func() Sealer { return k }}
+}
+
+func (e *Encrypted) check() error {
+	switch {
+	case e == nil:
+		return errors.New("storage: this Encrypted is nil: make it with Encrypt")
+	case isNil(e.store):
+		return errors.New("storage: Encrypt was given no Store: look at the error of what should have opened it")
+	case e.sealer == nil, isNil(e.sealer()):
+		return errors.New("storage: Encrypt was given no Sealer: look at the error of NewKeyring")
+	}
+	return nil
+}
+
+// isNil also finds the nil pointer in an interface, which a constructor whose error
+// was ignored leaves behind.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// recordAD returns the associated data of a record.
+func recordAD(key string) []byte { return appendParts(nil, labelRecord, key) }
+
+// Get implements [Store].
+func (e *Encrypted) Get(ctx context.Context, key string) ([]byte, Version, error) {
+	if err := e.check(); err != nil {
+		return nil, "", err
+	}
+	sealed, v, err := e.store.Get(ctx, key)
+	if err != nil {
+		return nil, "", named(err, key)
+	}
+	value, err := e.sealer().Open(ctx, sealed, recordAD(key))
+	if err != nil {
+		return nil, "", named(err, key)
+	}
+	return value, v, nil
+}
+
+// named adds the record's key to an error, except to the one that is no accident
+// and the one that isn't about the record.
+func named(err error, key string) error {
+	if err == ErrNotFound || err == context.Canceled || err == context.DeadlineExceeded {
+		return err
+	}
+	return fmt.Errorf("%w (record %q)", err, key)
+}
+
+// Put implements [Store].
+func (e *Encrypted) Put(ctx context.Context, key string, value []byte, old Version) (Version, error) {
+	if err := e.check(); err != nil {
+		return "", err
+	}
+	sealed, err := e.sealer().Seal(ctx, value, recordAD(key))
+	if err != nil {
+		return "", named(err, key)
+	}
+	return e.store.Put(ctx, key, sealed, old)
+}
+
+// Delete implements [Store].
+func (e *Encrypted) Delete(ctx context.Context, key string, old Version) error {
+	if err := e.check(); err != nil {
+		return err
+	}
+	return e.store.Delete(ctx, key, old)
+}
+
+// Lock implements [Locker].
+func (e *Encrypted) Lock(ctx context.Context, key string) (unlock func(), err error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	locker, ok := e.store.(Locker)
+	if !ok {
+		return nil, fmt.Errorf("storage: %T has no locks: %w", e.store, errors.ErrUnsupported)
+	}
+	return locker.Lock(ctx, key)
+}
+
+// Keys implements [Lister].
+func (e *Encrypted) Keys(ctx context.Context) iter.Seq2[string, error] {
+	err := e.check()
+	if err == nil {
+		lister, ok := e.store.(Lister)
+		if ok {
+			return lister.Keys(ctx)
+		}
+		err = fmt.Errorf("storage: %T can't list its keys: %w", e.store, errors.ErrUnsupported)
+	}
+	return func(yield func(string, error) bool) { yield("", err) }
+}
+
+// String tells what is wrapped, by type only.
+func (e *Encrypted) String() string {
+	if e.check() != nil {
+		return "storage.Encrypted()"
+	}
+	return fmt.Sprintf("storage.Encrypted(%T, %T)", e.store, e.sealer())
+}
+
+// GoString returns what String returns.
+func (e *Encrypted) GoString() string { return e.String() }
+
+// LogValue returns what String returns.
+func (e *Encrypted) LogValue() slog.Value { return slog.StringValue(e.String()) }

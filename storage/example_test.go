@@ -1,0 +1,165 @@
+package storage_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// What a program does at its start: the key from a file, the records in a directory.
+// Give the result to tokensource.Manager.
+func Example() {
+	home, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(home)
+	keyFile := filepath.Join(home, "token.key") // made once: openssl rand -base64 32
+	if err := os.WriteFile(keyFile, []byte("e0ZfsXNEl7OFbNTyHNJJQuZh9ZV4RuRtAfG4qNQzsqE=\n"), 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	key, err := storage.ReadKeyFile(keyFile)
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := storage.NewKeyring(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	dir, err := storage.OpenDir(filepath.Join(home, "tokens"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer dir.Close()
+	store := storage.Encrypt(dir, keys)
+
+	ctx := context.Background()
+	if _, err := store.Put(ctx, "account 1", []byte("a secret"), ""); err != nil {
+		log.Fatal(err)
+	}
+	value, _, err := store.Get(ctx, "account 1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	sealed, _, err := dir.Get(ctx, "account 1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", value)
+	fmt.Println("readable on disk:", strings.Contains(string(sealed), "secret"))
+	// Output:
+	// a secret
+	// readable on disk: false
+}
+
+// To change a record: read it, and name the version that was read. If someone else
+// was faster, read again and decide again.
+func ExampleStore() {
+	var store storage.Memory
+	ctx := context.Background()
+
+	add := func(s string) error {
+		for {
+			value, version, err := store.Get(ctx, "log")
+			if err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+			_, err = store.Put(ctx, "log", append(value, s...), version)
+			if !errors.Is(err, storage.ErrConflict) {
+				return err
+			}
+		}
+	}
+	for _, s := range []string{"created ", "changed ", "changed again"} {
+		if err := add(s); err != nil {
+			log.Fatal(err)
+		}
+	}
+	value, _, _ := store.Get(ctx, "log")
+	fmt.Printf("%s\n", value)
+
+	_, err := store.Put(ctx, "log", []byte("from scratch"), "")
+	fmt.Println(err)
+	// Output:
+	// created changed changed again
+	// storage: the record was changed by someone else
+}
+
+// Replacing a key: the old one opens what it sealed, the new one seals, and Rekey
+// moves what is left.
+func ExampleEncrypted_Rekey() {
+	ctx := context.Background()
+	oldKey, newKey := storage.NewKey(), storage.NewKey()
+	var records storage.Memory
+
+	before, err := storage.NewKeyring(oldKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, account := range []string{"account 1", "account 2", "account 3"} {
+		if _, err := storage.Encrypt(&records, before).Put(ctx, account, []byte("token"), ""); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	both, err := storage.NewKeyring(newKey, oldKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := storage.Encrypt(&records, both).Rekey(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d of %d records moved, %d are sealed with the new key\n",
+		report.Moved, report.Examined, report.ByKey[report.Primary])
+
+	_, _, err = storage.Encrypt(&records, before).Get(ctx, "account 1")
+	fmt.Println("opens with the old key:", !errors.Is(err, storage.ErrOpen))
+	// Output:
+	// 3 of 3 records moved, 3 are sealed with the new key
+	// opens with the old key: false
+}
+
+// A key from an environment variable.
+func ExampleParseKey() {
+	// In a program: storage.ParseKey(os.Getenv("MYAPP_TOKEN_KEY"))
+	key, err := storage.ParseKey("e0ZfsXNEl7OFbNTyHNJJQuZh9ZV4RuRtAfG4qNQzsqE=")
+	fmt.Println(len(key), err)
+
+	_, err = storage.ParseKey("correct horse battery staple")
+	fmt.Println(err)
+	// Output:
+	// 32 <nil>
+	// storage: these 28 characters aren't a key: a key is 32 random bytes written as base64 (44 characters) or hexadecimal (64); make one with: openssl rand -base64 32
+}
+
+// Printing a Keyring shows which keys it has, and no key.
+func ExampleKeyring() {
+	key, err := storage.ParseKey("e0ZfsXNEl7OFbNTyHNJJQuZh9ZV4RuRtAfG4qNQzsqE=")
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := storage.NewKeyring(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%+v\n", keys)
+	// Output:
+	// storage.Keyring(6c124b1bf72a3004f3ec417506836527)
+}
+
+func ExampleNewKey() {
+	text := base64.StdEncoding.EncodeToString(storage.NewKey())
+	key, err := storage.ParseKey(text) // after keeping it where the records are not
+	fmt.Println(len(key), err)
+	// Output:
+	// 32 <nil>
+}

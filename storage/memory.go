@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// Memory is a Store that forgets everything when the process ends. It is for
+// tests, and for programs that may ask their users to log in again. It is also a
+// [Locker] and a [Lister].
+//
+// The zero value is an empty store, ready to use. A Memory must not be copied
+// after its first use.
+type Memory struct {
+	mu      sync.RWMutex // guards records and last
+	records map[string]memoryRecord
+	last    uint64 // number of the last version; never reused, whatever its key
+
+	locks queue
+}
+
+type memoryRecord struct {
+	value   []byte
+	version Version
+}
+
+var (
+	_ Store  = (*Memory)(nil)
+	_ Locker = (*Memory)(nil)
+	_ Lister = (*Memory)(nil)
+)
+
+// Get implements [Store].
+func (m *Memory) Get(ctx context.Context, key string) ([]byte, Version, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, ok := m.records[key]
+	if !ok {
+		return nil, "", ErrNotFound
+	}
+	return slices.Clone(r.value), r.version, nil
+}
+
+// Put implements [Store].
+func (m *Memory) Put(ctx context.Context, key string, value []byte, old Version) (Version, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records[key].version != old {
+		return "", ErrConflict
+	}
+	if m.records == nil {
+		m.records = make(map[string]memoryRecord)
+	}
+	m.last++
+	v := Version(strconv.FormatUint(m.last, 10))
+	m.records[key] = memoryRecord{slices.Clone(value), v}
+	return v, nil
+}
+
+// Delete implements [Store].
+func (m *Memory) Delete(ctx context.Context, key string, old Version) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records[key].version != old {
+		return ErrConflict
+	}
+	delete(m.records, key)
+	return nil
+}
+
+// Lock implements [Locker]. Waiters get the lock in the order in which they asked
+// for it.
+func (m *Memory) Lock(ctx context.Context, key string) (unlock func(), err error) {
+	return m.locks.enter(ctx, key)
+}
+
+// Keys implements [Lister]. It yields the keys that are there when it begins.
+func (m *Memory) Keys(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		m.mu.RLock()
+		keys := slices.Collect(maps.Keys(m.records))
+		m.mu.RUnlock()
+		for _, key := range keys {
+			if err := ctx.Err(); err != nil {
+				yield("", err)
+				return
+			}
+			if !yield(key, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// RekeyReport says what [Encrypted.Rekey] found. Records that were deleted while it
+// ran aren't counted.
+type RekeyReport struct {
+	// Examined is the number of records that were looked at, and is the sum of
+	// those that were moved, were left because the primary key seals them
+	// already, and couldn't be opened.
+	Examined int
+
+	// Moved is the number of records that were sealed again with the primary key.
+	Moved int
+
+	// Unopenable is the number of records that couldn't be opened. They were left
+	// as they are. FirstUnopenable is the key of the first, if there is any.
+	Unopenable      int
+	FirstUnopenable string
+
+	// Primary is the fingerprint of the primary key, in hexadecimal. ByKey is how
+	// many of the examined records each key seals now, by fingerprint; a record of
+	// which that can't be read isn't in it. Both are empty if the Sealer isn't a
+	// Keyring.
+	Primary string
+	ByKey   map[string]int
+}
+
+// keyTeller is a Sealer that knows which key sealed a record. Of any other, Rekey
+// has to assume that every record needs to be sealed again.
+type keyTeller interface {
+	// sealedWith returns a name of the key, or false if sealed has none.
+	sealedWith(sealed []byte) (key string, ok bool)
+	primaryKey() string
+}
+
+var _ keyTeller = (*Keyring)(nil)
+
+// Rekey opens every record, and seals those again that aren't sealed with the
+// primary key. It needs a store that is a [Lister]. Other processes may go on using
+// the store; records that they write meanwhile are left to their choice of key, so
+// call it when all of them seal with the new one. After an error, call it again: it
+// goes on with what is left, except that with a Sealer that isn't a Keyring it seals
+// every record anew.
+//
+// It returns nil if it saw every record and all are sealed with the primary key now.
+// Records that can't be opened don't stop it; the error wraps [ErrOpen] then, says
+// how many there are and names the first. Any other error, of the context too, ends
+// it, and the report holds what was done so far.
+func (e *Encrypted) Rekey(ctx context.Context) (RekeyReport, error) {
+	r := rekey{e: e, report: RekeyReport{ByKey: make(map[string]int)}}
+	if err := e.check(); err != nil {
+		return r.report, err
+	}
+	if r.teller, _ = e.sealer().(keyTeller); r.teller != nil {
+		r.report.Primary = r.teller.primaryKey()
+	}
+	for key, err := range e.Keys(ctx) {
+		if err == nil {
+			err = r.record(ctx, key)
+		}
+		if err != nil {
+			return r.report, errors.Join(err, r.unopenable())
+		}
+	}
+	return r.report, r.unopenable()
+}
+
+type rekey struct {
+	e      *Encrypted
+	teller keyTeller // nil if the Sealer can't tell
+	report RekeyReport
+	first  error // why the first unopenable record is one
+}
+
+// record moves one record, however often it is changed in the meantime.
+func (r *rekey) record(ctx context.Context, key string) error {
+	for {
+		sealed, v, err := r.e.store.Get(ctx, key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case errors.Is(err, ErrOpen):
+			r.leave(key, nil, err)
+			return nil
+		case err != nil:
+			return named(err, key)
+		}
+		// Also what needs no moving is opened: a report that all is well should mean it.
+		value, err := r.e.sealer().Open(ctx, sealed, recordAD(key))
+		if errors.Is(err, ErrOpen) {
+			r.leave(key, sealed, err)
+			return nil
+		}
+		if err != nil {
+			return named(err, key)
+		}
+		if r.current(sealed) {
+			r.count(sealed)
+			return nil
+		}
+		sealed, err = r.e.sealer().Seal(ctx, value, recordAD(key))
+		if err != nil {
+			return named(err, key)
+		}
+		_, err = r.e.store.Put(ctx, key, sealed, v)
+		if errors.Is(err, ErrConflict) {
+			continue // it was written meanwhile, most likely with the primary key
+		}
+		if err != nil {
+			return named(err, key)
+		}
+		r.count(sealed)
+		r.report.Moved++
+		return nil
+	}
+}
+
+// current reports whether a record is known to be sealed with the primary key.
+func (r *rekey) current(sealed []byte) bool {
+	if r.teller == nil {
+		return false
+	}
+	key, ok := r.teller.sealedWith(sealed)
+	return ok && key == r.report.Primary
+}
+
+func (r *rekey) count(sealed []byte) {
+	r.report.Examined++
+	if r.teller == nil {
+		return
+	}
+	if key, ok := r.teller.sealedWith(sealed); ok {
+		r.report.ByKey[key]++
+	}
+}
+
+func (r *rekey) leave(key string, sealed []byte, err error) {
+	r.count(sealed)
+	if r.report.Unopenable++; r.first == nil {
+		r.report.FirstUnopenable, r.first = key, err
+	}
+}
+
+func (r *rekey) unopenable() error {
+	if r.first == nil {
+		return nil
+	}
+	return fmt.Errorf("storage: %d of %d records can't be opened and were left as they are, the first is %q: %w",
+		r.report.Unopenable, r.report.Examined, r.report.FirstUnopenable, r.first)
+}

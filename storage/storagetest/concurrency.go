@@ -1,0 +1,222 @@
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// Numbers of concurrent users: enough to meet, few enough for a slow engine.
+const (
+	handleCount = 3
+	workerCount = 8
+)
+
+// together runs work in as many goroutines at once, and fails with their errors.
+func together(t *testing.T, n int, work func(ctx context.Context, i int) error) {
+	t.Helper()
+	ctx := eventually(t)
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	errs := make([]error, n)
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			errs[i] = work(ctx, i)
+		})
+	}
+	close(start)
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var concurrencyChecks = []check{
+	{"the comparison and the write must be one atomic step", func(t *testing.T, s storage.Store) {
+		const rounds = 20
+		handles := shares(t, s, handleCount)
+		var mu sync.Mutex
+		seen := newVersions()
+		together(t, workerCount, func(ctx context.Context, i int) error {
+			s := handles[i%len(handles)]
+			for range rounds {
+				v, err := increment(ctx, s, "counter")
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				if seen[v] {
+					err = fmt.Errorf("version %q was given to two writes", v)
+				}
+				seen[v] = true
+				mu.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		value, _, err := s.Get(t.Context(), "counter")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(value), strconv.Itoa(workerCount*rounds); got != want {
+			t.Fatalf("%s increments by compare-and-swap were acknowledged, and the counter is %s: updates were lost", want, got)
+		}
+	}},
+
+	{"of several that create a record one must win", func(t *testing.T, s storage.Store) {
+		handles := shares(t, s, handleCount)
+		for round := range 10 {
+			key := fmt.Sprint("key ", round)
+			winners := make(chan string, workerCount)
+			together(t, workerCount, func(ctx context.Context, i int) error {
+				mine := fmt.Sprint("value of ", i)
+				switch _, err := handles[i%len(handles)].Put(ctx, key, []byte(mine), ""); {
+				case err == nil:
+					winners <- mine
+				case !errors.Is(err, storage.ErrConflict):
+					return fmt.Errorf("store: Put = %w; want nil or ErrConflict", err)
+				}
+				return nil
+			})
+			oneWinner(t, winners, "creations of one record")
+			want(t, s, key, <-winners, versionOf(t, s, key))
+		}
+	}},
+
+	{"of several that replace or delete a version one must win", func(t *testing.T, s storage.Store) {
+		handles := shares(t, s, handleCount)
+		for round := range 10 {
+			key := fmt.Sprint("key ", round)
+			v := put(t, s, key, "value", "")
+			winners := make(chan string, workerCount)
+			together(t, workerCount, func(ctx context.Context, i int) error {
+				s := handles[i%len(handles)]
+				var err error
+				mine := ""
+				if i%2 == 0 {
+					err = s.Delete(ctx, key, v)
+				} else {
+					mine = fmt.Sprint("value of ", i)
+					_, err = s.Put(ctx, key, []byte(mine), v)
+				}
+				switch {
+				case err == nil:
+					winners <- mine
+				case !errors.Is(err, storage.ErrConflict):
+					return fmt.Errorf("a write = %w; want nil or ErrConflict", err)
+				}
+				return nil
+			})
+			oneWinner(t, winners, "writes that named the same version")
+			if mine := <-winners; mine == "" {
+				wantAbsent(t, s, key)
+			} else {
+				want(t, s, key, mine, versionOf(t, s, key))
+			}
+		}
+	}},
+
+	{"get must see every write that was acknowledged before", func(t *testing.T, s storage.Store) {
+		handles := shares(t, s, handleCount)
+		var v storage.Version
+		for i := range 20 {
+			writer := handles[i%len(handles)]
+			value := fmt.Sprint("value ", i)
+			v = put(t, writer, "key", value, v)
+			for _, reader := range handles {
+				want(t, reader, "key", value, v)
+			}
+			if i%5 == 4 {
+				remove(t, writer, "key", v)
+				for _, reader := range handles {
+					wantAbsent(t, reader, "key")
+				}
+				v = ""
+			}
+		}
+	}},
+
+	{"get sees a whole value while it is replaced", func(t *testing.T, s storage.Store) {
+		handles := shares(t, s, handleCount)
+		put(t, s, "key", "", "")
+		together(t, workerCount, func(ctx context.Context, i int) error {
+			s := handles[i%len(handles)]
+			for n := range 20 {
+				value, v, err := s.Get(ctx, "key")
+				if err != nil {
+					return fmt.Errorf("store: Get of a record that exists all the time = %w", err)
+				}
+				if len(value) > 0 && bytes.Count(value, value[:1]) != len(value) {
+					return errors.New("store: Get returned parts of two values")
+				}
+				if i < workerCount/2 {
+					continue
+				}
+				value = bytes.Repeat([]byte{byte('a' + i)}, 1+(n*7919)%20000)
+				if _, err := s.Put(ctx, "key", value, v); err != nil && !errors.Is(err, storage.ErrConflict) {
+					return err
+				}
+			}
+			return nil
+		})
+	}},
+
+	{"all methods must be safe for concurrent use", func(t *testing.T, s storage.Store) {
+		handles := shares(t, s, handleCount)
+		together(t, workerCount, func(ctx context.Context, i int) error {
+			s := handles[i%len(handles)]
+			key := fmt.Sprint("key ", i)
+			for n := range 10 {
+				value := fmt.Sprint("value ", n)
+				v, err := s.Put(ctx, key, []byte(value), "")
+				if err != nil {
+					return fmt.Errorf("store: Put of a key that only one goroutine uses: %w", err)
+				}
+				got, gotVersion, err := s.Get(ctx, key)
+				if err != nil || string(got) != value || gotVersion != v {
+					return fmt.Errorf("store: Get of a key that only one goroutine uses = %q, %q, %v; want %q, %q", got, gotVersion, err, value, v)
+				}
+				if err := s.Delete(ctx, key, v); err != nil {
+					return fmt.Errorf("store: Delete of a key that only one goroutine uses: %w", err)
+				}
+			}
+			return nil
+		})
+	}},
+}
+
+func oneWinner(t *testing.T, winners chan string, what string) {
+	t.Helper()
+	if n := len(winners); n != 1 {
+		t.Fatalf("%d of %d concurrent %s succeeded; want 1", n, workerCount, what)
+	}
+}
+
+// increment adds one to a decimal counter, as often as it takes.
+func increment(ctx context.Context, s storage.Store, key string) (storage.Version, error) {
+	for {
+		value, v, err := s.Get(ctx, key)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return "", err
+		}
+		n := 0
+		if err == nil {
+			if n, err = strconv.Atoi(string(value)); err != nil {
+				return "", fmt.Errorf("the counter isn't a whole value: %w", err)
+			}
+		}
+		v, err = s.Put(ctx, key, []byte(strconv.Itoa(n+1)), v)
+		if !errors.Is(err, storage.ErrConflict) {
+			return v, err
+		}
+	}
+}

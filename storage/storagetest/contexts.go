@@ -1,0 +1,57 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+var contextChecks = []check{
+	{"a method whose context is done must return the context's error and change nothing", func(t *testing.T, s storage.Store) {
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		expired, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Hour))
+		defer cancel()
+
+		there := put(t, s, "there", "value", "")
+		for _, ctx := range []context.Context{canceled, expired} {
+			for _, c := range []struct {
+				name string
+				call func() error
+			}{
+				{"Get", func() error { _, _, err := s.Get(ctx, "there"); return err }},
+				{"Get of an absent key", func() error { _, _, err := s.Get(ctx, "absent"); return err }},
+				{"Put that creates", func() error { _, err := s.Put(ctx, "absent", []byte("new"), ""); return err }},
+				{"Put that replaces", func() error { _, err := s.Put(ctx, "there", []byte("new"), there); return err }},
+				{"Put of a wrong version", func() error { _, err := s.Put(ctx, "there", []byte("new"), "wrong"); return err }},
+				{"Delete", func() error { return s.Delete(ctx, "there", there) }},
+				{"Delete of an absent key", func() error { return s.Delete(ctx, "absent", "") }},
+			} {
+				if err := c.call(); !errors.Is(err, ctx.Err()) {
+					t.Fatalf("%s with a context that is done = %v; want %v", c.name, err, ctx.Err())
+				}
+				want(t, s, "there", "value", there)
+				wantAbsent(t, s, "absent")
+			}
+		}
+	}},
+
+	{"a lock whose context is done must return the context's error", func(t *testing.T, s storage.Store) {
+		lock := locker(t, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 {
+			if unlock, err := lock(s)(ctx, "key"); !errors.Is(err, context.Canceled) {
+				t.Fatalf("Lock with a context that is done = %p, %v; want %v", unlock, err, context.Canceled)
+			}
+		}
+		unlock, err := lock(s)(eventually(t), "key")
+		if err != nil {
+			t.Fatalf("Lock after a Lock that was refused for its context = %v", err)
+		}
+		unlock()
+	}},
+}

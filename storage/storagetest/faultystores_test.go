@@ -1,0 +1,398 @@
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"iter"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// broken is a Memory of which single methods are replaced.
+type broken struct {
+	*storage.Memory
+	get    func(m *storage.Memory, ctx context.Context, key string) ([]byte, storage.Version, error)
+	put    func(m *storage.Memory, ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error)
+	delete func(m *storage.Memory, ctx context.Context, key string, old storage.Version) error
+	lock   func(m *storage.Memory, ctx context.Context, key string) (func(), error)
+	keys   func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error]
+}
+
+func (b broken) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	if b.get == nil {
+		return b.Memory.Get(ctx, key)
+	}
+	return b.get(b.Memory, ctx, key)
+}
+
+func (b broken) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	if b.put == nil {
+		return b.Memory.Put(ctx, key, value, old)
+	}
+	return b.put(b.Memory, ctx, key, value, old)
+}
+
+func (b broken) Delete(ctx context.Context, key string, old storage.Version) error {
+	if b.delete == nil {
+		return b.Memory.Delete(ctx, key, old)
+	}
+	return b.delete(b.Memory, ctx, key, old)
+}
+
+func (b broken) Lock(ctx context.Context, key string) (func(), error) {
+	if b.lock == nil {
+		return b.Memory.Lock(ctx, key)
+	}
+	return b.lock(b.Memory, ctx, key)
+}
+
+func (b broken) Keys(ctx context.Context) iter.Seq2[string, error] {
+	if b.keys == nil {
+		return b.Memory.Keys(ctx)
+	}
+	return b.keys(b.Memory, ctx)
+}
+
+// in makes an open function of what is replaced. Each store has its own Memory.
+func in(b broken) func() storage.Store {
+	return func() storage.Store {
+		b := b
+		b.Memory = new(storage.Memory)
+		return b
+	}
+}
+
+// mapped is a Memory whose keys are changed on the way in.
+func mapped(change func(string) string) func() storage.Store {
+	return in(broken{
+		get: func(m *storage.Memory, ctx context.Context, key string) ([]byte, storage.Version, error) {
+			return m.Get(ctx, change(key))
+		},
+		put: func(m *storage.Memory, ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+			return m.Put(ctx, change(key), value, old)
+		},
+		delete: func(m *storage.Memory, ctx context.Context, key string, old storage.Version) error {
+			return m.Delete(ctx, change(key), old)
+		},
+	})
+}
+
+func number(k string) string {
+	if n, err := strconv.ParseFloat(k, 64); err == nil {
+		return strconv.FormatFloat(n, 'g', -1, 64)
+	}
+	return k
+}
+
+func compareThenWrite(m *storage.Memory, ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if _, now, _ := m.Get(ctx, key); now != old {
+		return "", storage.ErrConflict
+	}
+	time.Sleep(time.Millisecond) // as long as it takes others to compare
+	for {
+		_, now, _ := m.Get(ctx, key)
+		if v, err := m.Put(ctx, key, value, now); !errors.Is(err, storage.ErrConflict) {
+			return v, err
+		}
+	}
+}
+
+// aliasing keeps slices as they are.
+type aliasing struct {
+	mu       sync.Mutex
+	values   map[string][]byte
+	n        int
+	clonePut bool
+}
+
+func (s *aliasing) version() storage.Version { return storage.Version(strconv.Itoa(s.n)) }
+
+func (s *aliasing) Get(_ context.Context, key string) ([]byte, storage.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if value, ok := s.values[key]; ok {
+		return value, s.version(), nil
+	}
+	return nil, "", storage.ErrNotFound
+}
+
+func (s *aliasing) Put(_ context.Context, key string, value []byte, _ storage.Version) (storage.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clonePut {
+		value = bytes.Clone(value)
+	}
+	s.n++
+	s.values = map[string][]byte{key: value}
+	return s.version(), nil
+}
+
+func (s *aliasing) Delete(context.Context, string, storage.Version) error { return nil }
+
+// forgetful loses something on reopening.
+type forgetful struct {
+	storage.Memory
+	all, deletions bool
+	deleted        map[string]string
+}
+
+func (s *forgetful) Delete(ctx context.Context, key string, old storage.Version) error {
+	if value, _, err := s.Get(ctx, key); err == nil {
+		if s.deleted == nil {
+			s.deleted = make(map[string]string)
+		}
+		s.deleted[key] = string(value)
+	}
+	return s.Memory.Delete(ctx, key, old)
+}
+
+func (s *forgetful) Reopen(t *testing.T) storage.Store {
+	if s.all {
+		return new(forgetful)
+	}
+	for key, value := range s.deleted {
+		s.Put(t.Context(), key, []byte(value), "")
+	}
+	return s
+}
+
+// lonely gives each handle its own data.
+type lonely struct{ *storage.Memory }
+
+func (s lonely) Share(t *testing.T) storage.Store { return lonely{new(storage.Memory)} }
+
+// versioned has versions of another kind.
+type versioned struct {
+	mu      sync.Mutex
+	records map[string]versionedRecord
+	next    func(versionedRecord) storage.Version
+}
+
+type versionedRecord struct {
+	value  string
+	writes int
+	v      storage.Version
+}
+
+func digest(r versionedRecord) storage.Version    { return storage.Version("of " + r.value) }
+func perRecord(r versionedRecord) storage.Version { return storage.Version(strconv.Itoa(r.writes)) }
+
+func (s *versioned) Get(_ context.Context, key string) ([]byte, storage.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.records[key]; ok {
+		return []byte(r.value), r.v, nil
+	}
+	return nil, "", storage.ErrNotFound
+}
+
+func (s *versioned) Put(_ context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.records[key]
+	if r.v != old {
+		return "", storage.ErrConflict
+	}
+	if s.records == nil {
+		s.records = make(map[string]versionedRecord)
+	}
+	r.value = string(value)
+	r.writes++
+	r.v = s.next(r)
+	s.records[key] = r
+	return r.v, nil
+}
+
+func (s *versioned) Delete(_ context.Context, key string, old storage.Version) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.records[key].v != old {
+		return storage.ErrConflict
+	}
+	delete(s.records, key)
+	return nil
+}
+
+// stale returns what it read before.
+type stale struct {
+	storage.Memory
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+func (s *stale) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	value, v, err := s.Memory.Get(ctx, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.values == nil {
+		s.values = make(map[string][]byte)
+	}
+	if before, ok := s.values[key]; ok && err == nil {
+		return bytes.Clone(before), v, nil
+	}
+	s.values[key] = value
+	return value, v, err
+}
+
+// impatient refuses to do two things at once.
+type impatient struct {
+	storage.Memory
+	mu sync.Mutex
+}
+
+func (s *impatient) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	if !s.mu.TryLock() {
+		return "", errors.New("database is locked")
+	}
+	defer s.mu.Unlock()
+	time.Sleep(time.Millisecond)
+	return s.Memory.Put(ctx, key, value, old)
+}
+
+// dropping forgets that a lock was unlocked already.
+type dropping struct {
+	storage.Memory
+	mu      sync.Mutex
+	unlocks func()
+}
+
+func (s *dropping) Lock(ctx context.Context, key string) (func(), error) {
+	unlock, err := s.Memory.Lock(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.unlocks = unlock
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unlocks()
+	}, nil
+}
+
+// tombstones lists every key that ever was.
+type tombstones struct {
+	storage.Memory
+	mu   sync.Mutex
+	ever map[string]bool
+}
+
+func (s *tombstones) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	s.mu.Lock()
+	if s.ever == nil {
+		s.ever = make(map[string]bool)
+	}
+	s.ever[key] = true
+	s.mu.Unlock()
+	return s.Memory.Put(ctx, key, value, old)
+}
+
+func (s *tombstones) Keys(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for key := range s.ever {
+			if !yield(key, nil) {
+				return
+			}
+		}
+	}
+}
+
+// walker can't be written to during a walk.
+type walker struct {
+	storage.Memory
+	walking sync.RWMutex
+}
+
+func (s *walker) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	for !s.walking.TryLock() {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	defer s.walking.Unlock()
+	return s.Memory.Put(ctx, key, value, old)
+}
+
+func (s *walker) Keys(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		s.walking.RLock()
+		defer s.walking.RUnlock()
+		s.Memory.Keys(ctx)(yield)
+	}
+}
+
+// oneCursor has one position for all walks.
+type oneCursor struct {
+	storage.Memory
+	mu   sync.Mutex
+	rest []string
+}
+
+func (s *oneCursor) Keys(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var all []string
+		for key := range s.Memory.Keys(ctx) {
+			all = append(all, key)
+		}
+		s.mu.Lock()
+		s.rest = all
+		s.mu.Unlock()
+		for {
+			s.mu.Lock()
+			if len(s.rest) == 0 {
+				s.mu.Unlock()
+				return
+			}
+			key := s.rest[0]
+			s.rest = s.rest[1:]
+			s.mu.Unlock()
+			if !yield(key, nil) {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// reordered lists in the order of the last writes, and so meets a record again when
+// it was replaced, as some file systems do.
+type reordered struct {
+	storage.Memory
+	mu    sync.Mutex
+	order []string
+}
+
+func (s *reordered) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	v, err := s.Memory.Put(ctx, key, value, old)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order = append(s.order, key)
+	return v, err
+}
+
+func (s *reordered) Keys(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for i := 0; ; i++ {
+			s.mu.Lock()
+			if i >= len(s.order) {
+				s.mu.Unlock()
+				return
+			}
+			key := s.order[i]
+			s.mu.Unlock()
+			if _, _, err := s.Get(ctx, key); err == nil && !yield(key, nil) {
+				return
+			}
+		}
+	}
+}

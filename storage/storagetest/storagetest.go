@@ -1,0 +1,188 @@
+// Package storagetest checks that an implementation of [storage.Store] keeps the
+// contract that is written in the comments of that interface, sentence by sentence.
+//
+// A driver's test is a few lines:
+//
+//	func TestStore(t *testing.T) {
+//		storagetest.Run(t, func(t *testing.T) storage.Store {
+//			s, err := mystore.Open(t.TempDir())
+//			if err != nil {
+//				t.Fatal(err)
+//			}
+//			t.Cleanup(func() { s.Close() })
+//			return s
+//		})
+//	}
+//
+// # Reopening and sharing
+//
+// Whether data outlive a process, and whether several processes may share them,
+// can't be seen from a Store. What open returns says so by having one or both of
+// these methods, in a wrapper that embeds the driver's own type and so keeps its
+// other methods:
+//
+//	type store struct {
+//		*mystore.Store
+//		path string
+//	}
+//
+//	func (s store) Share(t *testing.T) storage.Store { return open(t, s.path) }
+//
+// [Sharer] is for an engine that several processes may use at the same time, and
+// [Reopener] for one that has to be closed before it can be opened again. A store
+// with neither is tested as one that lives and dies with its process.
+//
+// # What it can't check
+//
+// Tests can't cut the power: that a write was flushed, and not only handed to the
+// operating system, is for the driver's author to see to. Nor do they outwait a
+// lease that is offered as a [storage.Locker], or kill a process. The tests of
+// storage.Dir show how the last can be done.
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// Sharer is implemented by what open returns if several processes may use the same
+// data at the same time. The tests for concurrent use then go through several
+// handles, and those for durability open another one.
+type Sharer interface {
+	// Share opens the data of this store once more, as another process would. The
+	// store stays usable. Share may call t.Fatal, and t.Cleanup to close what it
+	// opened.
+	Share(t *testing.T) storage.Store
+}
+
+// Reopener is implemented by what open returns if its data outlive the process. It
+// isn't needed beside [Sharer].
+type Reopener interface {
+	// Reopen closes this store and opens its data again, as the program would after
+	// a restart. Reopen may call t.Fatal, and t.Cleanup to close what it opened.
+	Reopen(t *testing.T) storage.Store
+}
+
+// patience is how long a test waits for what ought to happen at once. It decides
+// how long a broken store takes to fail, and a sound one never reaches it.
+var patience = 30 * time.Second
+
+// Run checks the store that open returns. It calls open once for each of its
+// subtests, each time for a store that is empty, and that open closes with
+// t.Cleanup if need be. Subtests for locks and for listing keys are skipped if the
+// store isn't a [storage.Locker] or a [storage.Lister], or returns an error that
+// wraps errors.ErrUnsupported.
+func Run(t *testing.T, open func(t *testing.T) storage.Store) {
+	for _, group := range [][]check{recordChecks, versionChecks, keyChecks, contextChecks, concurrencyChecks, lockChecks, listChecks} {
+		for _, c := range group {
+			t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+		}
+	}
+}
+
+// check is one subtest. Its name is nearly the sentence of the contract that it
+// checks.
+type check struct {
+	name string
+	run  func(t *testing.T, s storage.Store)
+}
+
+// shares returns s and, if it can be shared, more handles to the same data, at
+// least n in all; handles repeat if it can't.
+func shares(t *testing.T, s storage.Store, n int) []storage.Store {
+	t.Helper()
+	handles := []storage.Store{s}
+	sharer, ok := s.(Sharer)
+	for i := 1; i < n; i++ {
+		next := s
+		if ok {
+			next = sharer.Share(t)
+		}
+		handles = append(handles, next)
+	}
+	return handles
+}
+
+// reopened returns a store over the data of s that can't have kept anything in
+// memory. It skips the test if there is none.
+func reopened(t *testing.T, s storage.Store) storage.Store {
+	t.Helper()
+	switch s := s.(type) {
+	case Reopener:
+		return s.Reopen(t)
+	case Sharer:
+		return s.Share(t)
+	}
+	t.Skip("the store is neither a Reopener nor a Sharer: it lives and dies with its process")
+	return nil
+}
+
+// The helpers below fail the test at once. They may be called only from the
+// goroutine that runs it.
+
+func put(t *testing.T, s storage.Store, key, value string, old storage.Version) storage.Version {
+	t.Helper()
+	v, err := s.Put(t.Context(), key, []byte(value), old)
+	if err != nil {
+		t.Fatalf("Put(%s, %s, %q) = %v", brief(key), brief(value), old, err)
+	}
+	if v == "" {
+		t.Fatalf("Put(%s) returned the version \"\", which means that there is no record", brief(key))
+	}
+	return v
+}
+
+func remove(t *testing.T, s storage.Store, key string, old storage.Version) {
+	t.Helper()
+	if err := s.Delete(t.Context(), key, old); err != nil {
+		t.Fatalf("Delete(%s, %q) = %v", brief(key), old, err)
+	}
+}
+
+// want fails unless key holds value in version v.
+func want(t *testing.T, s storage.Store, key, value string, v storage.Version) {
+	t.Helper()
+	got, gotVersion, err := s.Get(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Get(%s) = %v, want the value %s", brief(key), err, brief(value))
+	}
+	if string(got) != value {
+		t.Fatalf("Get(%s) returned the value %s, want %s", brief(key), brief(string(got)), brief(value))
+	}
+	if gotVersion != v {
+		t.Fatalf("Get(%s) returned version %q, but the write of that value returned %q", brief(key), gotVersion, v)
+	}
+}
+
+func wantAbsent(t *testing.T, s storage.Store, key string) {
+	t.Helper()
+	value, v, err := s.Get(t.Context(), key)
+	if !errors.Is(err, storage.ErrNotFound) {
+		t.Fatalf("Get(%s) = %s, version %q, error %v; want ErrNotFound", brief(key), brief(string(value)), v, err)
+	}
+	if v != "" {
+		t.Fatalf("Get(%s) returned ErrNotFound with the version %q, want \"\"", brief(key), v)
+	}
+}
+
+// wantConflict fails unless both a Put and a Delete that name old are refused.
+func wantConflict(t *testing.T, s storage.Store, key string, old storage.Version) {
+	t.Helper()
+	if v, err := s.Put(t.Context(), key, []byte("must not be written"), old); !errors.Is(err, storage.ErrConflict) {
+		t.Fatalf("Put(%s) with the version %q = %q, %v; want ErrConflict", brief(key), old, v, err)
+	}
+	if err := s.Delete(t.Context(), key, old); !errors.Is(err, storage.ErrConflict) {
+		t.Fatalf("Delete(%s) with the version %q = %v; want ErrConflict", brief(key), old, err)
+	}
+}
+
+// eventually returns a context that ends only if something is wrong.
+func eventually(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}

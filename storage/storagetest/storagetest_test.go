@@ -1,0 +1,170 @@
+package storagetest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// reopenedMemory is a store that claims to outlive its process, and does.
+type reopenedMemory struct{ *storage.Memory }
+
+func (m reopenedMemory) Reopen(*testing.T) storage.Store { return reopenedMemory{m.Memory} }
+
+// sharedMemory is a store that claims to be shared by processes.
+type sharedMemory struct{ *storage.Memory }
+
+func (m sharedMemory) Share(*testing.T) storage.Store { return sharedMemory{m.Memory} }
+
+func TestSoundStoresPass(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) storage.Store{
+		"plain":    func(*testing.T) storage.Store { return new(storage.Memory) },
+		"reopened": func(*testing.T) storage.Store { return reopenedMemory{new(storage.Memory)} },
+		"shared":   func(*testing.T) storage.Store { return sharedMemory{new(storage.Memory)} },
+	} {
+		t.Run(name, func(t *testing.T) { Run(t, open) })
+	}
+}
+
+// TestSuiteSeesEveryFault runs the suite over stores that are broken in one way each,
+// and checks that the subtest which is about that fails.
+func TestSuiteSeesEveryFault(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sub := strings.ReplaceAll(regexp.QuoteMeta(f.subtest), " ", "_")
+			// Some faults show only when goroutines meet: they have twenty chances to.
+			cmd := exec.Command(self, "-test.run=^TestFault$/^"+sub+"$", "-test.v", "-test.timeout=1m", "-test.count=20", "-test.failfast")
+			cmd.Env = append(os.Environ(), faultVariable+"="+name)
+			out, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "the subtest passed:\n%s", out)
+			require.Contains(t, string(out), "--- FAIL: TestFault/"+strings.ReplaceAll(f.subtest, " ", "_"), "%s", out)
+			require.NotContains(t, string(out), "panic:", "%s", out)
+		})
+	}
+}
+
+const faultVariable = "OAUTH2KEEP_STORAGETEST_FAULT"
+
+// TestFault runs in a process that TestSuiteSeesEveryFault starts.
+func TestFault(t *testing.T) {
+	f, ok := faults[os.Getenv(faultVariable)]
+	if !ok {
+		t.Skip("no fault was asked for")
+	}
+	patience = time.Second
+	Run(t, func(t *testing.T) storage.Store { return f.open() })
+}
+
+// sentences says which subtests check the sentences of the contract that say "must".
+var sentences = map[string][]string{
+	"An implementation must escape or hash keys where its engine can't hold them, and must never join one to a path.": {
+		"a key is any UTF-8 string"},
+	"Values must not be aliased: an implementation keeps no reference to a slice that it was given, and returns one that the caller may change.": {
+		"values must not be aliased"},
+	"All methods must be safe for concurrent use, and every rule here holds between processes too, where the engine is shared by several.": {
+		"all methods must be safe for concurrent use", "get sees a whole value while it is replaced"},
+	"A method whose context is already done must return the context's error and change nothing.": {
+		"a method whose context is done must return the context's error and change nothing",
+		"a lock whose context is done must return the context's error", "after an error the walk ends"},
+	"When a write fails with any error but ErrConflict, the caller can't know whether it happened and must read again.": nil, // a duty of the caller
+	"It must see every write that was acknowledged before it was called.": {
+		"get must see every write that was acknowledged before"},
+	`An old version of "" means that there must be no record yet.`: {
+		"put with the version empty creates if there is no record", "of several that create a record one must win"},
+	"The comparison and the write must be one atomic step.": {
+		"the comparison and the write must be one atomic step", "of several that replace or delete a version one must win"},
+	"A version must differ from every version that the key had before, also across Delete.": {
+		"a version must differ from every version before", "a version must differ also across Delete", "a version must differ also across reopening"},
+	"The lock must be one that its holder can lose only by calling unlock or by dying, such as flock on a local disk.": nil, // see the package's comment
+	"A lease, or a lock tied to a network session that can drop under a live holder, must not be offered as a Locker.": nil,
+	"The caller must call unlock, which is safe to call more than once.": {
+		"unlock releases the lock", "unlock is safe to call more than once"},
+	"Locks of different keys must not wait for each other, and a lock must not keep Get, Put or Delete from working.": {
+		"locks of different keys must not wait for each other", "a lock must not keep get, put or delete from working"},
+}
+
+// TestEverySentenceHasASubtest reads the contract, and fails if it was changed
+// without the table above.
+func TestEverySentenceHasASubtest(t *testing.T) {
+	names := make(map[string]bool)
+	for _, group := range [][]check{recordChecks, versionChecks, keyChecks, contextChecks, concurrencyChecks, lockChecks, listChecks} {
+		for _, c := range group {
+			require.False(t, names[c.name], "two subtests are called %q", c.name)
+			names[c.name] = true
+		}
+	}
+	found := 0
+	for _, sentence := range contract(t) {
+		if !regexp.MustCompile(`\bmust\b`).MatchString(sentence) {
+			continue
+		}
+		require.Contains(t, sentences, sentence, "no subtest is known for this sentence")
+		found++
+		for _, name := range sentences[sentence] {
+			require.True(t, names[name], "there is no subtest %q", name)
+		}
+	}
+	require.Equal(t, len(sentences), found, "sentences that the contract hasn't got any more")
+	seen := make(map[string]bool)
+	for name, f := range faults {
+		require.True(t, names[f.subtest], "%s: there is no subtest %q", name, f.subtest)
+		seen[f.subtest] = true
+	}
+	for name := range names {
+		require.True(t, seen[name], "no fault shows that the subtest %q can fail", name)
+	}
+}
+
+// contract returns the sentences of the comments on the three interfaces.
+func contract(t *testing.T) (sentences []string) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../store.go", nil, parser.ParseComments)
+	require.NoError(t, err)
+	var texts []string
+	for _, decl := range file.Decls {
+		gen, ok := decl.(*ast.GenDecl)
+		if !ok || gen.Tok != token.TYPE {
+			continue
+		}
+		texts = append(texts, gen.Doc.Text())
+		if i, ok := gen.Specs[0].(*ast.TypeSpec).Type.(*ast.InterfaceType); ok {
+			for _, method := range i.Methods.List {
+				texts = append(texts, method.Doc.Text())
+			}
+		}
+	}
+	for _, text := range texts {
+		for _, paragraph := range strings.Split(text, "\n\n") {
+			paragraph = strings.Join(strings.Fields(paragraph), " ")
+			sentences = append(sentences, regexp.MustCompile(`[^.]+\.`).FindAllString(paragraph, -1)...)
+		}
+	}
+	for i := range sentences {
+		sentences[i] = strings.TrimSpace(sentences[i])
+	}
+	return sentences
+}
+
+func TestOddKeysDiffer(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, key := range oddKeys {
+		require.False(t, seen[key], "%q is there twice", key)
+		seen[key] = true
+	}
+	for _, key := range []string{"", "../../etc/passwd", "a/b", "a_b", "A", "a", ".", "..", "a ", "a.", "NUL", "\x00", "\u00e9", "e\u0301", strings.Repeat("k", 4096)} {
+		require.True(t, seen[key], "%q is missing", key)
+	}
+}
