@@ -1,0 +1,211 @@
+package pkce
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+const (
+	cookiePrefix = "oauth2keep-"
+	hostPrefix   = "__Host-" // RFC 6265bis: Secure, Path=/, no Domain, or the browser refuses it
+
+	// hashLen is the length of the hash of the state in a cookie's name: 96 bits.
+	hashLen = 16
+
+	// maxAttempts is the number of unfinished attempts that a browser may keep, and
+	// maxCookies the number of bytes that they may take of the Cookie header: many
+	// servers and proxies accept 8 KiB for all cookies of a site together. It is
+	// also the size from which browsers drop a cookie.
+	maxAttempts = 8
+	maxCookies  = 4 << 10
+
+	// sealLabel keeps a cookie apart from whatever else the same key seals. It
+	// changes with the format.
+	sealLabel = "oauth2keep pkce attempt 1"
+)
+
+// binding is what an attempt's cookie is bound to besides the state. Begin and
+// Callback find it independently. Where an application has several providers, a
+// callback is accepted only from the one at which the attempt began: RFC 9700
+// section 4.4.2.2, with a redirect URI for each.
+type binding struct {
+	secure      bool   // __Host-, or the plain name
+	authURL     string // scheme, host and path
+	clientID    string
+	redirectURI string
+}
+
+var errNoURL = misconfigured("Flow.Config gives no URL for the consent page: a setting or an option is missing or invalid")
+
+// bind returns the binding of attempts that r begins or finishes.
+func (f *Flow) bind(r *http.Request) (binding, error) {
+	switch {
+	case f.Config == nil:
+		return binding{}, misconfigured("Flow.Config is missing")
+	case f.Sealer == nil:
+		return binding{}, misconfigured("Flow.Sealer is missing")
+	}
+	u, err := url.Parse(f.Config.AuthCodeURL("state"))
+	if err != nil || u.Host == "" {
+		return binding{}, errNoURL
+	}
+	query := u.Query()
+	b := binding{
+		authURL:     u.Scheme + "://" + u.Host + u.Path,
+		clientID:    query.Get("client_id"),
+		redirectURI: query.Get("redirect_uri"),
+	}
+	b.secure = isSecure(r, b.redirectURI)
+	return b, nil
+}
+
+// isSecure reports whether the browser of r is at an https page. A proxy in front
+// may hide that, so what the application says of itself, its redirect URI, comes
+// first. A header can only add security: whoever forges one locks himself out.
+func isSecure(r *http.Request, redirectURI string) bool {
+	proto, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	if r.TLS != nil || strings.EqualFold(strings.TrimSpace(proto), "https") {
+		return true
+	}
+	scheme, _, _ := strings.Cut(strings.ToLower(redirectURI), ":")
+	switch scheme {
+	case "https":
+		return true
+	case "http":
+		return false
+	default: // an embedded flow
+		return !isLoopback(r.Host)
+	}
+}
+
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil {
+		host = strings.ToLower(host)
+		return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	}
+	return addr.IsLoopback()
+}
+
+func (b binding) prefix() string {
+	if b.secure {
+		return hostPrefix + cookiePrefix
+	}
+	return cookiePrefix
+}
+
+// cookieName returns the name of the cookie for the attempt with that state.
+func (b binding) cookieName(state string) string {
+	h := sha256.Sum256([]byte(state))
+	return b.prefix() + base64.RawURLEncoding.EncodeToString(h[:])[:hashLen]
+}
+
+// cookie returns a cookie with the right attributes. A negative maxAge, in seconds,
+// deletes it.
+func (b binding) cookie(name, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name:     name,
+		Value:    value,
+		Path:     "/",
+		MaxAge:   maxAge,
+		Secure:   b.secure,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// associatedData is what a cookie's content can't be opened without.
+func (b binding) associatedData(name string) []byte {
+	var ad []byte
+	for _, part := range []string{sealLabel, name, b.authURL, b.clientID, b.redirectURI} {
+		ad = binary.AppendUvarint(ad, uint64(len(part)))
+		ad = append(ad, part...)
+	}
+	return ad
+}
+
+// attempt is the content of a cookie: what a [Session] hides.
+type attempt struct {
+	State    string `json:"s"`
+	Verifier string `json:"v,omitempty"`
+	Key      string `json:"k,omitempty"`
+	Expiry   int64  `json:"e"` // in milliseconds since 1970
+	Embedded bool   `json:"m,omitempty"`
+}
+
+// seal returns the cookie of s.
+func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, error) {
+	plain, _ := json.Marshal(attempt{s.State, s.Verifier, s.Key, s.Expiry.UnixMilli(), s.Embedded}) // never fails
+	name := b.cookieName(s.State)
+	sealed, err := f.Sealer.Seal(ctx, plain, b.associatedData(name))
+	if err != nil {
+		return nil, &problem{ErrStartAgain, "can't seal the attempt's cookie: " + clean(err.Error(), 500, nil), err}
+	}
+	value := base64.RawURLEncoding.EncodeToString(sealed)
+	if len(name)+len(value) > maxCookies {
+		return nil, misconfigured("the connection's key is too long for a cookie")
+	}
+	seconds := (time.Until(s.Expiry) + time.Second - 1) / time.Second
+	return b.cookie(name, value, int(seconds)), nil
+}
+
+// open returns the attempt in a cookie. The caller compares its state.
+func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, error) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(c.Value)
+	if err != nil {
+		return nil, stateError("the attempt's cookie was changed")
+	}
+	plain, err := f.Sealer.Open(ctx, sealed, b.associatedData(c.Name))
+	switch {
+	case errors.Is(err, storage.ErrOpen):
+		return nil, &problem{ErrState, "the attempt's cookie can't be opened: it was changed, is from another provider, or its key is gone", err}
+	case err != nil:
+		return nil, &problem{ErrStartAgain, "can't open the attempt's cookie: " + clean(err.Error(), 500, nil), err}
+	}
+	var a attempt
+	if err := json.Unmarshal(plain, &a); err != nil {
+		return nil, stateError("the attempt's cookie isn't readable")
+	}
+	return &Session{
+		Key:      a.Key,
+		State:    a.State,
+		Verifier: a.Verifier,
+		Expiry:   time.UnixMilli(a.Expiry),
+		Embedded: a.Embedded,
+		Issuer:   f.Issuer,
+	}, nil
+}
+
+// surplus returns the names of the attempts that must go so that added fits, from
+// the front: browsers send their cookies in the order in which they were set.
+func surplus(cookies []*http.Cookie, b binding, added *http.Cookie) (names []string) {
+	var attempts []*http.Cookie
+	size := len(added.Name) + len(added.Value)
+	for _, c := range cookies {
+		if hash, ok := strings.CutPrefix(c.Name, b.prefix()); ok && len(hash) == hashLen {
+			attempts = append(attempts, c)
+			size += len(c.Name) + len(c.Value)
+		}
+	}
+	for len(attempts) >= maxAttempts || (size > maxCookies && len(attempts) > 0) {
+		size -= len(attempts[0].Name) + len(attempts[0].Value)
+		names = append(names, attempts[0].Name)
+		attempts = attempts[1:]
+	}
+	return names
+}

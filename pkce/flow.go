@@ -1,0 +1,132 @@
+package pkce
+
+import (
+	"context"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// Flow takes users of a web application to the consent page of one provider and
+// back. Config and Sealer are required; nothing may be changed once a method was
+// called, and a Flow must not be copied. All methods are safe for concurrent use.
+//
+// A Flow keeps nothing about an attempt but the fact that it is over, so any
+// process of an application that has the same configuration and keys can finish
+// what another one began.
+type Flow struct {
+	// Config is the client at the provider. If it is a plain [oauth2.Config], its
+	// Endpoint.AuthStyle must be set: to find it out, x/oauth2 would send the code,
+	// which is good for one use, a second time.
+	Config Config
+
+	// Sealer seals the cookies, such as a [storage.Keyring]. It may be the one
+	// that seals the tokens.
+	Sealer storage.Sealer
+
+	// MaxAge is the time that an attempt may take, from the click on the button
+	// to the callback. Zero means 30 minutes.
+	MaxAge time.Duration
+
+	// NoPKCE keeps the PKCE parameters away from a provider that rejects them.
+	// There is no need for it with a Config of package endpoints, which knows.
+	NoPKCE bool
+
+	// Issuer is the issuer identifier of a provider that puts iss into its
+	// callbacks (RFC 9207), as its metadata say with
+	// authorization_response_iss_parameter_supported. If it is set, a callback
+	// without iss, or with another one, is refused as [ErrMisconfigured], as
+	// section 2.4 demands. If it is empty, iss isn't looked at.
+	Issuer string
+
+	// ExchangeOptions are parameters for the exchange. Those for the consent page
+	// are given to Begin.
+	ExchangeOptions []oauth2.AuthCodeOption
+
+	// ExchangeTimeout bounds the exchange. Zero means 5 minutes: there are
+	// providers whose answer takes minutes.
+	ExchangeTimeout time.Duration
+
+	// Context, if not nil, makes the context of the exchange from that of the
+	// callback. It is the place for an [oauth2.HTTPClient], or for the Context
+	// method of a Provider of package endpoints if Config is a plain
+	// [oauth2.Config].
+	Context func(context.Context) context.Context
+
+	spent spentStates
+}
+
+// Begin starts an attempt to connect key: it sets the attempt's cookie and returns
+// the Session, whose URL is that of the consent page. The caller redirects the
+// browser there:
+//
+//	http.Redirect(w, r, s.URL, http.StatusFound)
+//
+// The options go into the URL. Begin also sets Cache-Control: no-store.
+//
+// The key comes back to [Flow.Callback]. It is any valid UTF-8, and isn't readable
+// in the cookie. As a cookie holds it, it should be short; from about 2,500 bytes on
+// it is an error. A browser that has many unfinished attempts loses the oldest.
+//
+// The error wraps [ErrMisconfigured] if Config or Sealer is missing or Config isn't
+// valid, or if key can't be kept; it wraps [ErrStartAgain] if sealing failed. No
+// cookie was set then.
+func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, key string, opts ...oauth2.AuthCodeOption) (*Session, error) {
+	return f.begin(w, r, key, false, opts)
+}
+
+// BeginEmbedded is [Flow.Begin] for a page in which the provider's own JavaScript
+// shows the consent dialog and hands the code to the page. Give that JavaScript
+// the Session's State, or its URL, which has no redirect_uri. The page then passes
+// code and state on to the [Flow.Callback] handler, in the query of a GET or in a
+// form, from its own origin:
+//
+//	fetch("/callback", {method: "POST", body: new URLSearchParams({code, state})})
+//
+// PKCE needs the consent page to see the URL's code_challenge. If the JavaScript
+// takes the state alone, and Config doesn't drop the PKCE parameters by itself, set
+// NoPKCE.
+func (f *Flow) BeginEmbedded(w http.ResponseWriter, r *http.Request, key string, opts ...oauth2.AuthCodeOption) (*Session, error) {
+	return f.begin(w, r, key, true, opts)
+}
+
+func (f *Flow) begin(w http.ResponseWriter, r *http.Request, key string, embedded bool, opts []oauth2.AuthCodeOption) (*Session, error) {
+	b, err := f.bind(r)
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.ValidString(key) {
+		return nil, misconfigured("the connection's key isn't valid UTF-8")
+	}
+	s := NewSession(key, f.maxAge())
+	s.Embedded = embedded
+	s.Issuer = f.Issuer
+	if f.NoPKCE {
+		s.Verifier = ""
+	}
+	s.URL = s.AuthCodeURL(f.Config, opts...)
+	if s.URL == "" {
+		return nil, errNoURL
+	}
+	cookie, err := f.seal(r.Context(), b, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range surplus(r.Cookies(), b, cookie) {
+		http.SetCookie(w, b.cookie(name, "", -1))
+	}
+	http.SetCookie(w, cookie)
+	w.Header().Set("Cache-Control", "no-store")
+	return s, nil
+}
+
+func (f *Flow) maxAge() time.Duration {
+	if f.MaxAge <= 0 {
+		return defaultMaxAge
+	}
+	return f.MaxAge
+}

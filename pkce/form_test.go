@@ -1,0 +1,83 @@
+package pkce
+
+import (
+	"bytes"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+)
+
+func TestCallbackForms(t *testing.T) {
+	f, _ := newFlow(t)
+	send := func(query, contentType, body string, cookie *http.Cookie) error {
+		r := httptest.NewRequest("POST", "/callback?"+query, strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		r.AddCookie(cookie)
+		_, _, err := f.call(t, r)
+		return err
+	}
+	const form = "application/x-www-form-urlencoded"
+	for name, tt := range map[string]struct {
+		query, contentType, body string
+		want                     error
+	}{
+		"form":              {"", form, "state=S&code=c", nil},
+		"form with charset": {"", form + "; charset=UTF-8", "state=S&code=c", nil},
+		"query":             {"state=S&code=c", form, "", nil},
+		"both":              {"state=S", form, "code=c", nil},
+		"largest":           {"", form, "state=S&code=c&x=" + strings.Repeat("x", maxForm-60), nil},
+		"state in both":     {"state=S", form, "state=S&code=c", ErrState},
+		"code in both":      {"state=S&code=c", form, "code=d", ErrStartAgain},
+		"too large":         {"", form, "state=S&code=c&x=" + strings.Repeat("x", maxForm), ErrState},
+		"JSON":              {"", "application/json", `{"state":"S","code":"c"}`, ErrState},
+		"no type":           {"", "", "state=S&code=c", ErrState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, cookie := f.attempt(t, "k")
+			err := send(strings.ReplaceAll(tt.query, "S", s.State), tt.contentType, strings.ReplaceAll(tt.body, "S", s.State), cookie)
+			assert.ErrorIs(t, err, tt.want)
+			if tt.want != nil {
+				checkError(t, err, s.State, s.Verifier)
+			}
+		})
+	}
+	t.Run("multipart", func(t *testing.T) {
+		s, cookie := f.attempt(t, "k")
+		var body bytes.Buffer
+		m := multipart.NewWriter(&body)
+		require.NoError(t, m.WriteField("state", s.State))
+		require.NoError(t, m.WriteField("code", "c"))
+		require.NoError(t, m.Close())
+		assert.ErrorIs(t, send("", m.FormDataContentType(), body.String(), cookie), ErrState)
+	})
+	t.Run("the body of a GET is not read", func(t *testing.T) {
+		s, cookie := f.attempt(t, "k")
+		r := httptest.NewRequest("GET", "/callback?code=c", strings.NewReader("state="+s.State))
+		r.Header.Set("Content-Type", form)
+		r.AddCookie(cookie)
+		_, _, err := f.call(t, r)
+		assert.ErrorIs(t, err, ErrState)
+	})
+}
+
+// Further parameters of the provider's reach done, and the caller's request is left
+// alone.
+func TestCallbackRequest(t *testing.T) {
+	f, _ := newFlow(t)
+	s, cookie := f.attempt(t, "k")
+	r := callback(url.Values{"state": {s.State}, "code": {"c"}, "realmId": {"42"}}, cookie)
+	body := r.Body
+	f.Callback(func(_ http.ResponseWriter, got *http.Request, _ *Session, _ *oauth2.Token, err error) {
+		assert.NoError(t, err)
+		assert.Equal(t, "42", got.Form.Get("realmId"))
+	}).ServeHTTP(httptest.NewRecorder(), r)
+	assert.Nil(t, r.Form)
+	assert.Equal(t, body, r.Body)
+}

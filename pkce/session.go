@@ -1,0 +1,223 @@
+package pkce
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// defaultMaxAge is the time for everything between the button and the callback:
+// the user has to find a password and a second factor, and some providers' forms
+// are long. The code that comes back lives shorter, but only from then on. As an
+// attempt is sealed, bound to its browser and good for one use, a longer life
+// costs no more than a cookie.
+const defaultMaxAge = 30 * time.Minute
+
+// Config is what an attempt needs of an OAuth 2.0 client. [oauth2.Config] has these
+// methods, and so does the Config of package endpoints.
+type Config interface {
+	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
+	// configuration isn't valid. For the same configuration and without options
+	// it must return the same URL at any time, but for the state.
+	AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
+
+	// Exchange converts an authorization code into a token.
+	Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error)
+}
+
+// Session is one attempt to connect one account: what has to be remembered while
+// the user is at the consent page. A web application gets it from [Flow.Begin] and
+// has it back in [Flow.Callback]. A program without cookies makes one with
+// [NewSession], keeps it in memory, and calls [Session.Exchange] once.
+//
+// State, Verifier and URL are secrets until the attempt is over. A Session hides
+// them from fmt, log/slog and encoding/json, also inside of another struct. Only an
+// unexported field is printed by package fmt without asking: one that holds a
+// *Session shows an address with %v, %+v and %#v, but one that holds a Session
+// shows it all, so keep the pointer.
+type Session struct {
+	// Key names the connection that the attempt is for, in the application's own
+	// words. It is any valid UTF-8.
+	Key string
+
+	// State comes back with the callback: 256 random bits in base64url. An
+	// attempt without a state can't be finished.
+	State string
+
+	// Verifier is the PKCE code verifier, 256 random bits in base64url. If it is
+	// empty, neither a challenge nor a verifier is sent.
+	Verifier string
+
+	// Expiry is the time from which a callback is refused. The zero time is
+	// long past.
+	Expiry time.Time
+
+	// Embedded tells that the provider's JavaScript runs in the application's own
+	// page and that no redirect takes place, so that redirect_uri must stay out of
+	// the consent page's URL and of the exchange.
+	Embedded bool
+
+	// Issuer, if not empty, is the issuer identifier that the callback has to
+	// carry (RFC 9207). See [Flow.Issuer].
+	Issuer string
+
+	// URL is the URL of the consent page, filled in by [Flow.Begin] and
+	// [Flow.BeginEmbedded] and by nothing else.
+	URL string
+}
+
+// NewSession returns a new attempt to connect key, with a state and a verifier of
+// its own. It expires after maxAge, or after 30 minutes if maxAge isn't positive.
+func NewSession(key string, maxAge time.Duration) *Session {
+	if maxAge <= 0 {
+		maxAge = defaultMaxAge
+	}
+	state := make([]byte, 32)
+	rand.Read(state) // never fails
+	return &Session{
+		Key:      key,
+		State:    base64.RawURLEncoding.EncodeToString(state),
+		Verifier: oauth2.GenerateVerifier(),
+		Expiry:   time.Now().Add(maxAge),
+	}
+}
+
+// AuthCodeURL returns the URL of the consent page for this attempt. The options go
+// into it, and not into the exchange. It returns "" if c is nil or isn't valid.
+func (s *Session) AuthCodeURL(c Config, opts ...oauth2.AuthCodeOption) string {
+	if c == nil {
+		return ""
+	}
+	opts = slices.Clone(opts)
+	if s.Verifier != "" {
+		opts = append(opts, oauth2.S256ChallengeOption(s.Verifier))
+	}
+	if !s.Embedded {
+		return c.AuthCodeURL(s.State, opts...)
+	}
+	// An option can empty a parameter of a plain oauth2.Config, but not remove it.
+	opts = append(opts, noRedirectURI)
+	base, query, _ := strings.Cut(c.AuthCodeURL(s.State, opts...), "?")
+	params := slices.DeleteFunc(strings.Split(query, "&"), func(p string) bool { return p == "redirect_uri=" })
+	if query = strings.Join(params, "&"); query != "" {
+		base += "?" + query
+	}
+	return base
+}
+
+// noRedirectURI keeps the redirect URI out of an exchange by a Config of package
+// endpoints, which doesn't send empty parameters.
+var noRedirectURI = oauth2.SetAuthURLParam("redirect_uri", "")
+
+// Exchange checks the parameters of a callback, as the package documentation
+// lists it, and exchanges the code in them for a token. The options go into the
+// exchange.
+//
+// A callback whose state doesn't verify is an [ErrState], and nothing is sent. An
+// error that the provider sent to the callback is an [*AuthError]; the answer of
+// its token endpoint is an [*oauth2.RetrieveError], wrapped. Every error wraps
+// [ErrStartAgain], [ErrDenied] or [ErrMisconfigured].
+//
+// A code is good for one exchange, and Exchange doesn't remember that it was
+// called: forget the Session when it returns. If ctx ends while the provider
+// answers, the token is lost, so don't use the context of an HTTP request whose
+// client may leave; [Flow.Callback] takes care of that.
+func (s *Session) Exchange(ctx context.Context, c Config, callback url.Values, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	if err := s.verify(callback); err != nil {
+		return nil, err
+	}
+	return s.exchange(ctx, c, callback, opts)
+}
+
+// verify checks the state of a callback against that of the attempt.
+func (s *Session) verify(callback url.Values) error {
+	state, err := stateOf(callback)
+	if err != nil {
+		return err
+	}
+	if s == nil || subtle.ConstantTimeCompare([]byte(state), []byte(s.State)) != 1 {
+		return stateError("the callback's state belongs to another attempt")
+	}
+	if !time.Now().Before(s.Expiry) {
+		return stateError("the attempt has expired")
+	}
+	return nil
+}
+
+// stateOf returns the one state of a callback, which is not empty.
+func stateOf(callback url.Values) (string, error) {
+	switch states := callback["state"]; {
+	case len(states) > 1:
+		return "", stateError("the callback has more than one state")
+	case len(states) == 0 || states[0] == "":
+		return "", stateError("the callback has no state")
+	default:
+		return states[0], nil
+	}
+}
+
+// exchange does what comes after verify.
+func (s *Session) exchange(ctx context.Context, c Config, callback url.Values, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	for _, name := range []string{"code", "error", "error_description", "error_uri", "iss"} {
+		if len(callback[name]) > 1 {
+			return nil, &problem{action: ErrStartAgain, text: "the callback repeats the parameter " + name}
+		}
+	}
+	// The issuer comes before the error: that of someone else says nothing about
+	// this provider. The comparison is the plain one of RFC 9207 section 2.4.
+	switch iss := callback.Get("iss"); {
+	case s.Issuer == "" || iss == s.Issuer:
+	case iss == "":
+		return nil, misconfigured("the callback doesn't name its issuer (iss), but one is expected")
+	default:
+		return nil, misconfigured("the callback is from another issuer (iss) than the one expected")
+	}
+	if callback.Get("error") != "" {
+		return nil, newAuthError(callback, s.State, s.Verifier)
+	}
+	code := callback.Get("code")
+	if code == "" {
+		return nil, &problem{action: ErrStartAgain, text: "the callback has neither a code nor an error"}
+	}
+	if c == nil {
+		return nil, misconfigured("there is no Config to exchange the code with")
+	}
+	opts = slices.Clone(opts)
+	if s.Verifier != "" {
+		opts = append(opts, oauth2.VerifierOption(s.Verifier))
+	}
+	if s.Embedded {
+		opts = append(opts, noRedirectURI)
+	}
+	t, err := c.Exchange(ctx, code, opts...)
+	switch {
+	case err != nil:
+		return nil, exchangeError(c, err, code, s.State, s.Verifier)
+	case t == nil:
+		return nil, &problem{action: ErrStartAgain, text: "the exchange gave no token"}
+	}
+	return t, nil
+}
+
+// Format keeps the secrets out of every verb of package fmt.
+func (s Session) Format(f fmt.State, verb rune) {
+	fmt.Fprintf(f, "pkce.Session(for %q until %s, secrets redacted)", s.Key, s.Expiry.UTC().Format(time.RFC3339))
+}
+
+// MarshalText keeps the secrets out of encoding/json and its like. There is no way
+// back from that text to a Session.
+func (s Session) MarshalText() ([]byte, error) { return fmt.Append(nil, s), nil }
+
+// LogValue keeps the secrets out of log/slog.
+func (s Session) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key", s.Key), slog.Time("expiry", s.Expiry), slog.Bool("embedded", s.Embedded))
+}
