@@ -1,0 +1,135 @@
+package endpoints_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// bearers tells, for each request, its URL and the token in it.
+func bearers(requests []string) []string {
+	var out []string
+	for _, r := range requests {
+		lines := strings.Split(r, "\n")
+		path := strings.Fields(lines[0])[1]
+		seen := strings.TrimPrefix(lines[1], "Host: ") + path
+		for _, line := range lines {
+			if token, ok := strings.CutPrefix(line, "Authorization: "); ok {
+				seen += " " + token
+			}
+		}
+		out = append(out, seen)
+	}
+	return out
+}
+
+func clientOf(ctx context.Context, apiURL string) *http.Client {
+	p := rfc
+	p.APIURL = apiURL
+	return p.Config(oauth2.Config{ClientID: "id"}).Client(ctx, &oauth2.Token{AccessToken: "a1"})
+}
+
+func TestClientSendsTheTokenToTheAPIOriginOnly(t *testing.T) {
+	for _, test := range []struct {
+		api, url string
+		sent     string // "" if it is refused
+		refusal  string
+	}{
+		{"https://api.example/v1", "https://api.example/v2/x?y", "api.example/v2/x?y Bearer a1", ""},
+		{"https://api.example", "https://api.example:443/", "api.example:443/ Bearer a1", ""},
+		{"https://api.example:443/", "https://api.example/", "api.example/ Bearer a1", ""},
+		{"https://API.example", "https://api.EXAMPLE/", "api.EXAMPLE/ Bearer a1", ""},
+		{"HTTPS://api.example", "https://api.example/", "api.example/ Bearer a1", ""},
+		{"https://api.example:8443", "https://api.example:8443/", "api.example:8443/ Bearer a1", ""},
+		{"https://[::1]:8443", "https://[::1]:8443/", "[::1]:8443/ Bearer a1", ""},
+		{"", "https://anywhere.example/", "anywhere.example/ Bearer a1", ""},
+
+		{"https://api.example", "https://api.example:8443/", "", "the token is for https://api.example and is not sent to https://api.example:8443"},
+		{"https://api.example", "http://api.example/", "", "the token is for https://api.example and is not sent to http://api.example"},
+		{"https://api.example", "http://api.example:443/", "", "the token is for https://api.example and is not sent to http://api.example:443"},
+		{"https://api.example", "https://evil-api.example/", "", "the token is for https://api.example and is not sent to https://evil-api.example"},
+		{"https://api.example", "https://api.example.evil/", "", "the token is for https://api.example and is not sent to https://api.example.evil"},
+		{"https://api.example", "https://v2.api.example/", "", "the token is for https://api.example and is not sent to https://v2.api.example"},
+		{"https://api.example", "https://api.example@evil.example/", "", "the token is for https://api.example and is not sent to https://evil.example"},
+	} {
+		t.Run(test.api+" "+test.url, func(t *testing.T) {
+			net := newInternet(t, answer(200, "", ""))
+			body := &closeRecorder{Reader: strings.NewReader("x")}
+			r, err := http.NewRequest("POST", test.url, body)
+			require.NoError(t, err)
+			resp, err := clientOf(net.context(), test.api).Do(r)
+			assert.True(t, body.closed)
+			if test.sent == "" {
+				assert.ErrorContains(t, err, "endpoints: RFC: "+test.refusal)
+				assert.Equal(t, endpoints.KindUnknown, endpoints.KindOf(err))
+				assert.Empty(t, net.requests())
+				return
+			}
+			require.NoError(t, err)
+			resp.Body.Close()
+			assert.Equal(t, []string{test.sent}, bearers(net.requests()))
+		})
+	}
+	_, err := clientOf(context.Background(), "https://api.example").Get("https://evil.example/")
+	assert.ErrorContains(t, err, "not sent to https://evil.example", "without a body")
+}
+
+func TestClientFollowsRedirectsWithoutTheTokenElsewhere(t *testing.T) {
+	net := newInternet(t, func(w http.ResponseWriter, r *http.Request) {
+		next := map[string]string{
+			"/start": "https://cdn.example/file", "/file": "https://api.example/back", "/back": "https://api.example:8443/end",
+		}[r.URL.Path]
+		if next != "" {
+			http.Redirect(w, r, next, http.StatusTemporaryRedirect)
+		}
+	})
+	resp, err := clientOf(net.context(), "https://api.example").Get("https://api.example/start")
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, 200, resp.StatusCode)
+	assert.Equal(t, []string{
+		"api.example/start Bearer a1", "cdn.example/file", "api.example/back Bearer a1", "api.example:8443/end",
+	}, bearers(net.requests()))
+}
+
+func TestClientRefreshesAnExpiredToken(t *testing.T) {
+	net := newInternet(t, answerJSON(200, `{"access_token":"a2","expires_in":3600}`))
+	expired := &oauth2.Token{AccessToken: "a1", RefreshToken: "r1", Expiry: time.Unix(1, 0)}
+	client := endpoints.TaxRock.Config(oauth2.Config{ClientID: "id"}).Client(net.context(), expired)
+	for range 2 {
+		resp, err := client.Get("https://delegate.api.taxrock.com/client-accounts")
+		require.NoError(t, err)
+		resp.Body.Close()
+	}
+	assert.Equal(t, []string{
+		"login.taxrock.com/oauth/token", "delegate.api.taxrock.com/client-accounts Bearer a2", "delegate.api.taxrock.com/client-accounts Bearer a2",
+	}, bearers(net.requests()))
+	assert.True(t, expired.AccessToken == "a1", "the caller's token is not changed")
+}
+
+func TestConfigIsSafeForConcurrentUse(t *testing.T) {
+	p := deepest()
+	conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s"})
+	ctx := answering(answerJSON(200, `{"ok":true,"data":{"token":"issued-token"}}`)).context()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			_, err := conf.Exchange(ctx, "c0de", oauth2.SetAuthURLParam("trace", "7"))
+			assert.NoError(t, err)
+			_, err = refresh(p.Context(ctx), conf, "old")
+			assert.NoError(t, err)
+			assert.NotEmpty(t, conf.AuthCodeURL("state"))
+			assert.NoError(t, conf.Revoke(ctx, &oauth2.Token{AccessToken: "x"}))
+		})
+	}
+	group.Wait()
+}

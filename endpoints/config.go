@@ -1,0 +1,145 @@
+package endpoints
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// Config is an OAuth 2.0 client of one [Provider], made by [Provider.Config]. It
+// has the methods of *oauth2.Config that a program needs, and takes its place
+// where an interface asks for them. It is safe for concurrent use.
+//
+// As with *oauth2.Config, the context of a call may carry the *http.Client to use,
+// under the key oauth2.HTTPClient.
+type Config struct {
+	// What prints values follows pointers, and doesn't ask the fields of another
+	// struct how they want to be printed, but it can't look into a function.
+	hidden func() *config
+}
+
+// config is what a Config holds: the application's and the provider's secrets.
+type config struct {
+	provider *Provider
+	scopes   []string
+	err      error // a mistake in it, which every method reports
+	oauth    *oauth2.Config
+}
+
+func (c *Config) config() *config {
+	if c.hidden == nil {
+		p := &Provider{}
+		return &config{provider: p, err: p.mistake("a Config is made by Provider.Config"), oauth: &oauth2.Config{}}
+	}
+	return c.hidden()
+}
+
+// AuthCodeURL returns the URL of the provider's consent page. State is returned by
+// the provider to the callback unchanged; package pkce makes and checks it. An
+// option overrides the provider's own parameter of the same name, and an empty
+// value removes a parameter. AuthCodeURL returns "" if the Config has a mistake in
+// it, which every other method reports, or if the provider has no AuthURL.
+func (c *Config) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
+	conf := c.config()
+	authURL := conf.oauth.Endpoint.AuthURL
+	if conf.err != nil || authURL == "" {
+		return ""
+	}
+	// Only x/oauth2 can apply an option. Without an AuthURL, the parameters are all
+	// that it returns.
+	bare := &oauth2.Config{ClientID: conf.oauth.ClientID, RedirectURL: conf.oauth.RedirectURL, Scopes: conf.scopes}
+	params, err := url.ParseQuery(strings.TrimPrefix(bare.AuthCodeURL(state, opts...), "?"))
+	if err != nil {
+		return "" // not reached: x/oauth2 has encoded it
+	}
+	return conf.provider.consentURL(authURL, params)
+}
+
+// Exchange converts an authorization code into a token. The error is an
+// *oauth2.RetrieveError if the provider gave one: see [KindOf].
+//
+// For a provider's embedded flow, which must not send a redirect_uri, leave
+// oauth2.Config.RedirectURL empty or pass oauth2.SetAuthURLParam("redirect_uri", "").
+func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	conf := c.config()
+	if conf.err != nil {
+		return nil, conf.err
+	}
+	return conf.oauth.Exchange(conf.provider.Context(ctx), code, opts...)
+}
+
+// TokenSource returns a source that returns t until it expires, and then refreshes
+// it. Nothing is saved: package tokensource does that. All its requests are made
+// with ctx.
+func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenSource {
+	conf := c.config()
+	if conf.err != nil {
+		return failingSource{conf.err}
+	}
+	return conf.oauth.TokenSource(conf.provider.Context(ctx), t)
+}
+
+// Client returns an HTTP client that sends t, refreshed when it expires, to the
+// origin of Provider.APIURL. A request to another origin is an error; when a
+// redirect leads there, it is followed without the token.
+func (c *Config) Client(ctx context.Context, t *oauth2.Token) *http.Client {
+	conf := c.config()
+	client := oauth2.NewClient(conf.provider.Context(ctx), c.TokenSource(ctx, t))
+	if api, err := url.Parse(conf.provider.APIURL); err == nil && api.Host != "" {
+		bearer := client.Transport.(*oauth2.Transport)
+		client.Transport = &originTransport{provider: conf.provider, api: api, bearer: bearer}
+	}
+	return client
+}
+
+// APIURL returns Provider.APIURL. Package tokensource asks for it.
+func (c *Config) APIURL() string { return c.config().provider.APIURL }
+
+// String names the provider and the client id, and never the secret.
+func (c Config) String() string {
+	conf := c.config()
+	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.provider.Name, conf.oauth.ClientID)
+}
+
+// failingSource is the token source of a Config that has a mistake in it.
+type failingSource struct{ err error }
+
+func (s failingSource) Token() (*oauth2.Token, error) { return nil, s.err }
+
+// originTransport lets the bearer token out to one origin only.
+type originTransport struct {
+	provider *Provider
+	api      *url.URL
+	bearer   *oauth2.Transport
+}
+
+func (t *originTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch {
+	case sameOrigin(r.URL, t.api):
+		return t.bearer.RoundTrip(r)
+	case r.Response != nil: // net/http follows a redirect
+		return t.bearer.Base.RoundTrip(r)
+	}
+	if r.Body != nil {
+		r.Body.Close()
+	}
+	return nil, t.provider.mistake("the token is for %s://%s and is not sent to %s://%s", t.api.Scheme, t.api.Host, r.URL.Scheme, r.URL.Host)
+}
+
+// sameOrigin compares scheme, host and port (RFC 6454, section 5).
+func sameOrigin(a, b *url.URL) bool {
+	return strings.EqualFold(a.Scheme, b.Scheme) &&
+		strings.EqualFold(a.Hostname(), b.Hostname()) &&
+		portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+}

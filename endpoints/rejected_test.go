@@ -1,0 +1,65 @@
+package endpoints_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+func TestTokenRejectedTellsWhatA401Means(t *testing.T) {
+	large := `{"name":"invalid_token","message":"` + strings.Repeat("x", 100<<10) + `"}`
+	for _, test := range []struct {
+		name, challenge, contentType, body string
+		code                               string
+		rejected                           bool
+	}{
+		{"Finch, token", "", "application/json", `{"code":401,"name":"invalid_token","message":"x"}`, "invalid_token", true},
+		{"Finch, reauthentication", "", "application/json", `{"name":"authentication_error","finch_code":"reauthenticate_user"}`, "reauthenticate_user", true},
+		{"RFC 6750", `Bearer realm="x", error="invalid_token", error_description="The token expired"`, "", "", "invalid_token", true},
+		{"the challenge before the body", `Bearer error="invalid_token"`, "application/json", `{"error":"insufficient_scope"}`, "invalid_token", true},
+		{"a challenge without a code", `Bearer realm="x"`, "application/json", `{"error":"invalid_token_error"}`, "invalid_token", true},
+		{"the API's own words", "", "application/json", `{"message":"Unauthorized"}`, "unauthorized", true},
+		{"a code that isn't known", "", "application/json", `{"error":"E1234"}`, "", true},
+		{"a firewall", "", "text/html", `<html>invalid_token</html>`, "", true},
+		{"nothing", "", "", ``, "", true},
+		{"a body of more than is read", "", "application/json", large, "", true},
+		{"a scope", `Bearer error="insufficient_scope"`, "", "", "insufficient_scope", false},
+		{"the client", "", "application/json", `{"error":"invalid_client"}`, "invalid_client", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			if test.challenge != "" {
+				w.Header().Set("WWW-Authenticate", test.challenge)
+			}
+			answer(401, test.contentType, test.body)(w, nil)
+			resp := w.Result()
+			body := &closeRecorder{Reader: resp.Body}
+			resp.Body = body
+			code, rejected := endpoints.Finch.Config(oauth2.Config{ClientID: "id"}).TokenRejected(resp)
+			assert.Equal(t, test.code, code)
+			assert.Equal(t, test.rejected, rejected)
+			assert.True(t, readAll(t, resp.Body) == test.body, "the body can still be read")
+			assert.False(t, body.closed)
+			assert.NoError(t, resp.Body.Close())
+			assert.True(t, body.closed)
+		})
+	}
+}
+
+func TestTokenRejectedLeavesTheErrorOfABodyThatBreaksOff(t *testing.T) {
+	resp := &http.Response{StatusCode: 401, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"error":"inv`), failingReader{}))}
+	code, rejected := rfc.Config(oauth2.Config{}).TokenRejected(resp)
+	assert.Empty(t, code)
+	assert.True(t, rejected)
+	body, err := io.ReadAll(resp.Body)
+	assert.Equal(t, `{"error":"inv`, string(body))
+	assert.Equal(t, errors.New("read failed"), err)
+}

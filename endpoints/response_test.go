@@ -1,0 +1,265 @@
+package endpoints_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// exchange exchanges a code at a provider of that style, which answers so.
+func exchange(t testing.TB, style endpoints.AuthStyle, h http.HandlerFunc) (*oauth2.Token, error) {
+	t.Helper()
+	p := rfc
+	p.Style = style
+	return p.Config(oauth2.Config{ClientID: "id"}).Exchange(answering(h).context(), "c0de")
+}
+
+func TestTokenIsReadWhateverTheContentType(t *testing.T) {
+	const json, form = `{"access_token":"issued-token","scope":"a b"}`, `access_token=issued-token&scope=a+b`
+	for _, test := range []struct{ name, contentType, body string }{
+		{"JSON", "application/json", json},
+		{"JSON with a charset", "application/json; charset=utf-8", json},
+		{"JSON as text", "text/plain; charset=utf-8", json},
+		{"JSON as a page", "text/html", json},
+		{"JSON as a form", "application/x-www-form-urlencoded", json},
+		{"JSON as nothing", "", json},
+		{"JSON as nonsense", "a/b/c; =", json},
+		{"JSON of a vendor's", "application/vnd.provider.v2+json", json},
+		{"JSON with a byte order mark", "application/json", "\xef\xbb\xbf" + json},
+		{"JSON with space around", "application/json", "\r\n\t " + json + "\n\n"},
+		{"form", "application/x-www-form-urlencoded", form},
+		{"form with a charset", "application/x-www-form-urlencoded; charset=utf-8", form},
+		{"form as text", "text/plain", form + "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, status := range []int{200, 201, 202} { // Sentry says 201
+				token, err := exchange(t, endpoints.AuthStyle{}, answer(status, test.contentType, test.body))
+				require.NoError(t, err)
+				assert.True(t, token.AccessToken == "issued-token")
+				assert.Equal(t, "a b", token.Extra("scope"))
+			}
+		})
+	}
+}
+
+func TestAnswerWithoutATokenIsUnreadable(t *testing.T) {
+	for _, test := range []struct{ name, contentType, body, why string }{
+		{"nothing", "application/json", "", "it is empty (HTTP status 200 OK, 0 bytes of application/json)"},
+		{"space", "text/plain", " \n", "it is empty (HTTP status 200 OK, 2 bytes of text/plain)"},
+		{"a byte order mark", "", "\xef\xbb\xbf", "it is empty (HTTP status 200 OK, 3 bytes of unknown type)"},
+		{"a page", "text/html; charset=utf-8", "<html>Please log in</html>", "it is neither JSON nor a form (HTTP status 200 OK, 26 bytes of text/html)"},
+		{"a page as JSON", "application/json", "<html></html>", "it is neither JSON nor a form (HTTP status 200 OK, 13 bytes of application/json)"},
+		{"JSON cut off", "application/json", `{"access_token":"iss`, "it is neither JSON nor a form (HTTP status 200 OK, 20 bytes of application/json)"},
+		{"JSON and more", "application/json", `{"access_token":"x"}{}`, "it is neither JSON nor a form (HTTP status 200 OK, 22 bytes of application/json)"},
+		{"JSON that isn't an object", "application/json", `["access_token"]`, "it is neither JSON nor a form (HTTP status 200 OK, 16 bytes of application/json)"},
+		{"text", "text/plain", `ok`, "it is neither JSON nor a form (HTTP status 200 OK, 2 bytes of text/plain)"},
+		{"a form of nothing known, as text", "text/plain", `a=b`, "it is neither JSON nor a form (HTTP status 200 OK, 3 bytes of text/plain)"},
+		{"a form as a page", "text/html", `access_token=issued-token`, "it is neither JSON nor a form (HTTP status 200 OK, 25 bytes of text/html)"},
+		{"a form that is none", formType, `access_token=%zz`, "it is neither JSON nor a form (HTTP status 200 OK, 16 bytes of application/x-www-form-urlencoded)"},
+		{"a form without a token", formType, `a=b`, "there is no access_token in it (HTTP status 200 OK, 3 bytes of application/x-www-form-urlencoded)"},
+		{"no token", "application/json", `{"scope":"a"}`, "there is no access_token in it (HTTP status 200 OK, 13 bytes of application/json)"},
+		{"an empty token", "application/json", `{"access_token":""}`, "there is no access_token in it (HTTP status 200 OK, 19 bytes of application/json)"},
+		{"a null token", "application/json", `{"access_token":null}`, "there is no access_token in it (HTTP status 200 OK, 21 bytes of application/json)"},
+		{"a numeric token", "application/json", `{"access_token":123}`, "there is no access_token in it (HTTP status 200 OK, 20 bytes of application/json)"},
+		{"a token that is an object", "application/json", `{"access_token":{"value":"x"}}`, "there is no access_token in it (HTTP status 200 OK, 30 bytes of application/json)"},
+		{"a numeric refresh token", "application/json", `{"access_token":"x","refresh_token":123}`, "the refresh_token in it is not a string (HTTP status 200 OK, 40 bytes of application/json)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := exchange(t, endpoints.AuthStyle{}, answer(200, test.contentType, test.body))
+			var retrieve *oauth2.RetrieveError
+			require.ErrorAs(t, err, &retrieve)
+			assert.Equal(t, "unreadable_response", retrieve.ErrorCode)
+			assert.Equal(t, "the answer can't be used: "+test.why, retrieve.ErrorDescription)
+			assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
+			assert.Equal(t, 502, retrieve.Response.StatusCode, "no longer a success")
+		})
+	}
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+func TestErrorInsideASuccessIsAnError(t *testing.T) {
+	slack := endpoints.AuthStyle{SuccessMember: "ok", SuccessValues: []string{"true"}}
+	wechat := endpoints.AuthStyle{
+		SuccessMember: "errcode", SuccessValues: []string{"0"}, ErrorMembers: []string{"errcode"},
+		ErrorCodes: map[string]string{"40029": "invalid_grant"},
+	}
+	coros := endpoints.AuthStyle{SuccessMember: "result", SuccessValues: []string{"0000"}, ErrorMembers: []string{"result"}}
+	tiktok := endpoints.AuthStyle{TokenIn: "data", SuccessMember: "error.code", SuccessValues: []string{"ok"}}
+	for _, test := range []struct {
+		name, body        string
+		style             endpoints.AuthStyle
+		code, description string
+		kind              endpoints.ErrorKind
+	}{
+		{"error", `{"error":"invalid_grant","error_description":"Spent"}`, endpoints.AuthStyle{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
+		{"error beside a token", `{"access_token":"x","error":"invalid_grant"}`, endpoints.AuthStyle{}, "invalid_grant", "", endpoints.KindCodeRejected},
+		{"error in capitals", `{"Error":"invalid_grant"}`, endpoints.AuthStyle{}, "invalid_grant", "", endpoints.KindCodeRejected},
+		{"error is an object", `{"error":{"code":"invalid_client","message":"Who?"}}`, endpoints.AuthStyle{}, "invalid_client", "Who?", endpoints.KindClientRejected},
+		{"error is true", `{"error":true,"message":"The code was used."}`, endpoints.AuthStyle{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
+		{"error is a number", `{"error":17,"message":"The code was used."}`, endpoints.AuthStyle{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
+		{"error is a list", `{"error":["x"],"message":"The code was used."}`, endpoints.AuthStyle{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
+		{"a code and a message instead of a token", `{"code":"invalid_grant","message":"Spent"}`, endpoints.AuthStyle{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
+		{"slack", `{"ok":false,"error":"invalid_code"}`, slack, "invalid_code", "", endpoints.KindCodeRejected},
+		{"slack, with a token all the same", `{"ok":false,"access_token":"x"}`, slack, "unreadable_response", "HTTP status 200 OK", endpoints.KindUnreadable},
+		{"wechat", `{"errcode":40029,"errmsg":"invalid code"}`, wechat, "invalid_grant", "invalid code", endpoints.KindCodeRejected},
+		{"wechat, unknown", `{"errcode":50002,"errmsg":"limited"}`, wechat, "50002", "limited", endpoints.KindUnknown},
+		{"coros", `{"result":"5001","message":"bad"}`, coros, "5001", "bad", endpoints.KindUnknown},
+		{"nested", `{"data":{},"error":{"code":"invalid_grant","message":"Spent"}}`, tiktok, "invalid_grant", "Spent", endpoints.KindCodeRejected},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := exchange(t, test.style, answerJSON(200, test.body))
+			var retrieve *oauth2.RetrieveError
+			require.ErrorAs(t, err, &retrieve)
+			assert.Equal(t, test.code, retrieve.ErrorCode)
+			assert.Equal(t, test.description, retrieve.ErrorDescription)
+			assert.Equal(t, test.kind, endpoints.KindOf(err))
+			assert.Equal(t, 400, retrieve.Response.StatusCode)
+			assert.Equal(t, "400 Bad Request", retrieve.Response.Status)
+		})
+	}
+}
+
+func TestWhatSaysThatThereWasNoErrorIsNone(t *testing.T) {
+	coros := endpoints.AuthStyle{SuccessMember: "result", SuccessValues: []string{"0000"}}
+	slack := endpoints.AuthStyle{SuccessMember: "ok", SuccessValues: []string{"true"}}
+	for _, test := range []struct {
+		body  string
+		style endpoints.AuthStyle
+	}{
+		{`{"access_token":"issued-token","error":""}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":null,"error_description":null,"error_uri":0}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":false,"error_description":{}}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":0}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":0.0}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":{},"ERROR_URI":["x"]}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":[]}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","code":200,"message":"success"}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","result":"0000","message":"OK","error":"none"}`, coros},
+		{`{"access_token":"issued-token","ok":true,"error":"none"}`, slack},
+		{`{"access_token":"issued-token"}`, slack},
+	} {
+		t.Run(test.body, func(t *testing.T) {
+			token, err := exchange(t, test.style, answerJSON(200, test.body))
+			require.NoError(t, err)
+			assert.True(t, token.AccessToken == "issued-token")
+			assert.Nil(t, token.Extra("error"))
+		})
+	}
+}
+
+func TestEveryOtherMemberReachesTokenExtraAndMetadata(t *testing.T) {
+	const body = `{
+		"access_token": "issued-token", "refresh_token": "refresh-token", "token_type": "bearer", "expires_in": "3600",
+		"scope": ["a", "b"], "nothing": null, "yes": true, "text": "é\u2028<&>", "small": 7, "float": 0.25,
+		"big": 9007199254740993, "negative": -9223372036854775808, "huge": 18446744073709551616, "exact": 9007199254740992,
+		"beyond": 1e400, "team": {"id": 12345678901234567890, "admins": [{"id": 98765432109876543210}]},
+		"Access_Token": "another's"
+	}`
+	token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, body))
+	require.NoError(t, err)
+	assert.True(t, token.AccessToken == "issued-token")
+	assert.True(t, token.RefreshToken == "refresh-token")
+	want := map[string]any{
+		"token_type": "bearer", "expires_in": 3600.0,
+		"scope": []any{"a", "b"}, "nothing": nil, "yes": true, "text": "é\u2028<&>", "small": 7.0, "float": 0.25,
+		"big": "9007199254740993", "negative": "-9223372036854775808", "huge": "18446744073709551616", "exact": 9007199254740992.0,
+		"beyond": "1e400", "team": map[string]any{"id": "12345678901234567890", "admins": []any{map[string]any{"id": "98765432109876543210"}}},
+	}
+	for name, v := range want {
+		assert.Equal(t, v, token.Extra(name), name)
+	}
+	assert.Nil(t, token.Extra("Access_Token"), "x/oauth2 would have taken it for the token")
+	var got map[string]any
+	require.NoError(t, endpoints.Metadata(token, &got))
+	assert.Equal(t, want, got)
+}
+
+func TestMembersInCapitalsAreReadAsXOAuth2ReadsThem(t *testing.T) {
+	token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, `{"Access_Token":"issued-token","ACCESS_TOKEN":"later","Expires_In":"soon","Refresh_Token":"refresh-token"}`))
+	require.NoError(t, err)
+	assert.True(t, token.AccessToken == "later", "the first in the order of the alphabet")
+	assert.True(t, token.RefreshToken == "refresh-token")
+	assert.False(t, token.Expiry.IsZero(), "an unreadable lifetime is not for ever, whatever its name's case")
+}
+
+func TestTokenTypeThatIsNoTextIsLeftOut(t *testing.T) {
+	for _, tokenType := range []string{`null`, `""`, `0`, `{}`} {
+		token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, `{"access_token":"issued-token","token_type":`+tokenType+`}`))
+		require.NoError(t, err)
+		assert.Equal(t, "Bearer", token.Type())
+		assert.Nil(t, token.Extra("token_type"))
+	}
+}
+
+func TestWrappedTokenIsLiftedAndNotKeptTwice(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		style endpoints.AuthStyle
+		body  string
+		extra map[string]any
+	}{
+		{
+			"in an object", endpoints.AuthStyle{TokenIn: "data"},
+			`{"code":0,"access_token":"another","data":{"access_token":"issued-token","open_id":"u1"}}`,
+			map[string]any{"code": 0.0, "open_id": "u1"},
+		},
+		{
+			"in an object of an object", endpoints.AuthStyle{TokenIn: "response.data"},
+			`{"response":{"status":"fine","data":{"access_token":"issued-token"}}}`,
+			map[string]any{"response": map[string]any{"status": "fine"}},
+		},
+		{
+			"by its path", endpoints.AuthStyle{ResponseNames: map[string]string{"access_token": "authed_user.access_token"}},
+			`{"ok":true,"access_token":"the bot's","authed_user":{"id":"U1","access_token":"issued-token"}}`,
+			map[string]any{"ok": true, "authed_user": map[string]any{"id": "U1"}},
+		},
+		{
+			"by a name with a dot", endpoints.AuthStyle{ResponseNames: map[string]string{"access_token": "api.token"}},
+			`{"api.token":"issued-token"}`,
+			map[string]any{},
+		},
+		{
+			"not this time", endpoints.AuthStyle{TokenIn: "data", ResponseNames: map[string]string{"access_token": "token", "refresh_token": "a.b"}},
+			`{"data":"text","access_token":"issued-token","token":null}`,
+			map[string]any{"data": "text", "token": nil},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			token, err := exchange(t, test.style, answerJSON(200, test.body))
+			require.NoError(t, err)
+			assert.True(t, token.AccessToken == "issued-token")
+			var extra map[string]any
+			require.NoError(t, endpoints.Metadata(token, &extra))
+			assert.Equal(t, test.extra, extra)
+		})
+	}
+}
+
+func TestResponseHookSeesTheMembersFirst(t *testing.T) {
+	style := endpoints.AuthStyle{Response: func(status int, members map[string]any) error {
+		if status == 418 {
+			return context.DeadlineExceeded
+		}
+		members["access_token"] = members["teapot"]
+		delete(members, "teapot")
+		return nil
+	}}
+	token, err := exchange(t, style, answerJSON(200, `{"teapot":"issued-token"}`))
+	require.NoError(t, err)
+	assert.True(t, token.AccessToken == "issued-token")
+	assert.Nil(t, token.Extra("teapot"))
+
+	_, err = exchange(t, style, answerJSON(418, `{"teapot":"short"}`))
+	assert.EqualError(t, err, `oauth2: "unreadable_response" "the answer can't be used: Style.Response: context deadline exceeded (HTTP status 418 I'm a teapot, 18 bytes of application/json)"`)
+
+	style.Response = func(_ int, members map[string]any) error { members["x"] = func() {}; return nil }
+	_, err = exchange(t, style, answerJSON(200, `{"access_token":"issued-token"}`))
+	assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err), "a hook's value that JSON can't hold")
+}

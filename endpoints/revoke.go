@@ -1,0 +1,119 @@
+package endpoints
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// Revoke asks the provider to revoke t: its refresh token if it has one, and its
+// access token otherwise (RFC 7009). It returns nil if the token was dead already.
+// For a provider that has no endpoint for it, the error wraps errors.ErrUnsupported.
+func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
+	conf := c.config()
+	p := conf.provider
+	switch {
+	case conf.err != nil:
+		return conf.err
+	case p.RevokeURL == "":
+		return p.mistake("the provider has no endpoint to revoke tokens at: %w", errors.ErrUnsupported)
+	case t == nil || t.AccessToken == "" && (t.RefreshToken == "" || p.Style.RevokeWithBearer):
+		return p.mistake("there is no token to revoke")
+	}
+	ctx = context.WithValue(p.Context(ctx), revocation{}, true)
+	r, err := conf.revocationRequest(ctx, t)
+	if err != nil {
+		return p.mistake("can't make the revocation request: %w", err)
+	}
+	resp, err := ctx.Value(oauth2.HTTPClient).(*http.Client).Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if !isFailure(resp.StatusCode) {
+		return nil
+	}
+	err = retrieveError(resp)
+	if p.Style.RevokeWithBearer && resp.StatusCode == http.StatusUnauthorized && KindOf(err) != KindUnreadable {
+		return nil // the token that came with the request is dead, or it would have been taken
+	}
+	return err
+}
+
+// revocationRequest makes the request as RFC 7009 has it, for the transport to adapt.
+func (c *config) revocationRequest(ctx context.Context, t *oauth2.Token) (*http.Request, error) {
+	p := c.provider
+	form := url.Values{}
+	inParams := p.Endpoint.AuthStyle == oauth2.AuthStyleInParams
+	if !p.Style.RevokeWithBearer {
+		form.Set("token", t.AccessToken)
+		if t.RefreshToken != "" {
+			form.Set("token", t.RefreshToken)
+		}
+		if inParams {
+			form.Set("client_id", c.oauth.ClientID)
+			form.Set("client_secret", c.oauth.ClientSecret)
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.RevokeURL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", formType)
+	switch {
+	case p.Style.RevokeWithBearer:
+		t.SetAuthHeader(r)
+	case !inParams:
+		r.SetBasicAuth(url.QueryEscape(c.oauth.ClientID), url.QueryEscape(c.oauth.ClientSecret))
+	}
+	return r, nil
+}
+
+// revocation marks the context of a request that Config.Revoke makes. The API's own
+// revocation call has the same URL, but is API traffic.
+type revocation struct{}
+
+func isRevocation(ctx context.Context) bool {
+	ours, _ := ctx.Value(revocation{}).(bool)
+	return ours
+}
+
+// adaptRevocation adapts the answer to a revocation, of which nothing is wanted but
+// whether it failed. A success may be empty.
+func (p *Provider) adaptRevocation(a *answer) (status int, body []byte) {
+	members, err := a.members()
+	if err != nil {
+		if isFailure(a.resp.StatusCode) {
+			return p.unreadable(a, err)
+		}
+		return a.resp.StatusCode, nil
+	}
+	failed, told := p.Style.verdict(members)
+	members = p.Style.flatten(members)
+	if isFailure(a.resp.StatusCode) || failed || !told && signalsError(members) {
+		return p.failure(a, members)
+	}
+	return a.resp.StatusCode, nil
+}
+
+// retrieveError makes the error that x/oauth2 makes of an adapted response.
+func retrieveError(resp *http.Response) error {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	var f failureBody
+	if err := json.Unmarshal(body, &f); err != nil {
+		return err
+	}
+	return &oauth2.RetrieveError{
+		Response: resp, Body: body,
+		ErrorCode: f.Error, ErrorDescription: f.Description, ErrorURI: f.URI,
+	}
+}

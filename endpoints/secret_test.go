@@ -1,0 +1,394 @@
+package endpoints_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// secrets are what a hostile server repeats wherever it can. They have characters
+// that are written differently in JSON, HTML, forms and URLs.
+var secrets = map[string]string{
+	"client secret": `cl1ent-s3cret+/&="<é> x`,
+	"code":          `c0de-c0de+/&="<é> x`,
+	"verifier":      `ver1fier-ver1fier-ver1fier-ver1fier-ver1fier`,
+	"refresh token": `v1.refre5h+/&="<é> x`,
+	"access token":  `acce55-token+/&="<é> x`,
+	"API key":       `ap1-key-ap1-key`,
+	"assertion":     `a55ertion-a55ertion`,
+	"cookie":        `c00kie-c00kie`,
+}
+
+// spellings are the ways in which a secret may be written.
+func spellings(secret string) []string {
+	quoted, _ := json.Marshal(secret)
+	lower := strings.NewReplacer("%2B", "%2b", "%2F", "%2f", "%3D", "%3d", "%3C", "%3c", "%3E", "%3e", "%C3%A9", "%c3%a9")
+	all := []string{
+		secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret),
+		lower.Replace(url.QueryEscape(secret)), strings.ToUpper(secret), strings.ToLower(secret),
+		url.QueryEscape(url.QueryEscape(secret)), html.EscapeString(html.EscapeString(secret)),
+		strings.Trim(string(quoted), `"`), strings.ReplaceAll(url.PathEscape(secret), "-", "%2D"),
+		strings.ReplaceAll(secret, "-", "&#45;"),
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// secretIn returns the name of a secret that stands in what is printed, however it
+// is spelled.
+func secretIn(printed string) string {
+	for range 4 { // undo what an escape of an escape hides
+		lower := strings.ToLower(printed)
+		for name, secret := range secrets {
+			if strings.Contains(lower, strings.ToLower(secret)) {
+				return name
+			}
+		}
+		plain := html.UnescapeString(printed)
+		if u, err := url.PathUnescape(plain); err == nil {
+			plain = u
+		}
+		if plain == printed {
+			break
+		}
+		printed = plain
+	}
+	return ""
+}
+
+func assertNoSecrets(t *testing.T, where, printed string) {
+	t.Helper()
+	if name := secretIn(printed); name != "" {
+		t.Errorf("%s holds the %s", where, name)
+	}
+}
+
+// assertErrorHoldsNoSecrets looks into every corner of an error.
+func assertErrorHoldsNoSecrets(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	corners := make(map[string]string)
+	for _, format := range []string{"%s", "%v", "%+v", "%#v", "%q"} {
+		corners["the error printed with "+format] = fmt.Sprintf(format, err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err)
+	corners["the log"] = log.String()
+
+	var retrieve *oauth2.RetrieveError
+	if errors.As(err, &retrieve) {
+		resp := retrieve.Response
+		require.NotNil(t, resp)
+		r := resp.Request
+		require.NotNil(t, r)
+		assert.True(t, r.Body == nil && r.GetBody == nil && r.Response == nil && r.Form == nil, "the request is bare")
+		corners["RetrieveError.Body"] = string(retrieve.Body)
+		corners["a field of RetrieveError"] = retrieve.ErrorCode + "\n" + retrieve.ErrorDescription + "\n" + retrieve.ErrorURI
+		corners["RetrieveError.Response"] = fmt.Sprint(resp.Status, resp.Header, resp.Trailer)
+		corners["its Request"] = fmt.Sprint(r.Method, r.URL, r.Host, r.Header, r.RequestURI, r.RemoteAddr)
+		corners["the context of its Request"] = fmt.Sprintf("%+v", r.Context())
+	}
+	if secretIn(strings.Join(slices.Collect(maps.Values(corners)), "\n")) != "" {
+		for where, printed := range corners {
+			assertNoSecrets(t, where, printed)
+		}
+		assert.True(t, t.Failed(), "the corners together hold a secret, each by itself none")
+	}
+}
+
+// hostileProviders have the secrets in every place that a provider may want them.
+func hostileProviders() map[string]endpoints.Provider {
+	base := rfc
+	base.Endpoint.TokenURL = "https://user:ap1-key-ap1-key@auth.example/token"
+	base.RevokeURL = "https://auth.example/revoke"
+	with := func(change func(*endpoints.Provider)) endpoints.Provider {
+		p := base
+		p.Style.Header = map[string]string{"X-Api-Key": secrets["API key"]}
+		change(&p)
+		return p
+	}
+	return map[string]endpoints.Provider{
+		"form":   with(func(p *endpoints.Provider) {}),
+		"JSON":   with(func(p *endpoints.Provider) { p.Style.Body = endpoints.JSONBody }),
+		"header": with(func(p *endpoints.Provider) { p.Endpoint.AuthStyle = oauth2.AuthStyleInHeader }),
+		"both":   with(func(p *endpoints.Provider) { p.Style.CredentialsInBoth = true }),
+		"query":  with(func(p *endpoints.Provider) { p.Style.Body = endpoints.QueryBody }),
+		"GET":    with(func(p *endpoints.Provider) { p.Style.Body, p.Style.Method = endpoints.QueryBody, "GET" }),
+		"hook": with(func(p *endpoints.Provider) {
+			p.Style.Request = func(r *http.Request, params url.Values) error {
+				params.Set("client_assertion", secrets["assertion"])
+				r.Header.Set("X-Signature", "v1 "+secrets["assertion"])
+				return nil
+			}
+			p.Style.RequestNames = map[string]string{"client_secret": "app", "code": "ticket", "refresh_token": "spare", "token": "dead"}
+		}),
+		"bearer": with(func(p *endpoints.Provider) { p.Style.RevokeWithBearer = true }),
+	}
+}
+
+// hostileAnswers repeat the secret s, as it is spelled, in all the ways there are.
+func hostileAnswers(s string) map[string]http.HandlerFunc {
+	quoted, _ := json.Marshal(s)
+	echo := func(status int, contentType, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			line := strings.Join(strings.Fields(s), " ")
+			for _, name := range []string{"X-Echo", "X-Request-Id", "Retry-After", "WWW-Authenticate", "Location", "Refresh", "ETag", "Date"} {
+				w.Header().Set(name, line)
+			}
+			w.Header().Set("Set-Cookie", "session="+url.QueryEscape(s))
+			w.Header().Set("Trailer", "X-Trailer")
+			w.Header()["Content-Type"] = []string{contentType}
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+			w.Header().Set("X-Trailer", line)
+		}
+	}
+	object := func(member string) string { return `{"` + member + `":` + string(quoted) + `}` }
+	answers := map[string]http.HandlerFunc{
+		"nothing":           echo(400, "", ""),
+		"page":              echo(403, "text/html", "<html>"+s+"</html>"),
+		"text":              echo(400, "text/plain", s),
+		"text on the code":  echo(400, "text/plain", "bad code "+s),
+		"content type":      echo(400, s, "x"),
+		"content subtype":   echo(400, "text/"+url.QueryEscape(s), "x"),
+		"form":              echo(400, formType, "error="+url.QueryEscape(s)+"&error_description="+url.QueryEscape(s)),
+		"form, cut":         echo(400, formType, "error=invalid_grant&error_description="+strings.ReplaceAll(url.QueryEscape(s), "-", "%FF-")),
+		"redirect":          echo(307, "text/html", s),
+		"JSON that is none": echo(400, "application/json", `{"error":`+s),
+		"success":           echo(200, "text/html", s),
+		"success, JSON":     echo(200, "application/json", `{"error":`+string(quoted)+`,"error_description":`+string(quoted)+`}`),
+		"lifetime":          echo(200, "application/json", `{"access_token":"x","expires_in":`+string(quoted)+`}`),
+		"sentence": echo(400, "application/json", `{"error":"invalid_grant","error_description":"The code `+
+			strings.Trim(string(quoted), `"`)+` is no good"}`),
+		"split": echo(400, "application/json", `{"error":"invalid_grant","error_description":"`+
+			strings.ReplaceAll(strings.Trim(string(quoted), `"`), "-", `\u0000-`)+`"}`),
+		"URL":    echo(400, "application/json", `{"error":"invalid_grant","error_uri":"https://evil.example/?`+url.QueryEscape(s)+`"}`),
+		"host":   echo(400, "application/json", `{"error":"invalid_grant","error_uri":"https://`+url.PathEscape(s)+`.example/"}`),
+		"long":   echo(400, "application/json", `{"error":"invalid_grant","error_description":"`+strings.Repeat("x", 290)+strings.Trim(string(quoted), `"`)+`"}`),
+		"nested": echo(400, "application/json", `{"error":{"code":`+string(quoted)+`,"message":`+string(quoted)+`}}`),
+	}
+	for _, member := range []string{"error", "error_description", "error_uri", "name", "message", "code", "type", "title", "errors"} {
+		answers[member] = echo(400, "application/json", object(member))
+	}
+	return answers
+}
+
+// A hostile server repeats each secret, in each spelling, in each corner of its
+// answer. None may reach an error.
+func TestNoErrorHoldsASecretThatTheServerRepeats(t *testing.T) {
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	jar.SetCookies(&url.URL{Scheme: "https", Host: "auth.example"}, []*http.Cookie{{Name: "session", Value: secrets["cookie"]}})
+	requests := map[string]func(context.Context, *endpoints.Config) error{
+		"exchange": func(ctx context.Context, conf *endpoints.Config) error {
+			_, err := conf.Exchange(ctx, secrets["code"], oauth2.VerifierOption(secrets["verifier"]))
+			return err
+		},
+		"refresh": func(ctx context.Context, conf *endpoints.Config) error {
+			_, err := refresh(ctx, conf, secrets["refresh token"])
+			return err
+		},
+		"revoke": func(ctx context.Context, conf *endpoints.Config) error {
+			return conf.Revoke(ctx, &oauth2.Token{AccessToken: secrets["access token"], RefreshToken: secrets["refresh token"]})
+		},
+	}
+	failures := make(map[string]int)
+	for style, p := range hostileProviders() {
+		conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
+		for request, send := range requests {
+			for _, name := range sent(p, request) {
+				spelled := spellings(secrets[name])
+				if style != "form" && style != "bearer" {
+					spelled = []string{secrets[name]} // how it is sent makes no difference to what comes back
+				}
+				for _, s := range spelled {
+					for answer, h := range hostileAnswers(s) {
+						client := &http.Client{Transport: answering(h), Jar: jar}
+						err := send(context.WithValue(context.Background(), oauth2.HTTPClient, client), conf)
+						if err == nil && answer != "nothing" { // a revocation succeeded
+							continue
+						}
+						failures[request]++
+						if assertErrorHoldsNoSecrets(t, err); t.Failed() {
+							t.Fatalf("%s, %s: the answer %q repeats the %s as %q", style, request, answer, name, s)
+						}
+					}
+				}
+			}
+		}
+	}
+	for request := range requests {
+		assert.Greater(t, failures[request], 1000, request)
+	}
+}
+
+// sent are the secrets that a request of p's sends, and so can come back.
+func sent(p endpoints.Provider, request string) []string {
+	names := []string{"API key", "cookie"}
+	if p.Style.Request != nil {
+		names = append(names, "assertion")
+	}
+	switch {
+	case request == "exchange":
+		return append(names, "client secret", "code", "verifier")
+	case request == "refresh":
+		return append(names, "client secret", "refresh token")
+	case p.Style.RevokeWithBearer:
+		return append(names, "access token")
+	}
+	return append(names, "client secret", "refresh token")
+}
+
+// What came in the answer itself is as secret as what was sent.
+func TestNoErrorHoldsATokenOfTheAnswer(t *testing.T) {
+	for _, name := range []string{"access token", "refresh token"} {
+		for _, s := range spellings(secrets[name]) {
+			token, _ := json.Marshal(secrets[name])
+			spelled, _ := json.Marshal("It is " + s + " now.")
+			for _, body := range []string{
+				`{"access_token":%s,"error":"invalid_grant","error_description":%s}`,
+				`{"data":[{"refreshToken":%s}],"name":"invalid_grant","message":%s}`,
+				`{"id_token":%s,"code":%s}`,
+				`{"access_token":%s,"expires_in":%s}`,
+			} {
+				_, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, fmt.Sprintf(body, token, spelled)))
+				assertErrorHoldsNoSecrets(t, err)
+			}
+		}
+		style := endpoints.AuthStyle{Response: func(_ int, members map[string]any) error {
+			return fmt.Errorf("can't use %v", members)
+		}}
+		token, _ := json.Marshal(secrets[name])
+		_, err := exchange(t, style, answerJSON(200, `{"token":`+string(token)+`}`))
+		assert.Contains(t, err.Error(), "Style.Response: can't use map[token:[redacted]]")
+		assertErrorHoldsNoSecrets(t, err)
+	}
+}
+
+// Looking for a great many tokens in a long text could take minutes.
+func TestAnAnswerFullOfTokensIsNotRepeated(t *testing.T) {
+	body := []byte(`{"error":"invalid_grant","error_description":"` + strings.Repeat("x", 4000) + `"`)
+	for i := range 40_000 {
+		body = fmt.Appendf(body, `,"token%d":"abcd%d"`, i, i)
+	}
+	_, err := exchange(t, endpoints.AuthStyle{}, answerJSON(400, string(body)+"}"))
+	assert.EqualError(t, err, `oauth2: "invalid_grant" "[redacted]"`)
+}
+
+// net/http quotes a server that doesn't speak HTTP.
+func TestNoErrorOfTheNetworkHoldsASecret(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			io.CopyN(io.Discard, conn, 1)
+			io.WriteString(conn, secrets["verifier"]+"\r\n")
+			conn.Close()
+		}
+	}()
+	p := rfc
+	p.Endpoint.TokenURL = "http://" + listener.Addr().String()
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	_, err = conf.Exchange(context.Background(), "c0de", oauth2.VerifierOption(secrets["verifier"]))
+	assertErrorHoldsNoSecrets(t, err)
+	assert.ErrorContains(t, err, `malformed HTTP response "[redacted]"`)
+	assert.Equal(t, endpoints.KindProviderTrouble, endpoints.KindOf(err))
+
+	p.Style = endpoints.AuthStyle{Body: endpoints.QueryBody, Method: "GET"}
+	lost := errors.New("lost")
+	quoting := roundTripper(func(r *http.Request) (*http.Response, error) {
+		return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: lost}
+	})
+	for _, secret := range []string{secrets["code"], strings.Repeat(secrets["verifier"], 1000)} {
+		_, err = p.Config(oauth2.Config{ClientID: "id"}).Exchange(quoting.context(), secret)
+		assertErrorHoldsNoSecrets(t, err)
+		assert.ErrorContains(t, err, "[redacted]")
+		assert.ErrorIs(t, err, lost)
+	}
+}
+
+func TestNoErrorOfAHookHoldsASecret(t *testing.T) {
+	wrong := errors.New("wrong")
+	p := rfc
+	p.Style.Request = func(r *http.Request, params url.Values) error { return fmt.Errorf("%w: %v", wrong, params) }
+	_, err := p.Config(oauth2.Config{ClientID: "id"}).Exchange(context.Background(), secrets["verifier"])
+	assertErrorHoldsNoSecrets(t, err)
+	assert.ErrorContains(t, err, "endpoints: RFC: Style.Request: wrong: map[client_id:[id] code:[[redacted]] grant_type:[authorization_code]]")
+	assert.ErrorIs(t, err, wrong)
+}
+
+func TestPrintingAConfigShowsNoSecret(t *testing.T) {
+	p := hostileProviders()["hook"]
+	p.ExchangeParams = map[string]string{"password": secrets["assertion"]}
+	conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
+	type holder struct {
+		Exported   *endpoints.Config
+		unexported *endpoints.Config
+		value      endpoints.Config
+	}
+	var log bytes.Buffer
+	for _, v := range []any{conf, *conf, holder{conf, conf, *conf}, &holder{conf, conf, *conf}, []any{conf}, map[string]any{"conf": *conf}} {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			assertNoSecrets(t, format, fmt.Sprintf(format, v))
+		}
+		slog.New(slog.NewTextHandler(&log, nil)).Info("conf", "conf", v)
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("conf", "conf", v)
+		encoded, err := json.Marshal(v)
+		require.NoError(t, err)
+		assertNoSecrets(t, "JSON", string(encoded))
+	}
+	assertNoSecrets(t, "the log", log.String())
+	var said strings.Builder // testify prints what lies behind pointers
+	assert.Equal(errorfFunc(func(format string, args ...any) { fmt.Fprintf(&said, format, args...) }), *conf, endpoints.Config{})
+	assert.Contains(t, said.String(), "Not equal")
+	assertNoSecrets(t, "the difference", said.String())
+	assert.Equal(t, "endpoints.Config(RFC, id)", fmt.Sprint(conf))
+}
+
+type errorfFunc func(format string, args ...any)
+
+func (f errorfFunc) Errorf(format string, args ...any) { f(format, args...) }
+
+func TestAnErrorKeepsWhatHelpsSupport(t *testing.T) {
+	_, err := exchange(t, endpoints.AuthStyle{}, func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range map[string]string{
+			"Retry-After": "7", "X-Request-Id": "req-1", "Request-Id": "req-2", "X-Correlation-Id": "req-3", "CF-Ray": "ray",
+			"Date": "Sat, 01 Jan 2000 00:00:00 GMT", "Server": "nginx", "Set-Cookie": "a=b",
+		} {
+			w.Header().Set(name, value)
+		}
+		w.WriteHeader(400)
+		io.WriteString(w, `{"error":"invalid_grant"}`)
+	})
+	var retrieve *oauth2.RetrieveError
+	require.ErrorAs(t, err, &retrieve)
+	assert.Equal(t, http.Header{
+		"Content-Type": {"application/json"}, "Retry-After": {"7"}, "X-Request-Id": {"req-1"}, "Request-Id": {"req-2"},
+		"X-Correlation-Id": {"req-3"}, "Cf-Ray": {"ray"}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"},
+	}, retrieve.Response.Header)
+	assert.Equal(t, "https://auth.example/token", retrieve.Response.Request.URL.String())
+}
