@@ -1,0 +1,83 @@
+package endpointstest
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// chart is the dialect of https://developer.trychart.com, a close relative of
+// Finch's.
+type chart struct{ real endpoints.Provider }
+
+func (d chart) provider() endpoints.Provider { return d.real }
+
+func (chart) policy() Policy { return Policy{CodeLifetime: 10 * time.Minute} }
+
+func (chart) scopes() []scope { return nil }
+
+func (chart) query() rule {
+	return rule{required: []string{"client_id"}, optional: []string{"redirect_uri", "state"}}
+}
+
+func (chart) consent(map[string]string) (consent, string) { return consent{source: "turbotax"}, "" }
+
+func (chart) message(answer url.Values) any { return connectMessage("chart-auth-message", answer) }
+
+func (chart) grantType(map[string]string) string { return "authorization_code" }
+
+func (chart) fields(grantType string) (rule, *refusal) { return finch{}.fields(grantType) }
+
+func (chart) headers(h http.Header) *refusal {
+	if v := h.Values("X-Chart-Async"); len(v) > 1 || len(v) == 1 && v[0] != "true" {
+		return malformedf("header x-chart-async must be true or absent")
+	}
+	return nil
+}
+
+func (chart) refreshable() bool { return false }
+
+type chartToken struct {
+	AccountID   string `json:"account_id"`
+	ProviderID  string `json:"provider_id"`
+	AccessToken string `json:"access_token"`
+}
+
+func (chart) tokens(g *grant, t issued) any {
+	return chartToken{AccountID: g.uuid("account"), ProviderID: g.source, AccessToken: t.access}
+}
+
+type chartError struct {
+	Code    int    `json:"code"`
+	Name    string `json:"name"`
+	Message string `json:"message"`
+}
+
+func (chart) refuse(_ Operation, r *refusal) *answer {
+	e := finchErrors[r.problem]
+	return jsonAnswer(e.Code, chartError{Code: e.Code, Name: e.Name, Message: r.because(e.Message)})
+}
+
+func (chart) calls() []call {
+	return []call{
+		{method: http.MethodGet, path: "/introspect", answer: func(g *grant, s *site) any {
+			return map[string]any{
+				"taxpayer_id": g.uuid("account"),
+				"client_id":   s.clientID,
+				"name":        "Jane Doe",
+				"provider_id": g.source,
+			}
+		}},
+		{method: http.MethodGet, path: "/tax-payer", answer: func(g *grant, _ *site) any {
+			return map[string]any{
+				"id":          g.uuid("account"),
+				"name":        "Jane Doe",
+				"provider_id": g.source,
+				"created_at":  g.created.UTC().Format(time.RFC3339),
+				"status":      "COMPLETED",
+			}
+		}},
+	}
+}

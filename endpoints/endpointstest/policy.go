@@ -1,0 +1,61 @@
+package endpointstest
+
+import (
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// Policy is how a provider treats the codes and tokens that it issues. A lifetime of
+// zero means no limit. What is said of refresh tokens is for TaxRock, the one
+// provider that has any.
+type Policy struct {
+	// CodeLifetime is how long a code can be exchanged. Finch and Chart: 10
+	// minutes. TaxRock: 60 seconds.
+	CodeLifetime time.Duration
+
+	// AccessLifetime is how long the access tokens live that are issued from now
+	// on. Finch and Chart: no limit; if there is one, they don't tell the client.
+	// TaxRock: an hour, which it tells in whole seconds, rounded down.
+	AccessLifetime time.Duration
+
+	// RefreshIdleLifetime is how long a refresh token lives after its last use,
+	// and RefreshLifetime how long after the consent, all rotations included.
+	// TaxRock: 100 and 365 days.
+	RefreshIdleLifetime time.Duration
+	RefreshLifetime     time.Duration
+
+	// Rotate gives out a new refresh token at each refresh. The one that was
+	// spent is dead from then on; using it again revokes the account's refresh
+	// and access tokens, all of them (RFC 9700, section 4.14.2). TaxRock: false;
+	// it neither replaces nor repeats the refresh token.
+	Rotate bool
+
+	// Grace is how long a refresh token that was just replaced still works, for a
+	// client that didn't get the answer. It is answered with another access token
+	// and the same refresh token as before, so that repeating a request is
+	// harmless. Only the last refresh token to be replaced has this grace: when
+	// its successor has been used too, it is reused like any other.
+	Grace time.Duration
+}
+
+// Policy returns p's policy.
+func (s *Server) Policy(p endpoints.Provider) Policy {
+	site := s.site(p)
+	site.mu.Lock()
+	defer site.mu.Unlock()
+	return site.policy
+}
+
+// SetPolicy changes p's policy. To change a part of it, start from [Server.Policy].
+func (s *Server) SetPolicy(p endpoints.Provider, policy Policy) {
+	site := s.site(p)
+	site.mu.Lock()
+	defer site.mu.Unlock()
+	site.policy = policy
+}
+
+// over reports whether a lifetime that began at start has ended.
+func over(start time.Time, lifetime time.Duration, now time.Time) bool {
+	return lifetime > 0 && !now.Before(start.Add(lifetime))
+}

@@ -1,0 +1,184 @@
+package endpointstest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// taxRock is the dialect of https://docs.taxrock.com and, where that is silent, of
+// the Auth0-like server behind its login.
+type taxRock struct{ real endpoints.Provider }
+
+// taxRockAudience is the same in the sandbox.
+const taxRockAudience = "https://delegate.api.taxrock.com"
+
+func (d taxRock) provider() endpoints.Provider { return d.real }
+
+func (taxRock) policy() Policy {
+	return Policy{
+		CodeLifetime:        time.Minute,
+		AccessLifetime:      time.Hour,
+		RefreshIdleLifetime: 100 * 24 * time.Hour,
+		RefreshLifetime:     365 * 24 * time.Hour,
+	}
+}
+
+func (taxRock) scopes() []scope {
+	return []scope{
+		{"offline_access", "Stay connected while you are away"},
+		{"read:client-accounts", "Read the compliance data of your clients"},
+	}
+}
+
+func (taxRock) query() rule {
+	return rule{
+		required: []string{"response_type", "client_id", "redirect_uri", "scope", "audience", "code_challenge", "code_challenge_method"},
+		optional: []string{"state"},
+	}
+}
+
+// challenge is a SHA-256 hash in base64url (RFC 7636, section 4.2), and verifier what
+// it is the hash of (section 4.1).
+var (
+	challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	verifier  = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+)
+
+func (d taxRock) consent(q map[string]string) (consent, string) {
+	c := consent{scopes: strings.Split(q["scope"], " "), challenge: q["code_challenge"]}
+	if wrong := checkScopes(d, "scope", c.scopes); wrong != "" {
+		return c, wrong
+	}
+	switch {
+	case q["response_type"] != "code":
+		return c, "response_type must be code"
+	case q["audience"] != taxRockAudience:
+		return c, "audience must be " + taxRockAudience
+	case q["code_challenge_method"] != "S256":
+		return c, "code_challenge_method must be S256"
+	case !challenge.MatchString(c.challenge):
+		return c, "code_challenge must be a SHA-256 hash in base64url"
+	case !slices.Contains(c.scopes, "offline_access"):
+		return c, "scope must include offline_access"
+	}
+	return c, ""
+}
+
+func (taxRock) message(url.Values) any { return nil } // there is no embedded flow
+
+func (taxRock) grantType(fields map[string]string) string { return fields["grant_type"] }
+
+func (taxRock) fields(grantType string) (rule, *refusal) {
+	switch grantType {
+	case "authorization_code":
+		return rule{required: []string{"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier"}}, nil
+	case "refresh_token":
+		return rule{required: []string{"grant_type", "client_id", "client_secret", "refresh_token", "audience"}}, nil
+	case "":
+		return rule{}, malformedf("missing field grant_type")
+	}
+	return rule{}, &refusal{problem: wrongGrantType, detail: printable(grantType)}
+}
+
+func (taxRock) headers(http.Header) *refusal { return nil }
+
+func (taxRock) refreshable() bool { return true }
+
+type taxRockToken struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope"`
+	ExpiresIn    int64  `json:"expires_in,omitempty"`
+	TokenType    string `json:"token_type"`
+}
+
+func (taxRock) tokens(g *grant, t issued) any {
+	return taxRockToken{
+		AccessToken:  t.access,
+		RefreshToken: t.refresh,
+		Scope:        strings.Join(g.scopes, " "),
+		ExpiresIn:    t.seconds,
+		TokenType:    "Bearer",
+	}
+}
+
+// taxRockError is how the login server puts it, taxRockAPIError how the API does.
+type taxRockError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+type taxRockAPIError struct {
+	Error   string `json:"error"`
+	Message string `json:"message"`
+}
+
+var taxRockErrors = map[problem]struct {
+	status     int
+	code, text string
+}{
+	malformed:         {400, "invalid_request", "The request is malformed"},
+	wrongMethod:       {405, "invalid_request", "Method not allowed"},
+	wrongMediaType:    {415, "invalid_request", "Content-Type must be application/json"},
+	notFound:          {404, "not_found", "Not found"},
+	wrongClient:       {401, "access_denied", "Unauthorized"},
+	wrongGrantType:    {403, "unsupported_grant_type", "Unsupported grant type"},
+	wrongCode:         {403, "invalid_grant", "Invalid authorization code"},
+	wrongRedirect:     {403, "unauthorized_client", "The redirect URI is wrong"},
+	wrongVerifier:     {403, "invalid_grant", "Failed to verify code verifier"},
+	wrongRefreshToken: {403, "invalid_grant", "Unknown or invalid refresh token."},
+	wrongAudience:     {403, "access_denied", "Service not found"},
+	unsupportedToken:  {400, "unsupported_token_type", "Only refresh tokens can be revoked"},
+	missingToken:      {401, "invalid_token", "The access token is missing"},
+	deadToken:         {401, "invalid_token", "The access token is dead"},
+	lostConnection:    {403, "invalid_grant", "Unknown or invalid refresh token."},
+	missingScope:      {403, "insufficient_scope", "The access token lacks a scope"},
+	tooManyRequests:   {429, "too_many_requests", "Global limit has been reached"},
+	outOfOrder:        {503, "temporarily_unavailable", "The service is unavailable"},
+}
+
+func (taxRock) refuse(on Operation, r *refusal) *answer {
+	e := taxRockErrors[r.problem]
+	if on != API {
+		return jsonAnswer(e.status, taxRockError{e.code, r.because(e.text)})
+	}
+	switch r.problem {
+	case missingToken, deadToken, lostConnection:
+		// An empty bearer challenge, without a body.
+		return &answer{status: http.StatusUnauthorized, header: http.Header{"Www-Authenticate": {"Bearer"}}}
+	}
+	return jsonAnswer(e.status, taxRockAPIError{e.code, r.because(e.text)})
+}
+
+func (taxRock) calls() []call {
+	account := func(g *grant) map[string]any {
+		return map[string]any{"clientAccountId": g.uuid("account"), "clientAccountName": "Acme Holdings", "amountDue": 0}
+	}
+	return []call{
+		{method: http.MethodGet, path: "/client-accounts", scope: "read:client-accounts", answer: func(g *grant, _ *site) any {
+			return map[string]any{"result": []any{account(g)}}
+		}},
+		{method: http.MethodPost, path: "/client-accounts/lookup/ein", scope: "read:client-accounts", check: checkEIN, answer: func(g *grant, _ *site) any {
+			return map[string]any{"currentStatus": map[string]any{"status": "Compliant"}, "result": account(g)}
+		}},
+	}
+}
+
+var ein = regexp.MustCompile(`^\d\d-?\d{7}$`)
+
+func checkEIN(body []byte) string {
+	var request struct {
+		EIN string `json:"businessEin"`
+	}
+	if err := json.Unmarshal(body, &request); err != nil || !ein.MatchString(request.EIN) {
+		return "businessEin is missing or malformed"
+	}
+	return ""
+}
