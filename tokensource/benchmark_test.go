@@ -1,0 +1,76 @@
+package tokensource
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+)
+
+// steady returns a source with a valid token.
+func steady(t testing.TB) *Source {
+	m := &Manager{Config: new(fakeProvider), Store: newMemory()}
+	login := &oauth2.Token{AccessToken: "a", RefreshToken: "r", Expiry: time.Now().Add(24 * time.Hour)}
+	require.NoError(t, m.Save(context.Background(), "k", login))
+	return m.Source("k")
+}
+
+func TestHotPathAllocatesNothing(t *testing.T) {
+	s, ctx := steady(t), context.Background()
+	assert.Zero(t, testing.AllocsPerRun(1000, func() {
+		if _, err := s.get(ctx); err != nil {
+			panic(err)
+		}
+	}))
+	assert.Equal(t, 1.0, testing.AllocsPerRun(1000, func() {
+		if _, err := s.Token(); err != nil {
+			panic(err)
+		}
+	}), "the copy")
+}
+
+func TestHotPathDoesNotTouchTheStore(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		f.access(m)
+		f.raw.set(func(op string) error { panic(op) }, nil)
+		for range 1000 {
+			f.access(m)
+		}
+		f.raw.mended()
+	})
+}
+
+// BenchmarkToken compares a Source with what x/oauth2 offers for one process.
+func BenchmarkToken(b *testing.B) {
+	s := steady(b)
+	ctx := context.Background()
+	static := oauth2.ReuseTokenSource(nil, s)
+	for name, token := range map[string]func() error{
+		"get":              func() error { _, err := s.get(ctx); return err },
+		"Source.Token":     func() error { _, err := s.Token(); return err },
+		"ReuseTokenSource": func() error { _, err := static.Token(); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := token(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := token(); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,40 @@
+package tokensource
+
+import (
+	"context"
+	"time"
+)
+
+// Event is something that happened to a connection. It holds no secrets.
+type Event struct {
+	Kind EventKind
+	Key  string // the connection
+
+	// Reason and Err say what went wrong, for the kinds that mean trouble.
+	Reason Reason
+	Err    error
+
+	// Expiry is when the new token expires, for EventRefreshed, EventAdopted and
+	// EventSaved. It is zero if the token doesn't expire.
+	Expiry time.Time
+}
+
+// EventKind is the kind of an [Event].
+type EventKind string
+
+const (
+	EventSaved         EventKind = "saved"          // the application saved a login
+	EventRefreshed     EventKind = "refreshed"      // this process refreshed the token, and it is saved
+	EventAdopted       EventKind = "adopted"        // a token was taken over that another process saved
+	EventTakenOver     EventKind = "taken_over"     // a refresh was continued that another process had abandoned
+	EventUnsaved       EventKind = "unsaved"        // a new token can't be saved; it is served, and saving is retried
+	EventFailed        EventKind = "failed"         // a refresh failed, and is tried again later
+	EventLoginRequired EventKind = "login_required" // only the user can mend the connection
+	EventDisconnected  EventKind = "disconnected"   // the application disconnected it
+)
+
+func (m *Manager) emit(ctx context.Context, e Event) {
+	if m.OnEvent != nil {
+		m.OnEvent(ctx, e)
+	}
+}

@@ -1,0 +1,154 @@
+package tokensource
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+)
+
+// printed returns v in all the ways in which it may get into a log.
+func printed(v any) map[string]string {
+	out := make(map[string]string)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		out["fmt "+verb] = fmt.Sprintf(verb, v)
+	}
+	var text, js bytes.Buffer
+	slog.New(slog.NewTextHandler(&text, nil)).Info("m", "v", v)
+	slog.New(slog.NewJSONHandler(&js, nil)).Info("m", "v", v)
+	out["slog text"], out["slog JSON"] = text.String(), js.String()
+	data, err := json.Marshal(v)
+	out["JSON"] = fmt.Sprintf("%s %v", data, err)
+	return out
+}
+
+// assertRedacted checks that none of what is secret in the tests of this package
+// stands in any printed form of v.
+func assertRedacted(t assert.TestingT, v any, what string) {
+	for how, text := range printed(v) {
+		for _, secret := range []string{"access-", "refresh-", "client-secret", "a body with a secret", "Bearer ", "6163636573732d", "726566726573682d"} {
+			assert.NotContains(t, text, secret, "%s, %s", what, how)
+		}
+	}
+}
+
+func TestNothingThatHoldsATokenPrintsIt(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		// Printed as a part of the application's own types, too.
+		type application struct {
+			Manager *Manager
+			private *Manager
+			Source  *Source
+			source  *Source
+			client  http.Client
+		}
+		check := func(when string) {
+			app := &application{m, m, m.Source("k"), m.Source("k"), *m.Client("k")}
+			for what, v := range map[string]any{
+				"Manager": m, "Source": m.Source("k"), "client": m.Client("k"), "transport": m.Client("k").Transport,
+				"application": app, "application, by value": *app, "status": f.status(m),
+				"in a slice": []any{m, m.Source("k")}, "in a map": map[string]*Source{"s": m.Source("k")},
+			} {
+				assertRedacted(f, v, what+", "+when)
+			}
+			for _, e := range f.events {
+				assertRedacted(f, e, "event "+string(e.Kind))
+				assertRedacted(f, &e, "event "+string(e.Kind))
+			}
+		}
+		check("connected")
+		time.Sleep(time.Hour)
+		f.unsavedFrom("put")
+		f.access(m)
+		check("unsaved")
+		f.raw.mended()
+		require.NoError(f, m.Flush(f.Context()))
+		f.revoke()
+		time.Sleep(time.Hour)
+		_, err := m.Source("k").Token()
+		require.Error(f, err)
+		check("revoked")
+	})
+}
+
+func TestManagerHeldByValueDoesNotPrintTokens(t *testing.T) {
+	var app struct {
+		Name   string
+		Tokens Manager // as an autocert.Manager would be
+	}
+	app.Tokens.Config = &oauth2.Config{ClientSecret: "client-secret", Endpoint: oauth2.Endpoint{AuthStyle: oauth2.AuthStyleInHeader}}
+	app.Tokens.Store = newMemory()
+	tok := &oauth2.Token{AccessToken: "access-1", RefreshToken: "refresh-1"}
+	require.NoError(t, app.Tokens.Save(t.Context(), "k", tok))
+	s := app.Tokens.Source("k")
+	assertRedacted(t, s, "its source")
+	for how, text := range printed(&app) {
+		switch how {
+		case "fmt %s", "fmt %q": // print what an *oauth2.Config points to, and are for strings
+		default:
+			assert.NotContains(t, text, "client-secret", how)
+		}
+		assert.NotContains(t, text, "access-1", how)
+		assert.NotContains(t, text, "refresh-1", how)
+	}
+}
+
+func TestNoErrorPrintsATokenOrAnAnswer(t *testing.T) {
+	for name, cause := range transient {
+		onSwap(t, func(f *fixture) {
+			m := f.connected()
+			f.fault = func() error { return cause }
+			time.Sleep(time.Hour)
+			_, err := m.Source("k").Token()
+			require.Error(f, err)
+			assertRedacted(f, err, name)
+			assert.NotContains(f, err.Error(), "secret")
+			_, err = f.process().Source("k").Token()
+			assertRedacted(f, err, name+", elsewhere")
+		})
+	}
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(func(context.Context) error { return errors.New("no") })
+		assertRedacted(f, m.Disconnect(f.Context(), "k"), "revocation")
+		withAPI(m)
+		_, err := m.Client("k").Get("https://evil.example.com/")
+		assertRedacted(f, err, "other origin")
+		f.raw.down()
+		assertRedacted(f, m.Save(f.Context(), "k", f.login()), "Save")
+		_, err = m.Status(f.Context(), "k")
+		assertRedacted(f, err, "Status")
+		f.raw.mended()
+		f.revoke()
+		time.Sleep(time.Hour)
+		_, err = m.Source("k").Token()
+		require.ErrorIs(f, err, ErrLoginRequired)
+		assertRedacted(f, err, "login required")
+		_, err = m.Client("k").Get(apiURL)
+		require.ErrorIs(f, err, ErrLoginRequired)
+		assertRedacted(f, err, "login required, of a client")
+	})
+}
+
+// The record itself is never handed out, but a debugging line would be enough.
+func TestStoredBytesHoldNoToken(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		time.Sleep(time.Hour)
+		f.access(m)
+		sealed, _, err := f.raw.Store.Get(f.Context(), "k")
+		require.NoError(f, err)
+		for _, secret := range []string{"access-", "refresh-", "serial"} {
+			assert.NotContains(f, string(sealed), secret)
+		}
+	})
+}
