@@ -84,6 +84,20 @@ func TestFinalFailureIsRememberedByEveryProcessUntilALogin(t *testing.T) {
 	})
 }
 
+func TestLoginClearsTheErrorOfTheOneBeforeAtOnce(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		f.revoke()
+		time.Sleep(time.Hour)
+		_, err := m.Source("k").Token()
+		require.ErrorIs(f, err, ErrLoginRequired)
+		login := f.login()
+		login.Expiry = time.Now().Add(-time.Second)
+		require.NoError(f, m.Save(f.Context(), "k", login))
+		assert.Equal(f, "access-3", f.access(m), "refreshed, and not refused like the last")
+	})
+}
+
 func TestErrorIsRepeatedWithoutAskingTheStoreAtEveryCall(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()

@@ -39,6 +39,26 @@ func TestOneRefreshServesAllCallersOfAllProcesses(t *testing.T) {
 	})
 }
 
+func TestCallersOfOneProcessShareOneFlight(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.latency = after(5 * time.Second) // too short for a renewal to matter
+		m := f.connected()
+		time.Sleep(time.Hour)
+		gets, puts := f.raw.count("get"), f.raw.count("put")
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				f.access(m)
+			})
+		}
+		wg.Wait()
+		assert.LessOrEqual(f, f.raw.count("get"), gets+2)
+		assert.LessOrEqual(f, f.raw.count("put"), puts+4, "the attempt, two renewals, the token")
+		assert.Equal(f, 1, f.count())
+	})
+}
+
 func TestCancelledCallerReturnsAtOnceAndTheRefreshIsSaved(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		f.latency = after(3 * time.Second)

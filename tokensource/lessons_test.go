@@ -59,12 +59,14 @@ func TestLesson03TheTokenIsReadAgainUnderTheLock(t *testing.T) {
 		c := later(m.Source("k").Token)
 		time.Sleep(time.Second) // it has read the record, and waits for the lock
 		require.Equal(f, 1, f.raw.count("lock"))
+		puts := f.raw.count("put")
 		f.put(f.sibling())
 		unlock()
 		r := <-c
 		require.NoError(f, r.err)
 		assert.Equal(f, "access-2", r.AccessToken)
 		assert.Zero(f, f.count(), "refresh-1 was spent by whoever held the lock")
+		assert.Equal(f, puts, f.raw.count("put"), "what was read before isn't even tried")
 	})
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 150, "how many schedules TestSimulation runs of each scenario")
+	schedules = flag.Int("schedules", defaultSchedules, "how many schedules TestSimulation runs of each scenario")
 	narrate   = flag.Bool("narrate", false, "print what TestSimulation's processes do")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first schedule")
 )

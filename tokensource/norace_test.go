@@ -1,0 +1,5 @@
+//go:build !race
+
+package tokensource
+
+const defaultSchedules = 150
