@@ -222,6 +222,27 @@ func TestLoginIsSavedAgainstConcurrentWriters(t *testing.T) {
 	})
 }
 
+// The read takes its time to return, and the login is saved meanwhile.
+func TestLoginIsNotReplacedByWhatWasReadBefore(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.connected()
+		m := f.process()
+		first := true
+		f.raw.set(nil, func(op string) error {
+			if op == "get" && first {
+				first = false
+				time.Sleep(2 * time.Second)
+			}
+			return nil
+		})
+		c := later(m.Source("k").Token)
+		time.Sleep(time.Second)
+		require.NoError(f, m.Save(f.Context(), "k", f.login()))
+		require.NoError(f, (<-c).err)
+		assert.Equal(f, "access-2", f.access(m))
+	})
+}
+
 func TestLoginThatWasPerhapsNotSavedIsAnError(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()

@@ -136,7 +136,7 @@ func TestInvalidGrantAdoptsTheTokenThatAnotherProcessSaved(t *testing.T) {
 }
 
 func TestMisconfiguredApplicationNeverEndsAGrant(t *testing.T) {
-	for _, code := range []string{"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_target", "unsupported_grant_type"} {
+	for _, code := range []string{"invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "invalid_target", "unsupported_grant_type", "access_denied"} {
 		t.Run(code, func(t *testing.T) {
 			onEvery(t, func(f *fixture) {
 				f.connected()
@@ -145,7 +145,7 @@ func TestMisconfiguredApplicationNeverEndsAGrant(t *testing.T) {
 				_, err := wrong.Source("k").Token()
 				require.Error(f, err)
 				assert.NotErrorIs(f, err, ErrLoginRequired)
-				assert.ErrorContains(f, err, "rejects this application's configuration ("+code+")")
+				assert.ErrorContains(f, err, "the application is misconfigured ("+code+")")
 				assert.Equal(f, ReasonMisconfigured, f.lastEvent(EventFailed).Reason)
 				st := f.status(wrong)
 				assert.Equal(f, StateFailing, st.State)

@@ -43,8 +43,9 @@ type Manager struct {
 	Store  *storage.Encrypted
 
 	// OnEvent, if not nil, is told what happens to connections. It is called in the
-	// middle of things: it must return soon, and must not call Flush or wait for a
-	// token of the connection that it is told about.
+	// middle of things, by several goroutines at a time: it must return soon, and
+	// must not call Flush or wait for a token of the connection that it is told
+	// about.
 	OnEvent func(context.Context, Event)
 
 	// EarlyExpiry is how long before its end a token is refreshed. Zero means a
@@ -231,10 +232,13 @@ func (m *Manager) refreshTimeout() time.Duration {
 	return defaultRefreshTimeout
 }
 
-// withClient returns ctx with the HTTP client that is to make token requests.
+// withClient returns ctx with the HTTP client that is to make token requests. It
+// doesn't follow redirects, which would take the secrets in the request elsewhere.
 func (m *Manager) withClient(ctx context.Context) context.Context {
-	if _, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok || m.Base == nil {
-		return ctx
+	client := http.Client{Transport: m.Base}
+	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
+		client = *c
 	}
-	return context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: m.Base})
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return context.WithValue(ctx, oauth2.HTTPClient, &client)
 }

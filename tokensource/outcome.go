@@ -147,6 +147,8 @@ func safeText(err error) string {
 	switch {
 	case err == nil:
 		return ""
+	case wasNotSent(err):
+		return err.Error() // a mistake of the program's own, from before there was an answer
 	case errors.As(err, &network):
 		return network.Error()
 	case errors.Is(err, context.DeadlineExceeded):

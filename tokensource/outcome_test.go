@@ -78,6 +78,29 @@ func TestErrorCodeIsPrintedOnlyIfItLooksLikeOne(t *testing.T) {
 	}
 }
 
+// mistake is what package endpoints returns for a Provider that can't work.
+type mistake struct{}
+
+func (mistake) Error() string { return "endpoints: Acme: TokenURL is not set" }
+func (mistake) NotSent() bool { return true }
+
+func TestMistakeThatSentNothingIsNamedAndEndsNoGrant(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		f.fault = func() error { return fmt.Errorf("wrapped: %w", mistake{}) }
+		time.Sleep(time.Hour)
+		_, err := m.Source("k").Token()
+		require.ErrorContains(f, err, "the application is misconfigured: wrapped: endpoints: Acme: TokenURL is not set")
+		assert.NotErrorIs(f, err, ErrLoginRequired)
+		assert.Equal(f, 1, f.count())
+		rec := f.stored()
+		assert.Equal(f, ReasonMisconfigured, rec.Failure.Reason)
+		assert.False(f, rec.InDoubt)
+		f.fault = nil
+		assert.Equal(f, "access-2", f.access(f.process()), "of a process that is configured rightly")
+	})
+}
+
 // timeoutError is a net.Error.
 type timeoutError struct{}
 
@@ -187,7 +210,7 @@ func TestErrorsSayWhatHappenedWithoutQuotingAnAnswer(t *testing.T) {
 		`tokensource: can't refresh the token of connection "k": the provider is unavailable: timeout`:                                             &refreshError{"k", failure{Reason: ReasonUnavailable}, fmt.Errorf("secret: %w", context.DeadlineExceeded)},
 		`tokensource: can't refresh the token of connection "k": the provider is unavailable: the connection was cut`:                              &refreshError{"k", failure{Reason: ReasonUnavailable}, fmt.Errorf("secret: %w", io.ErrUnexpectedEOF)},
 		`tokensource: can't refresh the token of connection "k": the provider is unavailable: read tcp: connection reset by peer`:                  &refreshError{"k", failure{Reason: ReasonUnavailable}, &url.Error{Op: "Post", URL: "https://secret", Err: cut}},
-		`tokensource: can't refresh the token of connection "k": the provider rejects this application's configuration (invalid_client)`:           &refreshError{"k", failure{Reason: ReasonMisconfigured, Code: "invalid_client"}, nil},
+		`tokensource: can't refresh the token of connection "k": the application is misconfigured (invalid_client)`:                                &refreshError{"k", failure{Reason: ReasonMisconfigured, Code: "invalid_client"}, nil},
 		`tokensource: can't read connection "k": it is down; next try after 2026-01-02T03:04:05Z`:                                                  &refreshError{"k", failure{Reason: ReasonStore, Next: next}, errors.New(`tokensource: can't read connection "k": it is down`)},
 		`tokensource: can't refresh the token of connection "k": the store is unavailable`:                                                         &refreshError{"k", failure{Reason: ReasonStore}, nil},
 		`tokensource: can't refresh the token of connection "\n": purple`:                                                                          &refreshError{"\n", failure{Reason: "purple"}, nil},

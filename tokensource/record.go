@@ -115,6 +115,9 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 		came = nil
 	}
 	next := newRecord(t, nil, now)
+	if soonest := next.Obtained.Add(minLife); !next.Expiry.IsZero() && next.Expiry.Before(soonest) {
+		next.Expiry = soonest
+	}
 	next.Login, next.Rotated = r.Login, r.Rotated
 	switch next.RefreshToken {
 	case "":
@@ -153,6 +156,10 @@ func newRecord(t *oauth2.Token, extra map[string]any, now time.Time) *record {
 	}
 	return r
 }
+
+// minLife is what a refreshed token is taken to live at least. One that seems to be
+// over when it arrives, as when a clock is wrong, would be refreshed at every call.
+const minLife = 2 * time.Second
 
 // maxExpiry is the last moment that JSON has a form for. A provider's mistake in the
 // unit of a lifetime must not keep its token from being saved.

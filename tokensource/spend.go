@@ -104,10 +104,8 @@ func (m *Manager) replace(ctx context.Context, key string, next *record, parent,
 		switch {
 		case err != nil:
 			return nil, err
-		case stored.ID == next.ID:
-			return next, nil // a write that failed had happened all the same
 		case stored.ID != parent:
-			return stored, nil
+			return stored, nil // or next itself: a write that failed had happened all the same
 		}
 		tookOver := stored.InDoubt && (stored.Attempt == nil || stored.Attempt.ID != attempt)
 		if (stored.Contested || tookOver) && !next.InDoubt {

@@ -26,7 +26,7 @@ const (
 	// is required.
 	ReasonExpired Reason = "expired"
 
-	// ReasonMisconfigured: the provider refuses the application: a wrong client id
+	// ReasonMisconfigured: the application is misconfigured: a wrong client id
 	// or secret, say. The grant is fine.
 	ReasonMisconfigured Reason = "misconfigured"
 
@@ -52,7 +52,7 @@ func (r Reason) words() string {
 	case ReasonExpired:
 		return "the token has expired, and there is no refresh token"
 	case ReasonMisconfigured:
-		return "the provider rejects this application's configuration"
+		return "the application is misconfigured"
 	case ReasonRateLimited:
 		return "the provider asked to slow down"
 	case ReasonUnavailable:
