@@ -1,0 +1,99 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// settings under which acknowledged writes can be lost.
+var settings = []struct {
+	name   string
+	loses  func(value string) bool
+	advice string
+}{
+	{"appendonly", isNot("yes"), "a restart loses what was written since the last snapshot: set it to yes"},
+	{"appendfsync", isNot("always"), "a power cut loses the last second or more: set it to always"},
+	{"no-appendfsync-on-rewrite", isNot("no"), "nothing is flushed while the append-only file is rewritten: set it to no"},
+	{"maxmemory-policy", isEviction, "records are evicted when memory is short: set it to noeviction"},
+}
+
+func isNot(good string) func(string) bool {
+	return func(value string) bool { return value != good }
+}
+
+// isEviction leaves out the volatile policies, which evict keys that expire. Ours
+// don't.
+func isEviction(value string) bool { return strings.HasPrefix(value, "allkeys-") }
+
+// Check reads the configuration of all servers, a cluster's replicas included, and
+// returns an error that lists every setting under which an acknowledged write can
+// be lost, or nil if there is none: call it when the program starts, and decide. It
+// can't see what the operating system and the disk make of a flush, nor what a
+// failover drops.
+//
+// Providers of managed Redis forbid CONFIG. Check then returns an error that says
+// so, and it is their documentation that has to be read.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	_, err := await(ctx, func() (struct{}, error) {
+		var mu sync.Mutex
+		var found []error
+		look := func(ctx context.Context, node *redis.Client) error {
+			problems := s.problems(ctx, node)
+			mu.Lock()
+			defer mu.Unlock()
+			found = append(found, problems...)
+			return nil
+		}
+		var err error
+		if cluster, ok := s.Client.(*redis.ClusterClient); ok {
+			if err = cluster.ForEachShard(ctx, look); err != nil {
+				err = explain(err)
+			}
+		} else {
+			look(ctx, s.Client.(*redis.Client))
+		}
+		return struct{}{}, errors.Join(append(found, err)...)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// problems looks at one server.
+func (s *Store) problems(ctx context.Context, node *redis.Client) (found []error) {
+	addr := node.Options().Addr
+	for _, setting := range settings {
+		values, err := node.ConfigGet(ctx, setting.name).Result()
+		if err != nil {
+			if isAnswer(err) && !passes(err) {
+				err = fmt.Errorf("redisstore: the server at %s doesn't tell its configuration: look up whether its provider keeps what it acknowledged: %w", addr, err)
+			} else {
+				err = explain(err)
+			}
+			return append(found, err)
+		}
+		if value := values[setting.name]; setting.loses(value) {
+			found = append(found, fmt.Errorf("redisstore: the server at %s has %s %s: %s", addr, setting.name, value, setting.advice))
+		}
+	}
+	info, err := infoOf(ctx, node)
+	_, cluster := s.Client.(*redis.ClusterClient)
+	switch replicas, _ := strconv.Atoi(info["connected_slaves"]); {
+	case info["role"] == "slave" && cluster: // as it should be
+	case err != nil:
+		found = append(found, explain(err))
+	case replicas < s.WaitReplicas:
+		found = append(found, fmt.Errorf("redisstore: the server at %s has %d replicas, and WaitReplicas is %d: no write will be confirmed", addr, replicas, s.WaitReplicas))
+	}
+	return found
+}

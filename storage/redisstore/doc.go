@@ -1,0 +1,84 @@
+// Package redisstore keeps the records of oauth2keep in Redis, or a server that
+// speaks its protocol, for programs that run on more than one machine. It takes the
+// application's own go-redis client:
+//
+//	store := storage.Encrypt(&redisstore.Store{Client: client}, keys)
+//
+// The client may be for one server, for Sentinel (redis.NewFailoverClient) or for a
+// cluster. A write is one script on one key, so that comparing and writing are one
+// step and that a cluster can hold the records anywhere.
+//
+// # What lasts and what doesn't
+//
+// Redis keeps data in memory. As it comes out of the box it acknowledges writes that
+// a restart forgets, which for a rotated refresh token means that the user has to
+// log in again. [Store.Check] reports such settings. In the order of what they cost:
+//
+//   - maxmemory-policy noeviction. Under the allkeys policies Redis deletes records
+//     when memory is short. Under noeviction Put fails, with an error that says so.
+//   - appendonly yes. Without it only snapshots are written, minutes apart.
+//   - appendfsync always. Every acknowledged write is on the disk: this is what the
+//     contract of [storage.Store] demands, and under which a nil error lasts. With
+//     everysec, the default, killing the server's process loses nothing, and a power
+//     cut loses the last second, or two. no-appendfsync-on-rewrite must be no.
+//   - WaitReplicas. Replication is asynchronous, so that a failover to a replica
+//     drops what hadn't reached it. With WaitReplicas, Put and Delete run WAIT and
+//     return nil only when as many replicas received the write, in their memory; and
+//     else [ErrUnconfirmed], which means: written on the master, and not confirmed.
+//     This makes a loss by failover unlikely, not impossible: what is promoted may be
+//     a replica that wasn't among them.
+//   - min-replicas-to-write. A master that is cut off goes on accepting writes, which
+//     are dropped when it meets its successor. This setting bounds for how long.
+//
+// So one server with the first three keeps the contract; a failover, by Sentinel, a
+// cluster or a provider, can break it. A refresh token that is lost like this is
+// found out at the next refresh, and reported. Who needs more than that needs
+// another engine.
+//
+// Redis must not be told to expire the records, and DEL, FLUSHDB, RENAME and RESTORE
+// by anyone else are not noticed.
+//
+// # Answers that are lost
+//
+// When a connection breaks before the answer to a write, nobody knows whether it was
+// done. The Store turns off the client's own repetition of commands for its writes,
+// which would take the first run for somebody else's, and sends the write again
+// itself, up to four times in all. The script recognizes a record that it wrote. If
+// it finds another one, or if a deletion can't be told from somebody else's, the
+// error is not [storage.ErrConflict], for that would promise that nothing was
+// written, but one that says to read again.
+//
+// A command that was given up, because its context is done or its answer is late,
+// can still run when the server gets to it. Its comparison protects newer records.
+// Only one that creates a record can do so after it was created, and deleted, by
+// others; it needs a server that stood still meanwhile.
+//
+// A context that is done ends a call at once. The connection stays taken until the
+// client's ReadTimeout, so don't turn that off.
+//
+// # What the user may do
+//
+// On a server with access control, the client's user needs, for keys that begin with
+// the prefix: EVAL, EVALSHA, GET, GETRANGE, EXISTS, SET and DEL; for Keys, SCAN and
+// INFO; for WaitReplicas, WAIT; for Check, CONFIG GET and INFO; in a cluster,
+// CLUSTER SLOTS, CLUSTER NODES, COMMAND and ASKING. The tests run on Redis 7.0; no
+// command is newer than Redis 4.
+//
+// Record names are in the keys as they are, and not encrypted: use account numbers
+// or the like, nothing secret.
+//
+// # Stored data and compatibility
+//
+// Records that one release wrote are read by every later one of the same major
+// version. A record is a Redis string without an expiry. Its key is the prefix and
+// the name of the record; its value is
+//
+//	"o2kr"           4 bytes, magic
+//	0x01             1 byte, format
+//	version         16 bytes, random, new with every write
+//	value            the value as it is
+//
+// A program that meets another format or a foreign value returns storage.ErrOpen and
+// leaves it alone. Nothing else is stored. A record may be copied to another server
+// with DUMP and RESTORE, or as a whole by replication, when no program is running.
+package redisstore

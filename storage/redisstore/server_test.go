@@ -1,0 +1,185 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage/redisstore"
+)
+
+// urlVariable names a server to test on in place of one that the tests start. Tests
+// that kill, pause or configure servers start their own nevertheless.
+const urlVariable = "OAUTH2KEEP_REDIS_URL"
+
+var ctx = context.Background()
+
+// server is a redis-server process with a directory and a port of its own.
+type server struct {
+	addr string
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// durable is what the contract needs.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--save", ""}
+
+// start starts a server, which is killed when the test is over.
+func start(t testing.TB, args ...string) *server {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		const missing = "redis-server isn't installed: apt-get install redis-server"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	for range 5 {
+		port := freePort(t)
+		s := &server{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: t.TempDir()}
+		s.args = append([]string{path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.dir,
+			"--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, args...)
+		if err = s.run(); err == nil {
+			t.Cleanup(s.kill)
+			return s
+		}
+	}
+	require.NoError(t, err)
+	return nil
+}
+
+// freePort returns a port that is free, and its cluster bus port too.
+func freePort(t testing.TB) int {
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if port+10000 > 65535 {
+			continue
+		}
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10000))); err == nil {
+			l.Close()
+			return port
+		}
+	}
+}
+
+// run starts the process, and waits until it has loaded its data.
+func (s *server) run() error {
+	s.cmd = exec.Command(s.args[0], s.args[1:]...)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
+	defer c.Close()
+	var err error
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if err = c.Ping(ctx).Err(); err == nil || redis.HasErrorPrefix(err, "NOAUTH") {
+			return nil
+		}
+	}
+	s.kill()
+	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return fmt.Errorf("redis-server doesn't answer: %w\n%s", err, log)
+}
+
+// kill ends the process at once, as a crash does.
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+func (s *server) signal(sig syscall.Signal) { s.cmd.Process.Signal(sig) }
+
+// client returns a client of addr, which is closed when the test is over.
+func client(t testing.TB, addr string) *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// cluster starts three masters that share the slots.
+func cluster(t testing.TB) []*server {
+	t.Helper()
+	const slots = 16384
+	var servers []*server
+	for i := range 3 {
+		s := start(t, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "5000"}, durable...)...)
+		servers = append(servers, s)
+		c := client(t, s.addr)
+		require.NoError(t, c.ClusterAddSlotsRange(ctx, i*slots/3, (i+1)*slots/3-1).Err())
+		require.NoError(t, c.Do(ctx, "cluster", "set-config-epoch", i+1).Err())
+		if i > 0 {
+			host, port, _ := net.SplitHostPort(s.addr)
+			require.NoError(t, client(t, servers[0].addr).ClusterMeet(ctx, host, port).Err())
+		}
+	}
+	for _, s := range servers {
+		c := client(t, s.addr)
+		require.Eventually(t, func() bool {
+			info, _ := c.ClusterInfo(ctx).Result()
+			return len(info) > 16 && info[:16] == "cluster_state:ok"
+		}, 20*time.Second, 20*time.Millisecond)
+	}
+	return servers
+}
+
+func clusterClient(t testing.TB, servers []*server) *redis.ClusterClient {
+	var addrs []string
+	for _, s := range servers {
+		addrs = append(addrs, s.addr)
+	}
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+var prefixes struct {
+	sync.Mutex
+	n int
+}
+
+// newPrefix returns one that no other test uses, nor another run on the same server.
+func newPrefix() string {
+	prefixes.Lock()
+	defer prefixes.Unlock()
+	prefixes.n++
+	return fmt.Sprintf("oauth2keep test %d.%d.%d:", os.Getpid(), time.Now().UnixNano(), prefixes.n)
+}
+
+// options are those of the one server that a test needs.
+func options(t testing.TB) *redis.Options {
+	if url := os.Getenv(urlVariable); url != "" {
+		o, err := redis.ParseURL(url)
+		require.NoError(t, err)
+		return o
+	}
+	return &redis.Options{Addr: start(t, durable...).addr}
+}
+
+// empty removes what a test has stored, from a server that may outlive it.
+func empty(t testing.TB, s *redisstore.Store) {
+	for key, err := range s.Keys(ctx) {
+		if err != nil {
+			return // its server is gone, and the records with it
+		}
+		if err := s.Client.Del(ctx, s.Prefix+key).Err(); err != nil {
+			t.Log(err)
+		}
+	}
+}

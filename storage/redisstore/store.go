@@ -1,0 +1,182 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// DefaultPrefix is what the names of Redis keys begin with unless Store.Prefix says
+// otherwise.
+const DefaultPrefix = "oauth2keep:"
+
+// ErrUnconfirmed is returned by Put and Delete when the master did what was asked
+// and fewer than Store.WaitReplicas replicas have it. It will last unless the
+// master is lost now. Read again before deciding anything; the operator's part is
+// to see why replicas lag or are gone.
+var ErrUnconfirmed = errors.New("redisstore: written, but too few replicas confirmed it")
+
+// Store is a [storage.Store] and a [storage.Lister] in Redis. Client is required;
+// every other field has a useful zero value. The fields must not be changed once a
+// method was called. Methods may be called concurrently, and any number of
+// processes on any number of machines may use the same Redis.
+//
+// What a nil error promises depends on how the server is set up: see the
+// documentation of this package, and [Store.Check].
+type Store struct {
+	// Client is the application's *redis.Client, which may be one that
+	// redis.NewFailoverClient made, or its *redis.ClusterClient. It must lead to
+	// masters. A *redis.Ring is refused: when one of its servers is down it looks
+	// for the keys on another. The Store never closes it.
+	Client redis.UniversalClient
+
+	// Prefix begins the names of the Redis keys. Empty means [DefaultPrefix]. Two
+	// applications that share a database need prefixes of which neither begins
+	// with the other.
+	Prefix string
+
+	// WaitReplicas is how many replicas must have received a write before Put and
+	// Delete return nil. Zero means that the master's word is enough.
+	WaitReplicas int
+
+	// WaitTimeout is how long to wait for them before returning [ErrUnconfirmed].
+	// Zero means one second.
+	WaitTimeout time.Duration
+}
+
+var (
+	_ storage.Store  = (*Store)(nil)
+	_ storage.Lister = (*Store)(nil)
+)
+
+const (
+	magic       = "o2kr\x01" // and the format
+	versionSize = 16
+	headSize    = len(magic) + versionSize
+)
+
+// errNewer is a record that a later release wrote.
+var errNewer = errors.New("it has a format that this release doesn't know: update the program")
+
+// errForeign is a value that this package didn't write.
+var errForeign = errors.New("it wasn't written by this package: move it away, or set another Prefix")
+
+// Get implements [storage.Store]. It asks the master, also if the client sends
+// other reads to replicas or to a cache of its own.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	if err := s.check(ctx); err != nil {
+		return nil, "", err
+	}
+	record, err := await(ctx, func() (string, error) { return s.load(ctx, key) })
+	if errors.Is(err, redis.Nil) {
+		return nil, "", storage.ErrNotFound
+	}
+	if err != nil {
+		return nil, "", failure(ctx, err)
+	}
+	if len(record) < headSize || record[:len(magic)] != magic {
+		return nil, "", s.unusable(key, record)
+	}
+	v := hex.EncodeToString([]byte(record[len(magic):headSize]))
+	return []byte(record[headSize:]), storage.Version(v), nil
+}
+
+// Put implements [storage.Store]. If ctx is done before the server answered, the
+// record may be written nevertheless.
+func (s *Store) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	var version [versionSize]byte
+	rand.Read(version[:]) // never fails
+	// A copy: a command that its caller has given up may still be on its way.
+	record := make([]byte, 0, headSize+len(value))
+	record = append(record, magic...)
+	record = append(record, version[:]...)
+	record = append(record, value...)
+	if err := s.swap(ctx, key, old, record); err != nil {
+		return "", err
+	}
+	return storage.Version(hex.EncodeToString(version[:])), nil
+}
+
+// Delete implements [storage.Store]. If ctx is done before the server answered,
+// the record may be deleted nevertheless.
+func (s *Store) Delete(ctx context.Context, key string, old storage.Version) error {
+	return s.swap(ctx, key, old, nil)
+}
+
+// name is the Redis key of a record.
+func (s *Store) name(key string) string { return s.prefix() + key }
+
+func (s *Store) prefix() string {
+	if s.Prefix == "" {
+		return DefaultPrefix
+	}
+	return s.Prefix
+}
+
+// check is the beginning of every method.
+func (s *Store) check(ctx context.Context) error {
+	if s == nil || s.Client == nil {
+		return errors.New("redisstore: this Store has no Client: set it to the application's *redis.Client or *redis.ClusterClient")
+	}
+	switch s.Client.(type) {
+	case *redis.Client, *redis.ClusterClient:
+	default:
+		return fmt.Errorf("redisstore: can't use a %T: set Client to a *redis.Client or a *redis.ClusterClient", s.Client)
+	}
+	if s.WaitReplicas < 0 || s.WaitTimeout < 0 {
+		return errors.New("redisstore: WaitReplicas and WaitTimeout must not be negative")
+	}
+	return ctx.Err()
+}
+
+// unusable is the error for a value that isn't a record.
+func (s *Store) unusable(key, value string) error {
+	reason := errForeign
+	if len(value) > len(magic) && value[:len(magic)-1] == magic[:len(magic)-1] && value[len(magic)-1] != magic[len(magic)-1] {
+		reason = errNewer
+	}
+	return fmt.Errorf("redisstore: the value of the Redis key %s isn't a record: %w: %w", brief(s.name(key)), storage.ErrOpen, reason)
+}
+
+// brief quotes a key for a message, and shortens it.
+func brief(key string) string {
+	if len(key) > 80 {
+		return fmt.Sprintf("%q… (%d bytes)", key[:80], len(key))
+	}
+	return fmt.Sprintf("%q", key)
+}
+
+// await returns what f does, or the context's error as soon as that is done. The
+// client doesn't notice a context that ends while it waits for an answer; f is then
+// left to the client's own timeouts.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	if ctx.Done() == nil {
+		return f()
+	}
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	var none T
+	select {
+	case r := <-done:
+		if r.err != nil && ctx.Err() != nil {
+			return none, ctx.Err()
+		}
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}

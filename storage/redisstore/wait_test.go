@@ -1,0 +1,140 @@
+package redisstore_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/redisstore"
+	"github.com/oauth2keep/oauth2keep/storage/storagetest"
+)
+
+// replicated starts a master and a replica that is in step with it.
+func replicated(t *testing.T) (primary, replica *server) {
+	primary = start(t, append([]string{"--repl-diskless-sync-delay", "0"}, durable...)...)
+	host, port := "127.0.0.1", primary.addr[len("127.0.0.1:"):]
+	replica = start(t, append([]string{"--replicaof", host + " " + port}, durable...)...)
+	c := client(t, primary.addr)
+	require.Eventually(t, func() bool {
+		pipe := c.Pipeline()
+		pipe.Set(ctx, "in step", "", 0)
+		n := redis.NewIntCmd(ctx, "wait", 1, 100)
+		pipe.Process(ctx, n)
+		pipe.Exec(ctx)
+		return n.Val() == 1
+	}, 20*time.Second, 50*time.Millisecond)
+	return primary, replica
+}
+
+func TestWaitForReplicas(t *testing.T) {
+	t.Parallel()
+	primary, replica := replicated(t)
+	p := newProxy(t, primary.addr)
+	s := &redisstore.Store{Client: client(t, p.addr), WaitReplicas: 1, WaitTimeout: 200 * time.Millisecond}
+	master := &redisstore.Store{Client: client(t, primary.addr)}
+	require.NoError(t, s.Check(ctx))
+	other := &redisstore.Store{Client: client(t, replica.addr)}
+	var v storage.Version
+	for _, value := range []string{"a", "b", "c"} {
+		v = mustPut(t, s, "key", value, v)
+		require.Equal(t, v, requireValue(t, other, "key", value)) // at once
+	}
+	_, err := s.Put(ctx, "key", nil, "")
+	require.ErrorIs(t, err, storage.ErrConflict)
+
+	replica.signal(syscall.SIGSTOP)
+	defer replica.signal(syscall.SIGCONT)
+	_, err = s.Put(ctx, "key", []byte("unconfirmed"), v)
+	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
+	require.NotErrorIs(t, err, storage.ErrConflict)
+	require.ErrorContains(t, err, "0 of 1 within 200ms")
+	v = requireValue(t, master, "key", "unconfirmed")
+	require.ErrorIs(t, s.Delete(ctx, "key", v), redisstore.ErrUnconfirmed)
+	_, _, err = master.Get(ctx, "key")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	_, err = s.Put(ctx, "key", nil, v)
+	require.ErrorIs(t, err, storage.ErrConflict)
+
+	// WAIT on a connection that wrote nothing is content with nothing: a repeated
+	// swap must not be confirmed by it.
+	for range 3 {
+		p.next(loseAnswer)
+		_, err = s.Put(ctx, "again", []byte("value"), "")
+		require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
+		v = requireValue(t, master, "again", "value")
+		require.NoError(t, master.Delete(ctx, "again", v))
+	}
+
+	replica.signal(syscall.SIGCONT)
+	require.Eventually(t, func() bool {
+		_, now, _ := master.Get(ctx, "key")
+		_, err := s.Put(ctx, "key", []byte("confirmed"), now)
+		return err == nil
+	}, 20*time.Second, 50*time.Millisecond)
+	requireValue(t, other, "key", "confirmed")
+}
+
+func TestWaitingStoreKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	primary, _ := replicated(t)
+	dial := func() redis.UniversalClient { return client(t, primary.addr) }
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		s := open(dial)(t).(shared)
+		s.WaitReplicas, s.WaitTimeout = 1, 5*time.Second
+		return s
+	})
+}
+
+// TestSlotsOnTheMove has the records of a cluster move from one server to another.
+func TestSlotsOnTheMove(t *testing.T) {
+	t.Parallel()
+	servers := cluster(t)
+	const name = "{oauth2keep}:"
+	c := clusterClient(t, servers)
+	got, err := c.ClusterKeySlot(ctx, name).Result()
+	require.NoError(t, err)
+	s := &redisstore.Store{Client: c, Prefix: name}
+	w := &redisstore.Store{Client: c, Prefix: name, WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond}
+	v := mustPut(t, s, "key", "first", "")
+
+	from, err := c.MasterForKey(ctx, name)
+	require.NoError(t, err)
+	var to *redis.Client
+	for _, server := range servers {
+		if server.addr != from.Options().Addr {
+			to = client(t, server.addr)
+		}
+	}
+	fromID, err := from.Do(ctx, "cluster", "myid").Text()
+	require.NoError(t, err)
+	toID, err := to.Do(ctx, "cluster", "myid").Text()
+	require.NoError(t, err)
+	require.NoError(t, to.Do(ctx, "cluster", "setslot", got, "importing", fromID).Err())
+	require.NoError(t, from.Do(ctx, "cluster", "setslot", got, "migrating", toID).Err())
+	addr := to.Options().Addr
+	require.NoError(t, from.Do(ctx, "migrate", "127.0.0.1", addr[len("127.0.0.1:"):], name+"key", 0, 5000).Err())
+
+	v = mustPut(t, s, "key", "second", v) // ASK
+	_, err = w.Put(ctx, "key", []byte("third"), v)
+	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
+	v = requireValue(t, s, "key", "third")
+	_, err = w.Put(ctx, "key", nil, "")
+	require.ErrorIs(t, err, storage.ErrConflict)
+	var last error
+	for _, err := range s.Keys(ctx) {
+		last = err
+	}
+	require.ErrorContains(t, last, "walk again later")
+
+	for _, node := range []*redis.Client{to, from} {
+		require.NoError(t, node.Do(ctx, "cluster", "setslot", got, "node", toID).Err())
+	}
+	_, err = w.Put(ctx, "key", []byte("fourth"), v) // MOVED
+	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
+	v = requireValue(t, s, "key", "fourth")
+	require.NoError(t, s.Delete(ctx, "key", v))
+}
