@@ -93,6 +93,12 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, snap *snaps
 		return resp, nil
 	}
 	fresh, err := s.get(r.Context())
+	if err == nil && fresh.times.due(time.Now()) {
+		// Another process's token, about to end as well: it could end on the way, and
+		// there is but one replay. Its refresh has begun; wait for that.
+		s.reject(fresh)
+		fresh, err = s.get(r.Context())
+	}
 	if err != nil || fresh.record.ID == snap.record.ID {
 		if body != nil {
 			body.Close()
