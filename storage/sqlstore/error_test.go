@@ -1,0 +1,190 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
+)
+
+// TestDeadlock has several create one record that another transaction has inserted
+// and takes back. In MySQL that is a deadlock among them, for all but one.
+func TestDeadlock(t *testing.T) {
+	onEach(t, func(t *testing.T, to target) {
+		if to.dialect == sqlstore.SQLite {
+			t.Skip("SQLite has one writer at a time")
+		}
+		s := to.open(t)
+		db, err := to.db()
+		require.NoError(t, err)
+		t.Cleanup(func() { db.Close() })
+		before := deadlocks(t, db, to)
+		for range 5 {
+			v := mustPut(t, s, "key", "value", "")
+			require.NoError(t, s.Delete(ctx, "key", v))
+			tx, err := db.Begin()
+			require.NoError(t, err)
+			defer tx.Rollback()
+			insertRow(t, tx, to, hashOf("key"), []byte("0123456789abcdef"), "key", "never committed")
+			errs := make([]error, 4)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() { _, errs[i] = s.Put(ctx, "key", []byte("hush"), "") })
+			}
+			time.Sleep(100 * time.Millisecond) // for them to wait for the row
+			require.NoError(t, tx.Rollback())
+			wg.Wait()
+			won := 0
+			for _, err := range errs {
+				if err == nil {
+					won++
+				} else {
+					require.Equal(t, storage.ErrConflict, err)
+				}
+			}
+			require.Equal(t, 1, won)
+			_, v, err = s.Get(ctx, "key")
+			require.NoError(t, err)
+			require.NoError(t, s.Delete(ctx, "key", v))
+		}
+		t.Logf("%d deadlocks on this server meanwhile", deadlocks(t, db, to)-before)
+	})
+}
+
+// deadlocks returns how many MariaDB has seen.
+func deadlocks(t *testing.T, db *sql.DB, to target) (n int) {
+	if to.dialect == sqlstore.MySQL {
+		var name string
+		err := db.QueryRow("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'").Scan(&name, &n)
+		if !errors.Is(err, sql.ErrNoRows) {
+			require.NoError(t, err)
+		}
+	}
+	return n
+}
+
+// TestErrorsSayWhatToDo makes databases refuse what they are asked.
+func TestErrorsSayWhatToDo(t *testing.T) {
+	open := func(t *testing.T, db *sql.DB, err error, to target) *sqlstore.Store {
+		require.NoError(t, err)
+		t.Cleanup(func() { db.Close() })
+		s, err := sqlstore.New(db, to.dialect, sqlstore.Options{Table: to.table})
+		require.NoError(t, err)
+		return s
+	}
+	refused := func(t *testing.T, err error, want string) {
+		t.Helper()
+		require.ErrorContains(t, err, want)
+		require.True(t, strings.HasPrefix(err.Error(), "sqlstore: "), err)
+		require.NotContains(t, err.Error(), "hush")
+		require.NotErrorIs(t, err, storage.ErrConflict)
+	}
+	onEach(t, func(t *testing.T, to target) {
+		v := mustPut(t, to.open(t), "key", "hush", "")
+		var readOnly, impatient *sqlstore.Store
+		switch to.dialect {
+		case sqlstore.PostgreSQL:
+			readOnly = to.with("default_transaction_read_only=on").open(t)
+			impatient = to.with("lock_timeout=100").open(t)
+		case sqlstore.MySQL:
+			readOnly = to.with(mysqlSetting(t, to, "read_only=1")).open(t)
+			impatient = to.with("innodb_lock_wait_timeout=1").open(t)
+		case sqlstore.SQLite:
+			db, err := sql.Open("sqlite", to.source+"?_pragma=query_only(1)")
+			readOnly = open(t, db, err, to)
+			db, err = sql.Open("sqlite", to.source) // which has no patience
+			impatient = open(t, db, err, to)
+		}
+		_, err := readOnly.Put(ctx, "key", []byte("hush"), v)
+		refused(t, err, "connect to the primary")
+		refused(t, readOnly.Delete(ctx, "key", v), "connect to the primary")
+
+		db, err := to.db()
+		require.NoError(t, err)
+		t.Cleanup(func() { db.Close() })
+		tx, err := db.Begin()
+		require.NoError(t, err)
+		defer tx.Rollback()
+		_, err = tx.Exec("UPDATE " + to.table + " SET value = value")
+		require.NoError(t, err)
+		_, err = impatient.Put(ctx, "key", []byte("hush"), v)
+		refused(t, err, "nothing was written")
+		require.NoError(t, tx.Rollback())
+		mustPut(t, impatient, "key", "hush", v)
+
+		// A pool that was closed is an error too, of reads and of writes.
+		db, err = to.db()
+		closed := open(t, db, err, to)
+		db.Close()
+		_, _, err = closed.Get(ctx, "key")
+		refused(t, err, "try again when the database is back")
+		_, err = closed.Put(ctx, "key", []byte("hush"), v)
+		refused(t, err, "read the record again")
+		refused(t, closed.Delete(ctx, "key", ""), "can't read table")
+		for _, err := range closed.Keys(ctx) {
+			refused(t, err, "can't read table")
+		}
+	})
+}
+
+// TestNoRights is about a user that may connect, and nothing else.
+func TestNoRights(t *testing.T) {
+	t.Parallel()
+	to := postgres.target(t).make(t)
+	if !strings.Contains(to.source, "//postgres@") {
+		t.Skip("needs a server that the tests start themselves")
+	}
+	db, err := to.db()
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec("CREATE ROLE limited LOGIN")
+	require.NoError(t, err)
+	limited := to
+	limited.source = strings.Replace(to.source, "//postgres@", "//limited@", 1)
+	s := limited.open(t)
+	_, _, err = s.Get(ctx, "key")
+	require.ErrorContains(t, err, "grant this user SELECT, INSERT, UPDATE and DELETE")
+	require.ErrorContains(t, s.CreateTable(ctx), "grant this user")
+
+	_, err = db.Exec("GRANT SELECT, INSERT, UPDATE, DELETE ON " + to.table + " TO limited")
+	require.NoError(t, err)
+	require.NoError(t, s.CreateTable(ctx), "of a table that is there, by a user who may not create one")
+	mustPut(t, s, "key", "value", "")
+}
+
+// TestPgBouncerWithoutPreparedStatements is what users of an older PgBouncer meet if
+// they leave pgx as it is.
+func TestPgBouncerWithoutPreparedStatements(t *testing.T) {
+	t.Parallel()
+	to := pgbouncer(t).with("default_query_exec_mode=exec").make(t)
+	to.source = strings.Replace(to.source, "default_query_exec_mode=exec", "default_query_exec_mode=cache_statement", 1)
+	s := to.open(t)
+	var mu sync.Mutex
+	var first error
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				_, _, err := s.Get(context.Background(), "key")
+				mu.Lock()
+				if first == nil && !errors.Is(err, storage.ErrNotFound) {
+					first = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if first != nil { // 1.21 and later know prepared statements
+		require.ErrorContains(t, first, "add default_query_exec_mode=exec")
+	}
+	t.Log(first)
+}
