@@ -109,18 +109,38 @@ var kinds = map[string]ErrorKind{
 // KindOf tells what to do about an error that Exchange, a token source, Revoke or
 // package tokensource returned. The error may be wrapped.
 func KindOf(err error) ErrorKind {
+	var token interface{ TokenReason() string } // of package tokensource
 	var retrieve *oauth2.RetrieveError
-	var own mistake
+	var own interface{ NotSent() bool }
 	var network net.Error // *url.Error is one
+	ofToken := KindUnknown
+	if errors.As(err, &token) {
+		ofToken = reasons[token.TokenReason()]
+	}
 	switch {
+	case ofToken == KindLoginRequired:
+		return KindLoginRequired
 	case errors.As(err, &retrieve):
 		return kindOf(retrieve)
+	case token != nil:
+		return ofToken
 	case errors.As(err, &own), errors.Is(err, context.Canceled):
 		return KindUnknown
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return KindProviderTrouble
 	}
 	return KindUnknown
+}
+
+// reasons are what package tokensource calls its failures.
+var reasons = map[string]ErrorKind{
+	"revoked_or_expired": KindLoginRequired,
+	"response_lost":      KindLoginRequired,
+	"rejected":           KindLoginRequired,
+	"expired":            KindLoginRequired,
+	"misconfigured":      KindClientRejected,
+	"rate_limited":       KindRateLimited,
+	"unavailable":        KindProviderTrouble,
 }
 
 func kindOf(err *oauth2.RetrieveError) ErrorKind {
