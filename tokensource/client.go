@@ -160,7 +160,7 @@ func closing(r *http.Request, err error) error {
 	if r.Body != nil {
 		r.Body.Close()
 	}
-	return err
+	return notSent{err}
 }
 
 func (t *apiTransport) base() http.RoundTripper {

@@ -69,6 +69,11 @@ type Manager struct {
 	// holds no oauth2.HTTPClient. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
+	// Context, if not nil, makes the context of token requests from that of the
+	// caller. It is the place for the Context method of a Provider of package
+	// endpoints if Config is a plain *oauth2.Config.
+	Context func(context.Context) context.Context
+
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]
 	unsaved map[*Source]bool
@@ -236,6 +241,9 @@ func (m *Manager) refreshTimeout() time.Duration {
 // doesn't follow redirects, which would take the secrets in the request elsewhere.
 func (m *Manager) withClient(ctx context.Context) context.Context {
 	client := http.Client{Transport: m.Base}
+	if m.Context != nil {
+		ctx = m.Context(ctx)
+	}
 	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
 		client = *c
 	}

@@ -141,6 +141,9 @@ func (e *refreshError) Error() string {
 
 func (e *refreshError) Unwrap() error { return e.cause }
 
+// TokenReason tells endpoints.KindOf, which can't know this package, the Reason.
+func (e *refreshError) TokenReason() string { return string(e.failure.Reason) }
+
 // safeText is the text of err unless it may quote a response body or a URL.
 func safeText(err error) string {
 	var network *net.OpError
@@ -181,3 +184,11 @@ func (e *loginError) Error() string {
 
 func (e *loginError) Is(target error) bool { return target == ErrLoginRequired }
 func (e *loginError) Unwrap() error        { return e.cause }
+func (e *loginError) TokenReason() string  { return string(e.failure.Reason) }
+
+// notSent is an error by which a request wasn't made, which net/http would have pass
+// for one of the network's.
+type notSent struct{ error }
+
+func (e notSent) Unwrap() error { return e.error }
+func (notSent) NotSent() bool   { return true }

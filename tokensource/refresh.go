@@ -189,8 +189,8 @@ func (t *turn) judge(rec *record, snap *snapshot, now time.Time) (_ *snapshot, e
 	if f != nil && (n == nil || n.id != rec.ID || !n.failure.At.Equal(f.At)) {
 		// Another process's failure. Its clock may differ from ours, so what counts
 		// is for how long it meant to wait, less what has passed by our clock.
-		wait := min(f.Next.Sub(f.At), maxRetryAfter) - max(now.Round(0).Sub(f.At), 0)
-		if wait > 0 {
+		meant := min(max(f.Next.Sub(f.At), 0), maxRetryAfter) // 0 if it has no Next
+		if wait := meant - max(now.Round(0).Sub(f.At), 0); wait > 0 {
 			_ = t.note(rec.ID, *f, nil, wait)
 			n = s.lastFailure.Load()
 		}
