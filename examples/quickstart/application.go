@@ -94,7 +94,11 @@ func (a *application) add(name string, config *endpoints.Config, callbackPath st
 			case errors.Is(err, pkce.ErrDenied):
 				http.Error(w, "You said no, and nothing was connected.", http.StatusForbidden)
 			default:
-				http.Error(w, endpoints.KindOf(err).Hint(), http.StatusBadGateway)
+				hint := endpoints.KindOf(err).Hint()
+				if hint == "" { // the callback itself was wrong: a reload, or another browser
+					hint = "That didn't work. Please connect the account again."
+				}
+				http.Error(w, hint, http.StatusBadGateway)
 			}
 		}))
 }
