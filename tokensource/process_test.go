@@ -33,7 +33,7 @@ const (
 	processes   = 8
 	goroutines  = 64 // in each process
 	connections = 16
-	tokenLife   = 2 * time.Second
+	tokenLife   = 3 * time.Second
 )
 
 // TestProcesses has 8 processes with 64 goroutines each call an API for the same
