@@ -1,0 +1,151 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Copy copies every record of one store to another, so that a program which began on
+// a [Dir] can go on with a database. It returns the number of records, and no error
+// only if it has then read all of them back, and the stores hold the same.
+//
+// Nothing may use either store meanwhile: stop the programs first. Copy says so if it
+// finds that a record was changed. It never replaces a record: one that is there
+// already is right if it is the same, as after an earlier call that was interrupted,
+// and an error that wraps [ErrConflict] if it isn't, as is one that from doesn't have.
+// from is left as it is, and has to be a [Lister]; if to isn't one, records that only
+// it has aren't noticed.
+//
+// Hand it the stores themselves: a sealed record is the same in every store, and no
+// key is needed to move it. Two stores that are both [Encrypted] do as well, and their
+// keys may differ. Of one that is and one that isn't, Copy refuses to copy, as that
+// would write tokens in the clear, or seal them twice.
+func Copy(ctx context.Context, to, from Store) (records int, err error) {
+	c := copier{to: to, from: from}
+	if c.list, err = c.check(); err != nil {
+		return 0, err
+	}
+	for key, err := range c.list.Keys(ctx) {
+		if err == nil {
+			err = c.copy(ctx, key)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	for key, err := range c.list.Keys(ctx) {
+		if err == nil {
+			err = c.verify(ctx, key)
+		}
+		if err != nil {
+			return 0, err
+		}
+		records++
+	}
+	if err := c.verifyNumber(ctx, records); err != nil {
+		return 0, err
+	}
+	return records, nil
+}
+
+type copier struct {
+	to, from Store
+	list     Lister // from
+}
+
+func (c copier) check() (Lister, error) {
+	if isNil(c.to) || isNil(c.from) {
+		return nil, errors.New("storage: Copy was given no Store: look at the error of what should have opened it")
+	}
+	_, sealsTo := c.to.(*Encrypted)
+	_, sealsFrom := c.from.(*Encrypted)
+	if sealsTo != sealsFrom {
+		return nil, fmt.Errorf("storage: can't copy from %T to %T: either both are Encrypted or none is; the stores that they wrap need no key to be copied", c.from, c.to)
+	}
+	list, ok := c.from.(Lister)
+	if !ok {
+		return nil, fmt.Errorf("storage: %T can't list its keys: %w", c.from, errors.ErrUnsupported)
+	}
+	return list, nil
+}
+
+func (c copier) copy(ctx context.Context, key string) error {
+	value, _, err := c.from.Get(ctx, key)
+	if err != nil {
+		return c.moving(err, key)
+	}
+	_, err = c.to.Put(ctx, key, value, "")
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, ErrConflict):
+		return named(err, key)
+	}
+	there, _, err := c.to.Get(ctx, key)
+	if err != nil {
+		return c.moving(err, key)
+	}
+	if !bytes.Equal(there, value) {
+		return fmt.Errorf("storage: %T has another record %q already: %w (copy to an empty store, or delete what is older)", c.to, key, ErrConflict)
+	}
+	return nil
+}
+
+func (c copier) verify(ctx context.Context, key string) error {
+	value, _, err := c.from.Get(ctx, key)
+	if err != nil {
+		return c.moving(err, key)
+	}
+	there, _, err := c.to.Get(ctx, key)
+	if err != nil {
+		return c.moving(err, key)
+	}
+	if !bytes.Equal(there, value) {
+		return c.moving(ErrConflict, key)
+	}
+	return nil
+}
+
+// verifyNumber finds records that only the new store has, now that it has all others.
+func (c copier) verifyNumber(ctx context.Context, records int) error {
+	list, ok := c.to.(Lister)
+	if !ok {
+		return nil
+	}
+	there := 0
+	for _, err := range list.Keys(ctx) {
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		there++
+	}
+	if there == records {
+		return nil
+	}
+	for key, err := range list.Keys(ctx) {
+		if err == nil {
+			_, _, err = c.from.Get(ctx, key)
+		}
+		if errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("storage: %T has a record %q that %T doesn't have: %w (stop the programs that use the stores, and copy to an empty store)", c.to, key, c.from, ErrConflict)
+		}
+		if err != nil {
+			return named(err, key)
+		}
+	}
+	return fmt.Errorf("storage: %T lists %d records of %d: %w (stop the programs that use the stores, and copy again)", c.to, there, records, ErrConflict)
+}
+
+// moving names the record of an error, and explains one that can only come about if
+// somebody else is writing.
+func (c copier) moving(err error, key string) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
+		return fmt.Errorf("storage: record %q was changed while it was copied: %w (stop the programs that use the stores, and copy again)", key, ErrConflict)
+	}
+	return named(err, key)
+}

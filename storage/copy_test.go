@@ -1,0 +1,270 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// contents returns all records of a store.
+func contents(t *testing.T, s storage.Store) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for key, err := range s.(storage.Lister).Keys(ctx) {
+		require.NoError(t, err)
+		value, _, err := s.Get(ctx, key)
+		require.NoError(t, err)
+		all[key] = string(value)
+	}
+	return all
+}
+
+func TestCopyThereAndBack(t *testing.T) {
+	const n = 300
+	key := storage.NewKey()
+	first := openShared(t, t.TempDir())
+	fill(t, first, "account/", n, key)
+	mustPut(t, first, "", "", "") // an empty value under an empty key
+
+	memory, back := new(storage.Memory), openShared(t, t.TempDir())
+	records, err := storage.Copy(ctx, memory, first)
+	require.NoError(t, err)
+	require.Equal(t, n+1, records)
+	records, err = storage.Copy(ctx, back, memory)
+	require.NoError(t, err)
+	require.Equal(t, n+1, records)
+	require.Equal(t, contents(t, first), contents(t, back))
+	requireTokens(t, back, "account/", n, key)
+
+	records, err = storage.Copy(ctx, back, first)
+	require.NoError(t, err, "what is there already and the same is right")
+	require.Equal(t, n+1, records)
+	records, err = storage.Copy(ctx, new(storage.Memory), new(storage.Memory))
+	require.NoError(t, err)
+	require.Zero(t, records)
+}
+
+// TestCopyIsResumed stops it at every call to either store. Whatever was done by then,
+// the next call does the rest.
+func TestCopyIsResumed(t *testing.T) {
+	const n = 4
+	broken := errors.New("the store is down")
+	from := new(storage.Memory)
+	fill(t, from, "account ", n, storage.NewKey())
+	for stop := 0; ; stop++ {
+		inner := new(storage.Memory)
+		calls := 0
+		before := func(string, string) error {
+			if calls++; calls > stop {
+				return broken
+			}
+			return nil
+		}
+		records, err := storage.Copy(ctx, hookStore{inner, before}, hookStore{from, before})
+		if err == nil {
+			require.Equal(t, n, records)
+			require.Equal(t, 4*n, stop, "two calls to copy a record, two to verify it")
+			return
+		}
+		require.ErrorIs(t, err, broken)
+		require.Zero(t, records)
+		records, err = storage.Copy(ctx, inner, from)
+		require.NoError(t, err)
+		require.Equal(t, n, records)
+		require.Equal(t, contents(t, from), contents(t, inner))
+	}
+}
+
+func TestCopyReplacesNothing(t *testing.T) {
+	from, to := new(storage.Memory), new(storage.Memory)
+	mustPut(t, from, "a", "new", "")
+	mustPut(t, to, "a", "old", "")
+	_, err := storage.Copy(ctx, to, from)
+	require.ErrorIs(t, err, storage.ErrConflict)
+	require.ErrorContains(t, err, `has another record "a" already`)
+	require.Equal(t, map[string]string{"a": "old"}, contents(t, to))
+
+	to = new(storage.Memory)
+	mustPut(t, to, "b", "of another program", "")
+	_, err = storage.Copy(ctx, to, from)
+	require.ErrorIs(t, err, storage.ErrConflict)
+	require.ErrorContains(t, err, `has a record "b" that`)
+	_, err = storage.Copy(ctx, bareStore{to}, from)
+	require.NoError(t, err, "what can't be listed can't be missed")
+	_, err = storage.Copy(ctx, plainLister{bareStore{to}, errors.ErrUnsupported}, from)
+	require.NoError(t, err)
+}
+
+// plainLister is a Store whose Keys only says why it doesn't list them.
+type plainLister struct {
+	bareStore
+	err error
+}
+
+func (l plainLister) Keys(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) { yield("", l.err) }
+}
+
+// TestCopyNoticesWriters changes a record at every moment at which Copy could miss it.
+func TestCopyNoticesWriters(t *testing.T) {
+	const n = 3
+	for change, do := range map[string]func(s *storage.Memory, key string){
+		"replaced": func(s *storage.Memory, key string) {
+			_, v, err := s.Get(ctx, key)
+			require.NoError(t, err)
+			mustPut(t, s, key, "refreshed", v)
+		},
+		"deleted": func(s *storage.Memory, key string) {
+			_, v, err := s.Get(ctx, key)
+			require.NoError(t, err)
+			require.NoError(t, s.Delete(ctx, key, v))
+		},
+		"created": func(s *storage.Memory, _ string) {
+			if _, _, err := s.Get(ctx, "new"); err != nil {
+				mustPut(t, s, "new", "value", "")
+			}
+		},
+	} {
+		t.Run(change, func(t *testing.T) {
+			noticed := 0
+			for moment := range 4 * n { // calls to either store
+				from, to := new(storage.Memory), new(storage.Memory)
+				fill(t, from, "account ", n, storage.NewKey())
+				calls := 0
+				before := func(_, key string) error {
+					if calls == moment {
+						do(from, key)
+					}
+					calls++
+					return nil
+				}
+				_, err := storage.Copy(ctx, hookStore{to, before}, hookStore{from, before})
+				if err == nil {
+					// It was copied in its new state, or changed after it had been verified.
+					continue
+				}
+				require.ErrorIs(t, err, storage.ErrConflict)
+				require.ErrorContains(t, err, "stop the programs")
+				noticed++
+			}
+			if change != "created" { // a walk may have a new key or not
+				require.GreaterOrEqual(t, noticed, n)
+			}
+		})
+	}
+
+	// Writers to the new store: what they wrote stays, and is told.
+	from, to := new(storage.Memory), new(storage.Memory)
+	mustPut(t, from, "a", "value", "")
+	wrote := false
+	_, err := storage.Copy(ctx, to, hookStore{from, func(string, string) error {
+		if !wrote {
+			wrote = true
+			mustPut(t, to, "b", "of a program", "")
+		}
+		return nil
+	}})
+	require.ErrorIs(t, err, storage.ErrConflict)
+	require.Equal(t, map[string]string{"a": "value", "b": "of a program"}, contents(t, to))
+}
+
+// TestCopyVerifies copies to stores that say that they wrote, and didn't.
+func TestCopyVerifies(t *testing.T) {
+	from := new(storage.Memory)
+	fill(t, from, "account ", 3, storage.NewKey())
+	for name, spoil := range map[string]func(value []byte) []byte{
+		"an empty value": func([]byte) []byte { return nil },
+		"half":           func(value []byte) []byte { return value[:len(value)/2] },
+		"one bit":        func(value []byte) []byte { value[0] ^= 1; return value },
+	} {
+		_, err := storage.Copy(ctx, liar{new(storage.Memory), spoil}, from)
+		require.ErrorIs(t, err, storage.ErrConflict, name)
+	}
+	_, err := storage.Copy(ctx, liar{new(storage.Memory), nil}, from)
+	require.ErrorContains(t, err, "was changed while it was copied")
+
+	_, err = storage.Copy(ctx, forgetter{new(storage.Memory)}, from)
+	require.ErrorContains(t, err, "lists 0 records of 3")
+}
+
+// liar stores something else than it is given, or nothing.
+type liar struct {
+	*storage.Memory
+	spoil func([]byte) []byte
+}
+
+func (l liar) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	if l.spoil == nil {
+		return "1", nil
+	}
+	return l.Memory.Put(ctx, key, l.spoil(value), old)
+}
+
+// forgetter has every record, and lists none.
+type forgetter struct{ *storage.Memory }
+
+func (forgetter) Keys(context.Context) iter.Seq2[string, error] {
+	return func(func(string, error) bool) {}
+}
+
+func TestCopyOfEncryptedStores(t *testing.T) {
+	const n = 5
+	old, next := storage.NewKey(), storage.NewKey()
+	from, to := new(storage.Memory), new(storage.Memory)
+	fill(t, from, "account ", n, old)
+	records, err := storage.Copy(ctx, storage.Encrypt(to, newKeyring(t, next)), storage.Encrypt(from, newKeyring(t, old)))
+	require.NoError(t, err)
+	require.Equal(t, n, records)
+	requireTokens(t, to, "account ", n, next)
+	requireTokens(t, from, "account ", n, old)
+
+	for _, c := range []struct{ to, from storage.Store }{
+		{new(storage.Memory), storage.Encrypt(from, newKeyring(t, old))},
+		{storage.Encrypt(new(storage.Memory), newKeyring(t, old)), from},
+	} {
+		_, err = storage.Copy(ctx, c.to, c.from)
+		require.ErrorContains(t, err, "either both are Encrypted or none is")
+		for range c.to.(storage.Lister).Keys(ctx) {
+			t.Fatal("something was written")
+		}
+	}
+
+	_, err = storage.Copy(ctx, storage.Encrypt(new(storage.Memory), newKeyring(t, next)), storage.Encrypt(from, newKeyring(t, next)))
+	require.ErrorIs(t, err, storage.ErrOpen)
+}
+
+func TestCopySaysWhatItCannotDo(t *testing.T) {
+	memory := new(storage.Memory)
+	mustPut(t, memory, "a", "value", "")
+	broken := errors.New("the list breaks off")
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, c := range []struct {
+		ctx      context.Context
+		to, from storage.Store
+		want     error
+		text     string
+	}{
+		{ctx, nil, memory, nil, "Copy was given no Store"},
+		{ctx, memory, (*storage.Dir)(nil), nil, "Copy was given no Store"},
+		{ctx, memory, bareStore{memory}, errors.ErrUnsupported, "can't list its keys"},
+		{ctx, memory, listStore{new(storage.Memory), broken}, broken, ""},
+		{ctx, new(storage.Memory), listStore{memory, broken}, broken, ""},
+		{ctx, plainLister{bareStore{new(storage.Memory)}, broken}, memory, broken, ""},
+		{canceled, new(storage.Memory), memory, context.Canceled, ""},
+	} {
+		records, err := storage.Copy(c.ctx, c.to, c.from)
+		require.Error(t, err)
+		require.Zero(t, records)
+		if c.want != nil {
+			require.ErrorIs(t, err, c.want)
+		}
+		require.ErrorContains(t, err, c.text)
+	}
+	require.Equal(t, map[string]string{"a": "value"}, contents(t, memory))
+}
