@@ -33,17 +33,30 @@
 // A Keyring seals with one key, the primary, and opens with any that it has. Each
 // record says which key sealed it by a fingerprint of 16 bytes, from which nothing
 // can be learnt about the key; errors name keys by it, and printing a Keyring lists
-// the fingerprints. To replace a key in a program that runs on many machines,
-// without a moment at which one of them meets a record that it can't open:
+// the fingerprints.
 //
-//  1. run NewKeyring(current, next) everywhere, so that all can open what next seals;
-//  2. run NewKeyring(next, current) everywhere, so that all seal with next;
-//  3. call [Encrypted.Rekey] once; when it returns no error, every record is
-//     sealed with next;
-//  4. run NewKeyring(next) everywhere, and destroy current together with the
-//     backups that it opens.
+// # Replacing a key
 //
-// Records that are written in the meantime move to the primary key by themselves.
+// These steps replace a key in a program that runs on many machines, without downtime
+// and without a moment at which one of them meets a record that it can't open. Finish
+// each everywhere before the next; the program serves and refreshes all the time, and
+// machines may restart one by one.
+//
+//  1. Add the next key: run NewKeyring(current, next) everywhere. Now all can open what
+//     next will seal. (Skipped, a machine that lacks next meets [ErrOpen].)
+//  2. Make it primary: run NewKeyring(next, current) everywhere. Records that are
+//     written from now on, as by a refresh, are sealed with next.
+//  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to whoever
+//     writes a record at the same time, and can be stopped and called again. Its report
+//     says how many records each key seals.
+//  4. Call [Encrypted.CheckUnused] with current. It refuses for as long as a record
+//     needs that key, because a machine was forgotten in step 2, or a record can't be
+//     opened: mend that, and go back to step 3.
+//  5. Remove the old key: run NewKeyring(next) everywhere.
+//  6. Destroy current, when no backup is kept that only it opens.
+//
+// If a step has to be undone, go back through them in the same way: a key may be given
+// up only after step 4.
 //
 // # Several processes
 //
@@ -51,6 +64,13 @@
 // [Version] that it read, and is refused if that has changed. Several processes
 // may use one Dir on the same machine. Several machines need a Store whose engine
 // they share; a Dir on a network file system isn't one.
+//
+// # Moving to another store
+//
+// [Copy] moves a program from one store to another, such as from a Dir to a database
+// when it gets a second machine: stop it, copy, start it with the new store, and
+// delete the old one when all is well. Records carry no trace of the store that they
+// came from, and need no key to be moved.
 //
 // # Stored data and compatibility
 //

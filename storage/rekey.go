@@ -153,3 +153,66 @@ func (r *rekey) unopenable() error {
 	return fmt.Errorf("storage: %d of %d records can't be opened and were left as they are, the first is %q: %w",
 		r.report.Unopenable, r.report.Examined, r.report.FirstUnopenable, r.first)
 }
+
+// ErrKeyInUse is returned by [Encrypted.CheckUnused] for a key that must be kept.
+var ErrKeyInUse = errors.New("storage: this key must be kept")
+
+// CheckUnused returns nil if no record is sealed with key, which may be given up then:
+// taken out of every keyring, and destroyed. Call it after [Encrypted.Rekey], when no
+// process seals with key any more; what one still did would be written behind its
+// back. It needs a store that is a [Lister], and looks at every record without opening
+// it.
+//
+// The error wraps [ErrKeyInUse] if records need the key, of which it says how many
+// there are and names the first, or if key is the primary key of this keyring. It
+// wraps [ErrOpen] if there is a record that doesn't tell which key it needs, and
+// errors.ErrUnsupported if the Sealer isn't a Keyring.
+func (e *Encrypted) CheckUnused(ctx context.Context, key []byte) error {
+	if err := e.check(); err != nil {
+		return err
+	}
+	teller, ok := e.sealer().(keyTeller)
+	if !ok {
+		return fmt.Errorf("storage: %T doesn't tell which key sealed a record: %w", e.sealer(), errors.ErrUnsupported)
+	}
+	k, err := newRingKey(key)
+	if err != nil {
+		return fmt.Errorf("storage: the key to check %w", err)
+	}
+	name := k.name.String()
+	if name == teller.primaryKey() {
+		return fmt.Errorf("%w: %s is the primary key of this keyring, which seals whatever is written", ErrKeyInUse, name)
+	}
+	var examined, needed, unknown int
+	var firstNeeded, firstUnknown string
+	for record, err := range e.Keys(ctx) {
+		if err != nil {
+			return err
+		}
+		sealed, _, err := e.store.Get(ctx, record)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil && !errors.Is(err, ErrOpen) {
+			return named(err, record)
+		}
+		examined++
+		switch by, ok := teller.sealedWith(sealed); {
+		case err != nil || !ok:
+			if unknown++; unknown == 1 {
+				firstUnknown = record
+			}
+		case by == name:
+			if needed++; needed == 1 {
+				firstNeeded = record
+			}
+		}
+	}
+	switch {
+	case needed > 0:
+		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyring that has it as an old key", ErrKeyInUse, needed, examined, name, firstNeeded)
+	case unknown > 0:
+		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are mended or deleted", ErrOpen, unknown, examined, firstUnknown, name)
+	}
+	return nil
+}

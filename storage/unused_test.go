@@ -1,0 +1,94 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+func TestCheckUnused(t *testing.T) {
+	old, primary, never := storage.NewKey(), storage.NewKey(), storage.NewKey()
+	store := new(storage.Memory)
+	fill(t, store, "old ", 3, old)
+	fill(t, store, "new ", 2, primary)
+	e := storage.Encrypt(store, newKeyring(t, primary, old))
+
+	err := e.CheckUnused(ctx, old)
+	require.ErrorIs(t, err, storage.ErrKeyInUse)
+	require.ErrorContains(t, err, "3 of 5 records are sealed with "+fingerprintOf(t, old))
+	require.ErrorContains(t, err, `the first is "old `)
+	require.NoError(t, e.CheckUnused(ctx, never))
+	err = e.CheckUnused(ctx, primary)
+	require.ErrorIs(t, err, storage.ErrKeyInUse)
+	require.ErrorContains(t, err, "is the primary key of this keyring")
+
+	_, err = e.Rekey(ctx)
+	require.NoError(t, err)
+	require.NoError(t, e.CheckUnused(ctx, old))
+
+	// A process that was left behind, and still seals with the old key.
+	behind := storage.Encrypt(store, newKeyring(t, old, primary))
+	_, v, err := behind.Get(ctx, "new 1")
+	require.NoError(t, err)
+	mustPut(t, behind, "new 1", "refreshed", v)
+	err = e.CheckUnused(ctx, old)
+	require.ErrorIs(t, err, storage.ErrKeyInUse)
+	require.ErrorContains(t, err, `1 of 5 records are sealed with `+fingerprintOf(t, old)+`, the first is "new 1": call Rekey`)
+
+	// The one who asks needn't have the key: it is the store that is asked.
+	require.ErrorIs(t, storage.Encrypt(store, newKeyring(t, primary)).CheckUnused(ctx, old), storage.ErrKeyInUse)
+}
+
+func TestCheckUnusedRefusesWhatItCannotTell(t *testing.T) {
+	old, primary := storage.NewKey(), storage.NewKey()
+	memory := new(storage.Memory)
+	fill(t, memory, "account ", 2, primary)
+	keys := newKeyring(t, primary, old)
+	broken := errors.New("the store is down")
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+
+	foreign := new(storage.Memory)
+	fill(t, foreign, "account ", 2, primary)
+	mustPut(t, foreign, "foreign", "not sealed at all", "")
+
+	for _, c := range []struct {
+		ctx  context.Context
+		e    *storage.Encrypted
+		want error
+		text string
+	}{
+		{ctx, storage.Encrypt(foreign, keys), storage.ErrOpen, `1 of 3 records don't tell which key sealed them, the first is "foreign"`},
+		{ctx, storage.Encrypt(bareStore{memory}, keys), errors.ErrUnsupported, "can't list its keys"},
+		{ctx, storage.Encrypt(memory, &plainSealer{Sealer: keys}), errors.ErrUnsupported, "doesn't tell which key"},
+		{ctx, storage.Encrypt(listStore{memory, broken}, keys), broken, ""},
+		{ctx, storage.Encrypt(hookStore{memory, func(string, string) error { return broken }}, keys), broken, `(record "account `},
+		{ctx, storage.Encrypt(hookStore{memory, func(string, string) error { return storage.ErrOpen }}, keys), storage.ErrOpen, "2 of 2 records don't tell"},
+		{canceled, storage.Encrypt(memory, keys), context.Canceled, ""},
+		{ctx, storage.Encrypt(memory, nil), nil, "Encrypt was given no Sealer"},
+	} {
+		err := c.e.CheckUnused(c.ctx, old)
+		require.Error(t, err)
+		if c.want != nil {
+			require.ErrorIs(t, err, c.want)
+		}
+		require.ErrorContains(t, err, c.text)
+	}
+
+	// Deleted meanwhile: no record needs anything any more.
+	deleting := hookStore{memory, func(_, key string) error {
+		if _, v, err := memory.Get(ctx, key); err == nil {
+			return memory.Delete(ctx, key, v)
+		}
+		return nil
+	}}
+	require.NoError(t, storage.Encrypt(deleting, keys).CheckUnused(ctx, old))
+
+	for _, key := range [][]byte{nil, make([]byte, 16), make([]byte, 32)} {
+		require.ErrorContains(t, storage.Encrypt(memory, keys).CheckUnused(ctx, key), "the key to check ")
+	}
+}
