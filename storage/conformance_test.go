@@ -29,7 +29,12 @@ func openShared(t *testing.T, path string) storage.Store {
 
 func (d sharedDir) Share(t *testing.T) storage.Store { return openShared(t, d.path) }
 
+func (d sharedDir) Spawn(t *testing.T) *storagetest.Process {
+	return storagetest.StartProcess(t, "plain:"+d.path)
+}
+
 func TestDirKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store { return openShared(t, t.TempDir()) })
 }
 
@@ -50,6 +55,7 @@ func openSealed(t *testing.T, path string, key []byte) storage.Store {
 func (d sealedDir) Share(t *testing.T) storage.Store { return openSealed(t, d.path, d.key) }
 
 func TestEncryptedKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, t.TempDir(), storage.NewKey()) })
 }
 

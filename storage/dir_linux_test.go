@@ -3,8 +3,6 @@ package storage_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -18,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/storagetest"
 )
 
 // unprivileged runs f as a user for whom the modes of files count. If the tests run
@@ -114,27 +113,14 @@ func TestDirWithoutPermission(t *testing.T) {
 }
 
 func init() {
-	// roleLimited is a process that may not write files of more than 8 KiB, which is
-	// as if the disk became full in the middle of a record.
-	roles["limited"] = func(path string) error {
+	// A process that may not write files of more than 8 KiB, which is as if the disk
+	// became full in the middle of a record.
+	ways["limited"] = func(path string) (storage.Store, error) {
 		signal.Ignore(syscall.SIGXFSZ)
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 8192, Max: 8192}); err != nil {
-			return err
+			return nil, err
 		}
-		d, err := storage.OpenDir(path)
-		if err != nil {
-			return err
-		}
-		_, v, err := d.Get(ctx, "key")
-		if err != nil {
-			return err
-		}
-		_, err = d.Put(ctx, "key", bytes.Repeat([]byte("x"), 100_000), v)
-		if errors.Is(err, storage.ErrConflict) {
-			return err
-		}
-		fmt.Println(err)
-		return nil
+		return storage.OpenDir(path)
 	}
 }
 
@@ -142,10 +128,11 @@ func TestDirOnAFullDisk(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	v := mustPut(t, d, "key", "value", "")
-	out, err := child(t, "limited", path).Output()
-	require.NoError(t, err)
-	require.Contains(t, string(out), "storage: can't write a record in "+path)
-	require.Contains(t, string(out), "file too large (the disk is full, or this user's share of it: make room and try again)")
+	limited := storagetest.StartProcess(t, "limited:"+path)
+	_, err := limited.Put(ctx, "key", bytes.Repeat([]byte("x"), 100_000), v)
+	require.NotErrorIs(t, err, storage.ErrConflict)
+	require.ErrorContains(t, err, "storage: can't write a record in "+path)
+	require.ErrorContains(t, err, "file too large (the disk is full, or this user's share of it: make room and try again)")
 	value, got, err := d.Get(ctx, "key")
 	require.NoError(t, err)
 	require.Equal(t, "value", string(value))

@@ -86,6 +86,30 @@ var listChecks = []check{
 		}
 	}},
 
+	{"keys yields ten thousand keys exactly once", func(t *testing.T, s storage.Store) {
+		if testing.Short() {
+			t.Skip("takes a while; run without -short")
+		}
+		l := lister(t, s)
+		const writers, batches, each = 16, 25, 25
+		keys := make([]string, 0, writers*batches*each)
+		for b := range batches {
+			together(t, writers, func(ctx context.Context, i int) error {
+				for n := range each {
+					if _, err := s.Put(ctx, fmt.Sprintf("customer/%d/%d/%d", b, i, n), []byte("value"), ""); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			for i := range writers * each {
+				keys = append(keys, fmt.Sprintf("customer/%d/%d/%d", b, i/each, i%each))
+			}
+		}
+		wantKeys(t, l, keys)
+		wantKeys(t, lister(t, shares(t, s, 2)[1]), keys)
+	}},
+
 	{"keys has what was stored before reopening", func(t *testing.T, s storage.Store) {
 		lister(t, s)
 		put(t, s, "a", "value", "")

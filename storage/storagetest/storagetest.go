@@ -14,12 +14,12 @@
 //		})
 //	}
 //
-// # Reopening and sharing
+// # Processes and servers
 //
-// Whether data outlive a process, and whether several processes may share them,
-// can't be seen from a Store. What open returns says so by having one or both of
-// these methods, in a wrapper that embeds the driver's own type and so keeps its
-// other methods:
+// Whether data outlive a process, and whether several processes may share them, can't
+// be seen from a Store, nor can its server be killed. What open returns says what it
+// can by having some of these methods, in a wrapper that embeds the driver's own type
+// and so keeps its other methods:
 //
 //	type store struct {
 //		*mystore.Store
@@ -27,17 +27,19 @@
 //	}
 //
 //	func (s store) Share(t *testing.T) storage.Store { return open(t, s.path) }
+//	func (s store) Spawn(t *testing.T) *storagetest.Process { return storagetest.StartProcess(t, s.path) }
 //
-// [Sharer] is for an engine that several processes may use at the same time, and
-// [Reopener] for one that has to be closed before it can be opened again. A store
-// with neither is tested as one that lives and dies with its process.
+// A [Sharer] is an engine whose data can be opened more than once, a [Spawner] one
+// whose data other processes may use at the same time; see [Child]. A [Reopener] has to
+// be closed before it can be opened again. A [Server] keeps data in a process of its
+// own. A store that is none of them is tested as one that lives and dies with its
+// process.
 //
 // # What it can't check
 //
 // Tests can't cut the power: that a write was flushed, and not only handed to the
 // operating system, is for the driver's author to see to. Nor do they outwait a
-// lease that is offered as a [storage.Locker], or kill a process. The tests of
-// storage.Dir show how the last can be done.
+// lease that is offered as a [storage.Locker].
 package storagetest
 
 import (
@@ -67,6 +69,26 @@ type Reopener interface {
 	Reopen(t *testing.T) storage.Store
 }
 
+// Spawner is implemented by what open returns if other processes may use the same data
+// at the same time. Tests then write from several processes at once, and kill some.
+type Spawner interface {
+	// Spawn opens the data of this store once more, in another process; it is for
+	// [StartProcess] to do. The store stays usable.
+	Spawn(t *testing.T) *Process
+}
+
+// Server is implemented by what open returns if a server keeps its data, that this
+// test alone uses. It must also be a [Sharer].
+type Server interface {
+	// Proxy returns the Proxy through which the store reaches its server. What Share
+	// returns must reach it without.
+	Proxy() *Proxy
+
+	// Restart kills the server as SIGKILL does, starts it again on the same data, and
+	// returns when it answers. Restart may call t.Fatal.
+	Restart(t *testing.T)
+}
+
 // patience is how long a test waits for what ought to happen at once. It decides
 // how long a broken store takes to fail, and a sound one never reaches it.
 var patience = 30 * time.Second
@@ -75,14 +97,20 @@ var patience = 30 * time.Second
 // subtests, each time for a store that is empty, and that open closes with
 // t.Cleanup if need be. Subtests for locks and for listing keys are skipped if the
 // store isn't a [storage.Locker] or a [storage.Lister], or returns an error that
-// wraps errors.ErrUnsupported.
+// wraps errors.ErrUnsupported; those for several processes and for servers, if what
+// open returns can't do what they need. Each says so.
+//
+// Servers and processes are killed five times each, or as often as the flag
+// -storagetest.kills says.
 func Run(t *testing.T, open func(t *testing.T) storage.Store) {
-	for _, group := range [][]check{recordChecks, versionChecks, keyChecks, contextChecks, concurrencyChecks, lockChecks, listChecks} {
+	for _, group := range groups {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 		}
 	}
 }
+
+var groups = [][]check{recordChecks, versionChecks, keyChecks, contextChecks, concurrencyChecks, lockChecks, listChecks, processChecks, serverChecks}
 
 // check is one subtest. Its name is nearly the sentence of the contract that it
 // checks.

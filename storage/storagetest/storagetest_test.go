@@ -31,6 +31,7 @@ func TestSoundStoresPass(t *testing.T) {
 		"plain":    func(*testing.T) storage.Store { return new(storage.Memory) },
 		"reopened": func(*testing.T) storage.Store { return reopenedMemory{new(storage.Memory)} },
 		"shared":   func(*testing.T) storage.Store { return sharedMemory{new(storage.Memory)} },
+		"served":   func(t *testing.T) storage.Store { return new(served).start(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) { Run(t, open) })
 	}
@@ -47,7 +48,7 @@ func TestSuiteSeesEveryFault(t *testing.T) {
 			sub := strings.ReplaceAll(regexp.QuoteMeta(f.subtest), " ", "_")
 			// Some faults show only when goroutines meet: they have twenty chances to.
 			cmd := exec.Command(self, "-test.run=^TestFault$/^"+sub+"$", "-test.v", "-test.timeout=1m", "-test.count=20", "-test.failfast")
-			cmd.Env = append(os.Environ(), faultVariable+"="+name)
+			cmd.Env = append(os.Environ(), faultVariable+"="+name, "TMPDIR="+t.TempDir())
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit, "the subtest passed:\n%s", out)
@@ -66,7 +67,12 @@ func TestFault(t *testing.T) {
 		t.Skip("no fault was asked for")
 	}
 	patience = time.Second
-	Run(t, func(t *testing.T) storage.Store { return f.open() })
+	Run(t, func(t *testing.T) storage.Store {
+		if f.serve != nil {
+			return f.serve(t)
+		}
+		return f.open()
+	})
 }
 
 // sentences says which subtests check the sentences of the contract that say "must".
@@ -101,7 +107,7 @@ var sentences = map[string][]string{
 // without the table above.
 func TestEverySentenceHasASubtest(t *testing.T) {
 	names := make(map[string]bool)
-	for _, group := range [][]check{recordChecks, versionChecks, keyChecks, contextChecks, concurrencyChecks, lockChecks, listChecks} {
+	for _, group := range groups {
 		for _, c := range group {
 			require.False(t, names[c.name], "two subtests are called %q", c.name)
 			names[c.name] = true

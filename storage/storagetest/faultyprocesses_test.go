@@ -1,0 +1,310 @@
+package storagetest
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// processFaults are stores that are sound in this process, and broken in others.
+var processFaults = map[string]struct {
+	subtest string
+	breaks  func(d *storage.Dir) storage.Store
+}{
+	"another process replaces any version": {"two processes at once lose no update", func(d *storage.Dir) storage.Store { return overwriting{d} }},
+	"another process creates over a record": {"of two processes that create a record one must win", func(d *storage.Dir) storage.Store {
+		return overwriting{d}
+	}},
+	"another process keeps what it has read": {"get must see what another process has written", func(d *storage.Dir) storage.Store {
+		return &caching{Dir: d, got: make(map[string]cached)}
+	}},
+	"another process writes later": {"what a process wrote before it was killed is there and whole", func(d *storage.Dir) storage.Store {
+		return &late{Dir: d}
+	}},
+	"another process locks nothing": {"a lock excludes other processes", func(d *storage.Dir) storage.Store { return unlocked{d} }},
+	"another process locks with a file that stays": {"the lock of a process that was killed is free", func(d *storage.Dir) storage.Store {
+		return marking{unlocked{d}}
+	}},
+}
+
+func init() {
+	for name, f := range processFaults {
+		faults[name] = fault{subtest: f.subtest, open: func() storage.Store { return openSpawner(name) }}
+	}
+}
+
+func TestMain(m *testing.M) {
+	Child(func(at string) (storage.Store, error) {
+		name, path, _ := strings.Cut(at, ":")
+		d, err := storage.OpenDir(path)
+		if err != nil {
+			return nil, err
+		}
+		return processFaults[name].breaks(d), nil
+	})
+	os.Exit(m.Run())
+}
+
+// spawner is a Dir that other processes open in a broken way.
+type spawner struct {
+	*storage.Dir
+	fault, path string
+}
+
+func openSpawner(fault string) storage.Store {
+	path, err := os.MkdirTemp("", "storagetest")
+	if err != nil {
+		panic(err)
+	}
+	d, err := storage.OpenDir(path)
+	if err != nil {
+		panic(err)
+	}
+	return spawner{d, fault, path}
+}
+
+func (s spawner) Spawn(t *testing.T) *Process {
+	t.Cleanup(func() { os.RemoveAll(s.path) })
+	return StartProcess(t, s.fault+":"+s.path)
+}
+
+// Lock waits for what marking has, too.
+func (s spawner) Lock(ctx context.Context, key string) (func(), error) {
+	if s.fault == "another process locks with a file that stays" {
+		return marking{unlocked{s.Dir}}.Lock(ctx, key)
+	}
+	return s.Dir.Lock(ctx, key)
+}
+
+type overwriting struct{ *storage.Dir }
+
+func (s overwriting) Put(ctx context.Context, key string, value []byte, _ storage.Version) (storage.Version, error) {
+	for {
+		_, v, _ := s.Get(ctx, key)
+		if v, err := s.Dir.Put(ctx, key, value, v); err != storage.ErrConflict {
+			return v, err
+		}
+	}
+}
+
+type cached struct {
+	value []byte
+	v     storage.Version
+}
+
+type caching struct {
+	*storage.Dir
+	mu  sync.Mutex
+	got map[string]cached
+}
+
+func (s *caching) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.got[key]; ok {
+		return c.value, c.v, nil
+	}
+	value, v, err := s.Dir.Get(ctx, key)
+	if err == nil {
+		s.got[key] = cached{value, v}
+	}
+	return value, v, err
+}
+
+// late acknowledges a write before the one before it is done.
+type late struct {
+	*storage.Dir
+	mu      sync.Mutex
+	pending map[string][]byte
+}
+
+func (s *late) Put(_ context.Context, key string, value []byte, _ storage.Version) (storage.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before, ok := s.pending[key]; ok {
+		overwriting{s.Dir}.Put(context.Background(), key, before, "")
+	}
+	if s.pending == nil {
+		s.pending = make(map[string][]byte)
+	}
+	s.pending[key] = value
+	return storage.Version(value[:10]), nil
+}
+
+type unlocked struct{ *storage.Dir }
+
+func (unlocked) Lock(ctx context.Context, _ string) (func(), error) { return func() {}, ctx.Err() }
+
+// marking has the lock if it could make a file.
+type marking struct{ unlocked }
+
+func (s marking) Lock(ctx context.Context, _ string) (func(), error) {
+	name := filepath.Join(os.TempDir(), "storagetest lock")
+	for {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			f.Close()
+			return func() { os.Remove(name) }, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// served is a store in a server, which is a goroutine here. Its fields break it.
+type served struct {
+	server *fakeServer
+	proxy  *Proxy // nil: straight to the server
+
+	retries    bool // a write whose answer was lost is sent again
+	optimistic bool // a write whose answer was lost is taken for done
+	deaf       bool // to contexts
+
+	mu   sync.Mutex
+	conn *remote
+}
+
+// fakeServer serves a store until it is restarted.
+type fakeServer struct {
+	listener net.Listener
+	forgets  bool // what was acknowledged when it is killed
+
+	mu    sync.Mutex
+	store *storage.Memory
+	conns []net.Conn
+}
+
+func newFakeServer(t *testing.T, forgets bool) *fakeServer {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	f := &fakeServer{listener: l, forgets: forgets, store: new(storage.Memory)}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.conns = append(f.conns, conn)
+			go func(s storage.Store) {
+				defer conn.Close()
+				serve(s, conn, conn)
+			}(f.store)
+			f.mu.Unlock()
+		}
+	}()
+	return f
+}
+
+// start returns a store that is broken like s, with a server of its own.
+func (s *served) start(t *testing.T, forgets bool) *served {
+	server := newFakeServer(t, forgets)
+	return &served{server: server, proxy: NewProxy(t, server.listener.Addr().String()),
+		retries: s.retries, optimistic: s.optimistic, deaf: s.deaf}
+}
+
+func (s *served) Proxy() *Proxy { return s.proxy }
+
+func (s *served) Share(*testing.T) storage.Store { return &served{server: s.server} }
+
+func (s *served) Restart(*testing.T) {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if s.server.forgets {
+		s.server.store = new(storage.Memory)
+	}
+	for _, c := range s.server.conns {
+		c.Close()
+	}
+	s.server.conns = nil
+}
+
+// with does something on a connection that is there, or a new one.
+func (s *served) with(ctx context.Context, do func(context.Context, *remote) error) error {
+	if s.deaf && ctx.Err() == nil {
+		ctx = context.Background()
+	}
+	s.mu.Lock()
+	conn := s.conn
+	if conn == nil || conn.err() != nil {
+		addr := s.server.listener.Addr().String()
+		if s.proxy != nil {
+			addr = s.proxy.Addr()
+		}
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			s.mu.Unlock()
+			return err
+		}
+		conn = newRemote(c, c)
+		s.conn = conn
+	}
+	s.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- do(ctx, conn) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *served) Get(ctx context.Context, key string) (value []byte, v storage.Version, err error) {
+	type result struct {
+		value []byte
+		v     storage.Version
+	}
+	results := make(chan result, 1)
+	err = s.with(ctx, func(ctx context.Context, r *remote) error {
+		value, v, err := r.Get(ctx, key)
+		results <- result{value, v}
+		return err
+	})
+	select {
+	case r := <-results:
+		return r.value, r.v, err
+	default:
+		return nil, "", err
+	}
+}
+
+func (s *served) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+	versions := make(chan storage.Version, 1)
+	put := func(ctx context.Context, r *remote) error {
+		v, err := r.Put(ctx, key, value, old)
+		if err == nil {
+			versions <- v
+		}
+		return err
+	}
+	err := s.with(ctx, put)
+	lost := err != nil && err != storage.ErrConflict && ctx.Err() == nil
+	if lost && s.retries {
+		err = s.with(ctx, put)
+	}
+	if lost && s.optimistic {
+		return "perhaps", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return <-versions, nil
+}
+
+func (s *served) Delete(ctx context.Context, key string, old storage.Version) error {
+	return s.with(ctx, func(ctx context.Context, r *remote) error { return r.Delete(ctx, key, old) })
+}

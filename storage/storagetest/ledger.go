@@ -1,0 +1,74 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// ledger is what the only writer of a record knows about it. Writes whose outcome
+// nobody knows are in doubt: each may have happened, and may yet happen for as long as
+// the version that it names is there.
+type ledger struct {
+	key   string
+	value string          // of the last write that is known to have happened
+	v     storage.Version // "" if there is no record
+	doubt []string        // values that were written since, "" for a deletion
+
+	conflict bool // there was one, so that the version must have changed
+	sure     int  // acknowledged writes
+	doubted  int
+}
+
+// write writes a value, or deletes the record if it is "". The error is the store's
+// lie, not its failure.
+func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie error) {
+	var v storage.Version
+	var err error
+	if value == "" {
+		err = s.Delete(ctx, l.key, l.v)
+	} else {
+		v, err = s.Put(ctx, l.key, []byte(value), l.v)
+	}
+	switch {
+	case err == nil:
+		l.value, l.v, l.doubt = value, v, nil
+		l.sure++
+	case !errors.Is(err, storage.ErrConflict):
+		l.doubt = append(l.doubt, value)
+		l.doubted++
+	case len(l.doubt) == 0:
+		return fmt.Errorf("a write of %s was a conflict, and nobody else writes it: did the store, or its driver, write it twice?", brief(l.key))
+	default:
+		l.conflict = true // with what was in doubt
+	}
+	return nil
+}
+
+// read compares what is stored with what may be. It isn't known if the store can't
+// say.
+func (l *ledger) read(ctx context.Context, s storage.Store) (known bool, lie error) {
+	b, v, err := s.Get(ctx, l.key)
+	value := string(b)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		value, v = "", ""
+	case err != nil:
+		return false, nil
+	}
+	switch {
+	case v == l.v && value != l.value:
+		return true, fmt.Errorf("%s holds %s in the version of %s", brief(l.key), brief(value), brief(l.value))
+	case v == l.v && l.conflict:
+		return true, fmt.Errorf("a write of %s was a conflict, and its version hasn't changed", brief(l.key))
+	case v == l.v:
+		return true, nil
+	case !slices.Contains(l.doubt, value):
+		return true, fmt.Errorf("%s holds %s; acknowledged was %s, and %d writes of other values were in doubt", brief(l.key), brief(value), brief(l.value), len(l.doubt))
+	}
+	l.value, l.v, l.doubt, l.conflict = value, v, nil, false
+	return true, nil
+}

@@ -1,0 +1,209 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// spawn returns the same data in so many other processes. It skips the test if there
+// are none.
+func spawn(t *testing.T, s storage.Store, n int) []*Process {
+	t.Helper()
+	spawner, ok := s.(Spawner)
+	if !ok {
+		t.Skip("the store isn't a Spawner: it isn't shared by processes")
+	}
+	processes := make([]*Process, n)
+	for i := range processes {
+		processes[i] = spawner.Spawn(t)
+	}
+	return processes
+}
+
+// numbered returns a value of up to several pages that says its number, again and
+// again.
+func numbered(n int) string {
+	return strings.Repeat(fmt.Sprintf("%010d", n), 1+n*397%1500)
+}
+
+var processChecks = []check{
+	{"two processes at once lose no update", func(t *testing.T, s storage.Store) {
+		const each = 25
+		processes := spawn(t, s, 2)
+		put(t, s, "counter", "0", "")
+		together(t, 4, func(ctx context.Context, i int) error {
+			for range each {
+				if _, err := increment(ctx, processes[i%2], "counter"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if value, _, err := s.Get(t.Context(), "counter"); err != nil || string(value) != strconv.Itoa(4*each) {
+			t.Fatalf("two processes made %d increments by compare-and-swap, and the counter is %q, %v", 4*each, value, err)
+		}
+	}},
+
+	{"of two processes that create a record one must win", func(t *testing.T, s storage.Store) {
+		processes := spawn(t, s, 2)
+		for round := range 20 {
+			key := fmt.Sprint("key ", round)
+			var won [2]bool
+			together(t, 2, func(ctx context.Context, i int) error {
+				_, err := processes[i].Put(ctx, key, []byte(fmt.Sprint("of process ", i)), "")
+				won[i] = err == nil
+				if err != nil && !errors.Is(err, storage.ErrConflict) {
+					return err
+				}
+				return nil
+			})
+			if won[0] == won[1] {
+				t.Fatalf("of two processes that created a record, these won: %v", won)
+			}
+			winner := "of process 0"
+			if won[1] {
+				winner = "of process 1"
+			}
+			want(t, s, key, winner, versionOf(t, s, key))
+		}
+	}},
+
+	{"get must see what another process has written", func(t *testing.T, s storage.Store) {
+		process := spawn(t, s, 1)[0]
+		var v storage.Version
+		for i := range 10 {
+			for _, handles := range [][2]storage.Store{{s, process}, {process, s}} {
+				value := fmt.Sprint("value ", i)
+				v = put(t, handles[0], "key", value, v)
+				want(t, handles[1], "key", value, v)
+			}
+			remove(t, process, "key", v)
+			wantAbsent(t, s, "key")
+			v = ""
+		}
+	}},
+
+	{"what a process wrote before it was killed is there and whole", func(t *testing.T, s storage.Store) {
+		const writers = 4
+		ledgers := make([]*ledger, writers)
+		for i := range ledgers {
+			ledgers[i] = &ledger{key: fmt.Sprint("key ", i)}
+		}
+		n := 0
+		for range *kills {
+			process := spawn(t, s, 1)[0]
+			process.Get(t.Context(), "key 0") // when it has begun
+			var wg sync.WaitGroup
+			lies := make([]error, writers)
+			for i, l := range ledgers {
+				n += 1000
+				first := n
+				wg.Go(func() {
+					for n := first; len(l.doubt) == 0 && lies[i] == nil; n++ {
+						lies[i] = l.write(context.Background(), process, numbered(n))
+					}
+				})
+			}
+			time.Sleep(5*time.Millisecond + rand.N(20*time.Millisecond))
+			process.Kill()
+			wg.Wait()
+			for i, l := range ledgers {
+				known, lie := l.read(t.Context(), s)
+				if lie = errors.Join(lies[i], lie); lie != nil || !known {
+					t.Fatalf("after a process was killed: %v", lie)
+				}
+				// A server may still be doing what it was told. That ends here.
+				settle(t, l, s)
+			}
+		}
+		logLedgers(t, fmt.Sprintf("%d processes killed", *kills), ledgers)
+	}},
+
+	{"a lock excludes other processes", func(t *testing.T, s storage.Store) {
+		locker(t, s)
+		processes := spawn(t, s, 2)
+		var mu sync.Mutex
+		holders := 0
+		together(t, 4, func(ctx context.Context, i int) error {
+			for range 10 {
+				unlock, err := processes[i%2].Lock(ctx, "key")
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				holders++
+				n := holders
+				mu.Unlock()
+				time.Sleep(time.Millisecond)
+				mu.Lock()
+				holders--
+				mu.Unlock()
+				unlock()
+				if n > 1 {
+					return fmt.Errorf("%d processes had the lock at once", n)
+				}
+			}
+			return nil
+		})
+	}},
+
+	{"the lock of a process that was killed is free", func(t *testing.T, s storage.Store) {
+		lock := locker(t, s)
+		for range 3 {
+			process := spawn(t, s, 1)[0]
+			if _, err := process.Lock(eventually(t), "key"); err != nil {
+				t.Fatalf("Lock in another process = %v", err)
+			}
+			short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			_, err := lock(s)(short, "key")
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("Lock while another process has it = %v; want %v", err, context.DeadlineExceeded)
+			}
+			time.AfterFunc(50*time.Millisecond, process.Kill)
+			unlock, err := lock(s)(eventually(t), "key")
+			if err != nil {
+				t.Fatalf("Lock of a process that was killed meanwhile = %v", err)
+			}
+			unlock()
+		}
+	}},
+}
+
+// settle writes until no write is in doubt any more.
+func settle(t *testing.T, l *ledger, s storage.Store) {
+	t.Helper()
+	for ctx := eventually(t); len(l.doubt) > 0; {
+		lie := l.write(ctx, s, "settled "+strconv.Itoa(l.sure+l.doubted))
+		if lie == nil {
+			_, lie = l.read(ctx, s)
+		}
+		if lie != nil {
+			t.Fatal(lie)
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the store doesn't recover: %d writes of %s are in doubt", len(l.doubt), brief(l.key))
+		}
+	}
+}
+
+func logLedgers(t *testing.T, what string, ledgers []*ledger) {
+	var sure, doubted int
+	for _, l := range ledgers {
+		sure += l.sure
+		doubted += l.doubted
+	}
+	t.Logf("%s; %d writes acknowledged, %d in doubt, none lost", what, sure, doubted)
+	if sure == 0 {
+		t.Error("no write was acknowledged, so that nothing could be lost")
+	}
+}

@@ -1,0 +1,196 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+var kills = flag.Int("storagetest.kills", 5, "how often the suite kills each server and each process")
+
+// behindServer returns s as a Server, and another handle to its data. It skips the
+// test if there is no server.
+func behindServer(t *testing.T, s storage.Store) (Server, storage.Store) {
+	t.Helper()
+	server, ok := s.(Server)
+	if !ok {
+		t.Skip("the store isn't a Server: its process keeps the data")
+	}
+	sharer, ok := s.(Sharer)
+	if !ok {
+		t.Fatal("a Server must also be a Sharer")
+	}
+	return server, sharer.Share(t)
+}
+
+var serverChecks = []check{
+	{"no method lies when its connection is cut", func(t *testing.T, s storage.Store) {
+		server, direct := behindServer(t, s)
+		proxy := server.Proxy()
+		l := &ledger{key: "key"}
+		for round := range 150 {
+			proxy.CutAfter(-1, -1)
+			s.Get(t.Context(), l.key) // so that there is a connection most of the time
+			value := fmt.Sprintf("round %d%s", round, strings.Repeat(" padding", rand.IntN(200)))
+			switch rand.IntN(3) {
+			case 0:
+				proxy.CutAfter(rand.IntN(len(value)+300), -1)
+			case 1:
+				proxy.CutAfter(-1, rand.IntN(3))
+			case 2:
+				proxy.cut(round%2 == 0) // while nobody uses it
+			}
+			if l.v != "" && rand.IntN(4) == 0 {
+				value = ""
+			}
+			lie := l.write(t.Context(), s, value)
+			if lie == nil {
+				_, lie = l.read(t.Context(), direct)
+			}
+			if lie != nil {
+				t.Fatalf("round %d: %v", round, lie)
+			}
+			if len(l.doubt) > 0 {
+				proxy.Cut()
+			}
+			proxy.CutAfter(-1, -1)
+			settle(t, l, direct)
+		}
+		logLedgers(t, "150 writes through a connection that was cut", []*ledger{l})
+		if l.doubted == 0 {
+			t.Error("no write failed: the store doesn't use the Proxy")
+		}
+	}},
+
+	{"no method lies when the server is killed", func(t *testing.T, s storage.Store) {
+		server, _ := behindServer(t, s)
+		const writers = 4
+		ledgers := make([]*ledger, writers)
+		lies := make([]error, writers)
+		last := make(chan struct{})
+		var wg sync.WaitGroup
+		for i := range ledgers {
+			l := &ledger{key: fmt.Sprint("key ", i)}
+			ledgers[i] = l
+			wg.Go(func() { lies[i] = l.writeAll(s, last) })
+		}
+		for range *kills {
+			time.Sleep(30*time.Millisecond + rand.N(100*time.Millisecond))
+			server.Restart(t)
+		}
+		close(last)
+		wg.Wait()
+		if err := errors.Join(lies...); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range ledgers { // what somebody else sees
+			if known, lie := l.read(t.Context(), s.(Sharer).Share(t)); lie != nil || !known {
+				t.Fatalf("%s can't be read after the server's last restart, or not rightly: %v", brief(l.key), lie)
+			}
+		}
+		logLedgers(t, fmt.Sprintf("%d kills", *kills), ledgers)
+	}},
+
+	{"a method returns when its context is done, whatever the server does", func(t *testing.T, s storage.Store) {
+		server, direct := behindServer(t, s)
+		l := &ledger{key: "key"}
+		if lie := l.write(t.Context(), s, "value"); lie != nil {
+			t.Fatal(lie)
+		}
+		resume := server.Proxy().Stall()
+		defer resume()
+		for name, call := range map[string]func(context.Context) error{
+			"Get": func(ctx context.Context) error { _, _, err := s.Get(ctx, "key"); return err },
+			"Put": func(ctx context.Context) error { _, err := s.Put(ctx, "another key", nil, ""); return err },
+			"Delete": func(ctx context.Context) error {
+				l.doubt = append(l.doubt, "")
+				return s.Delete(ctx, "key", l.v)
+			},
+			"Keys": func(ctx context.Context) error {
+				lister, ok := s.(storage.Lister)
+				if !ok {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				for _, err := range lister.Keys(ctx) {
+					return err
+				}
+				return nil
+			},
+		} {
+			for want, end := range map[error]func(context.Context) (context.Context, context.CancelFunc){
+				context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
+					return context.WithTimeout(ctx, 100*time.Millisecond)
+				},
+				context.Canceled: func(ctx context.Context) (context.Context, context.CancelFunc) {
+					ctx, cancel := context.WithCancel(ctx)
+					time.AfterFunc(100*time.Millisecond, cancel)
+					return ctx, cancel
+				},
+			} {
+				ctx, cancel := end(t.Context())
+				returned := make(chan error, 1)
+				go func() { returned <- call(ctx) }()
+				select {
+				case err := <-returned:
+					if !errors.Is(err, want) {
+						t.Fatalf("%s of a server that doesn't answer, with a context that ends = %v; want %v", name, err, want)
+					}
+				case <-time.After(patience):
+					t.Fatalf("%s of a server that doesn't answer doesn't return when its context is done", name)
+				}
+				cancel()
+			}
+		}
+		resume()
+		if _, lie := l.read(t.Context(), direct); lie != nil { // what was given up may be done, as a whole
+			t.Fatal(lie)
+		}
+		settle(t, l, s)
+	}},
+}
+
+// writeAll writes one value after the other, and twenty more when last is closed.
+func (l *ledger) writeAll(s storage.Store, last <-chan struct{}) (lie error) {
+	more := 20
+	var deadline time.Time // not zero when last is closed
+	for n := 1; ; n++ {
+		select {
+		case <-last:
+			if more == 0 && len(l.doubt) == 0 {
+				return nil
+			}
+			if deadline.IsZero() {
+				deadline = time.Now().Add(patience)
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("the store doesn't recover: %d writes of %s are in doubt, %d were acknowledged", len(l.doubt), brief(l.key), l.sure)
+			}
+		default:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		before := l.sure
+		lie := l.write(ctx, s, numbered(n))
+		if lie == nil && (l.sure == before || rand.IntN(4) == 0) {
+			var known bool
+			if known, lie = l.read(ctx, s); !known {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		cancel()
+		if lie != nil {
+			return lie
+		}
+		if l.sure > before && !deadline.IsZero() && more > 0 {
+			more--
+		}
+	}
+}
