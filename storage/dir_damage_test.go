@@ -180,5 +180,5 @@ func TestRekeyCountsDamagedFiles(t *testing.T) {
 	require.ErrorContains(t, err, file)
 	require.Equal(t, 5, report.Moved)
 	require.Equal(t, 1, report.Unopenable)
-	require.Equal(t, map[string]int{report.Primary: 5}, report.ByKey)
+	require.Equal(t, map[string]int{report.Primary: 5, fingerprintOf(t, old): 0}, report.ByKey)
 }

@@ -48,8 +48,8 @@
 //     written from now on, as by a refresh, are sealed with next.
 //  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to whoever
 //     writes a record at the same time, and can be stopped and called again. Its report
-//     says how many records each key seals.
-//  4. Call [Encrypted.CheckUnused] with current. It refuses for as long as a record
+//     says how many records each key seals, by the keys' fingerprints.
+//  4. Call [Encrypted.CheckUnused] for current. It refuses for as long as a record
 //     needs that key, because a machine was forgotten in step 2, or a record can't be
 //     opened: mend that, and go back to step 3.
 //  5. Remove the old key: run NewKeyring(next) everywhere.

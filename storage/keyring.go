@@ -179,31 +179,30 @@ func appendParts(b []byte, parts ...string) []byte {
 	return b
 }
 
-// sealedWith and primaryKey are what Rekey asks a Keyring for.
+// sealedWith and names are what Rekey asks a Keyring for.
 
 func (k *Keyring) sealedWith(sealed []byte) (key string, ok bool) {
 	name, err := sealedBy(sealed)
 	return name.String(), err == nil
 }
 
-func (k *Keyring) primaryKey() string {
+func (k *Keyring) names() []string {
 	if r := k.get(); r != nil {
-		return r.primary.name.String()
+		return r.names()
 	}
-	return ""
+	return nil
 }
 
-// String lists the fingerprints of a ring's keys.
-func (r *ring) String() string {
-	var b strings.Builder
+// names returns the fingerprints of a ring's keys.
+func (r *ring) names() []string {
+	names := make([]string, len(r.keys))
 	for i, k := range r.keys {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(k.name.String())
+		names[i] = k.name.String()
 	}
-	return b.String()
+	return names
 }
+
+func (r *ring) String() string { return strings.Join(r.names(), ", ") }
 
 // String returns the fingerprints of the keys, the primary's first.
 func (k Keyring) String() string {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // RekeyReport says what [Encrypted.Rekey] found. Records that were deleted while it
@@ -23,9 +25,9 @@ type RekeyReport struct {
 	FirstUnopenable string
 
 	// Primary is the fingerprint of the primary key, in hexadecimal. ByKey is how
-	// many of the examined records each key seals now, by fingerprint; a record of
-	// which that can't be read isn't in it. Both are empty if the Sealer isn't a
-	// Keyring.
+	// many of the examined records each key seals now, by fingerprint, with a zero for
+	// a key of the Keyring that seals none; a record of which it can't be read isn't
+	// in it. Both are empty if the Sealer isn't a Keyring.
 	Primary string
 	ByKey   map[string]int
 }
@@ -35,7 +37,7 @@ type RekeyReport struct {
 type keyTeller interface {
 	// sealedWith returns a name of the key, or false if sealed has none.
 	sealedWith(sealed []byte) (key string, ok bool)
-	primaryKey() string
+	names() []string // of all keys, the primary's first
 }
 
 var _ keyTeller = (*Keyring)(nil)
@@ -57,7 +59,12 @@ func (e *Encrypted) Rekey(ctx context.Context) (RekeyReport, error) {
 		return r.report, err
 	}
 	if r.teller, _ = e.sealer().(keyTeller); r.teller != nil {
-		r.report.Primary = r.teller.primaryKey()
+		for i, name := range r.teller.names() {
+			if i == 0 {
+				r.report.Primary = name
+			}
+			r.report.ByKey[name] = 0
+		}
 	}
 	for key, err := range e.Keys(ctx) {
 		if err == nil {
@@ -157,17 +164,18 @@ func (r *rekey) unopenable() error {
 // ErrKeyInUse is returned by [Encrypted.CheckUnused] for a key that must be kept.
 var ErrKeyInUse = errors.New("storage: this key must be kept")
 
-// CheckUnused returns nil if no record is sealed with key, which may be given up then:
-// taken out of every keyring, and destroyed. Call it after [Encrypted.Rekey], when no
-// process seals with key any more; what one still did would be written behind its
-// back. It needs a store that is a [Lister], and looks at every record without opening
-// it.
+// CheckUnused returns nil if no record is sealed with a key, which may be given up then:
+// taken out of every keyring, and destroyed. The key is named by its fingerprint, as in
+// [RekeyReport], and must be an old key of this keyring. Call CheckUnused after
+// [Encrypted.Rekey], when no process seals with the key any more; what one still did
+// would be written behind its back. It needs a store that is a [Lister], and looks at
+// every record without opening it.
 //
 // The error wraps [ErrKeyInUse] if records need the key, of which it says how many
-// there are and names the first, or if key is the primary key of this keyring. It
-// wraps [ErrOpen] if there is a record that doesn't tell which key it needs, and
-// errors.ErrUnsupported if the Sealer isn't a Keyring.
-func (e *Encrypted) CheckUnused(ctx context.Context, key []byte) error {
+// there are and names the first, or if it is the primary key. It wraps [ErrOpen] if
+// there is a record that doesn't tell which key it needs, and errors.ErrUnsupported if
+// the Sealer isn't a Keyring.
+func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	if err := e.check(); err != nil {
 		return err
 	}
@@ -175,13 +183,11 @@ func (e *Encrypted) CheckUnused(ctx context.Context, key []byte) error {
 	if !ok {
 		return fmt.Errorf("storage: %T doesn't tell which key sealed a record: %w", e.sealer(), errors.ErrUnsupported)
 	}
-	k, err := newRingKey(key)
-	if err != nil {
-		return fmt.Errorf("storage: the key to check %w", err)
-	}
-	name := k.name.String()
-	if name == teller.primaryKey() {
-		return fmt.Errorf("%w: %s is the primary key of this keyring, which seals whatever is written", ErrKeyInUse, name)
+	switch slices.Index(teller.names(), fingerprint) {
+	case -1: // mistyped, it would seem to be unused
+		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyring, which has %s", fingerprint, strings.Join(teller.names(), ", "))
+	case 0:
+		return fmt.Errorf("%w: %s is the primary key of this keyring, which seals whatever is written", ErrKeyInUse, fingerprint)
 	}
 	var examined, needed, unknown int
 	var firstNeeded, firstUnknown string
@@ -202,7 +208,7 @@ func (e *Encrypted) CheckUnused(ctx context.Context, key []byte) error {
 			if unknown++; unknown == 1 {
 				firstUnknown = record
 			}
-		case by == name:
+		case by == fingerprint:
 			if needed++; needed == 1 {
 				firstNeeded = record
 			}
@@ -210,9 +216,9 @@ func (e *Encrypted) CheckUnused(ctx context.Context, key []byte) error {
 	}
 	switch {
 	case needed > 0:
-		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyring that has it as an old key", ErrKeyInUse, needed, examined, name, firstNeeded)
+		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyring that has it as an old key", ErrKeyInUse, needed, examined, fingerprint, firstNeeded)
 	case unknown > 0:
-		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are mended or deleted", ErrOpen, unknown, examined, firstUnknown, name)
+		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are mended or deleted", ErrOpen, unknown, examined, firstUnknown, fingerprint)
 	}
 	return nil
 }
