@@ -69,22 +69,27 @@ type failure struct {
 var errRecord = errors.New("the stored record is damaged")
 
 func decodeRecord(data []byte) (*record, error) {
-	var header struct {
-		Format int `json:"format"`
-	}
 	var r record
-	// The format first: the members of a later one may have other types. What the
-	// errors say is not repeated, since it could quote a token.
-	switch err := json.Unmarshal(data, &header); {
-	case err != nil || header.Format < 1:
-		return nil, errRecord
-	case header.Format > recordFormat:
-		return nil, fmt.Errorf("the stored record has format %d, and this version of oauth2keep reads up to %d: update it", header.Format, recordFormat)
+	if err := json.Unmarshal(data, &r); err != nil || r.Format < 1 || r.Format > recordFormat {
+		return nil, undecodable(data)
 	}
-	if err := json.Unmarshal(data, &r); err != nil || r.ID == "" || r.AccessToken == "" {
+	if r.ID == "" || r.AccessToken == "" {
 		return nil, errRecord
 	}
 	return &r, nil
+}
+
+// undecodable says why data can't be used. The members of a later format may have other
+// types, so that only the format is looked at. What encoding/json says is not repeated,
+// since it could quote a token.
+func undecodable(data []byte) error {
+	var header struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &header); err != nil || header.Format <= recordFormat {
+		return errRecord
+	}
+	return fmt.Errorf("the stored record has format %d, and this version of oauth2keep reads up to %d: update it", header.Format, recordFormat)
 }
 
 func (r *record) encode() ([]byte, error) {
