@@ -63,7 +63,27 @@ func TestTokenIsInDoubtAfterATakeover(t *testing.T) {
 		time.Sleep(time.Hour)
 		f.abandon(time.Now())
 		f.access(m)
-		assert.False(f, f.stored().InDoubt, "the new one isn't")
+		assert.True(f, f.stored().InDoubt, "the new one ends if the dead process's request comes late")
+		time.Sleep(time.Hour)
+		f.access(m)
+		assert.False(f, f.stored().InDoubt, "one that was refreshed since doesn't")
+	})
+}
+
+// TestLateRequestOfADeadProcessIsNotARevocation has the provider get the request of a
+// process that was killed after that of its successor, and take it for reuse.
+func TestLateRequestOfADeadProcessIsNotARevocation(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		time.Sleep(time.Hour)
+		f.abandon(time.Now())
+		f.access(m)
+		_, err := f.refresh(t.Context(), "refresh-1")
+		require.Error(f, err)
+		time.Sleep(time.Hour)
+		_, err = m.Source("k").Token()
+		assert.ErrorIs(f, err, ErrLoginRequired)
+		assert.Equal(f, ReasonResponseLost, f.stored().Failure.Reason)
 	})
 }
 

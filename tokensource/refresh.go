@@ -119,8 +119,9 @@ func (t *turn) step() (snap *snapshot, err error, settled bool) {
 		if !t.locked && !t.leaseIsOver(version) {
 			return t.pause(t.waiting)
 		}
-		// Its owner is dead or asleep, and has perhaps spent the refresh token.
-		mine.InDoubt = true
+		// Its owner is dead or asleep, and has perhaps spent the refresh token; or its
+		// request is still on the way, to arrive after ours and be taken for reuse.
+		mine.InDoubt, mine.Contested = true, true
 	}
 	start := time.Now() // before the write: others count from when they see it
 	version, err = t.claim(t.waiting, &mine, version)
