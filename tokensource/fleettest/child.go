@@ -1,0 +1,203 @@
+package fleettest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/tokensource"
+)
+
+// variable is the environment variable that holds a process's job.
+const variable = "OAUTH2KEEP_FLEETTEST_JOB"
+
+// reportMark stands before a process's report, since the driver may print as well.
+const reportMark = "fleettest report: "
+
+// patience is how long things may take that ought to happen soon.
+const patience = time.Minute
+
+// job is what a process is told.
+type job struct {
+	At                      string
+	Keys                    [][]byte // the primary first
+	TokenURL, APIURL        string
+	ClientID, ClientSecret  string
+	Goroutines, Connections int
+	TokenLife               time.Duration
+}
+
+// report is what a process tells in the end.
+type report struct {
+	Calls         int64
+	Failed        int64 // of them, but for the next two
+	LoginRequired int64
+	Late          int64 // refused because the machine stalled: see refusals
+	Unopened      int64 // records that the keyring couldn't open
+	First         string
+}
+
+func (r *report) add(of report) {
+	r.Calls += of.Calls
+	r.Failed += of.Failed
+	r.LoginRequired += of.LoginRequired
+	r.Late += of.Late
+	r.Unopened += of.Unopened
+	if r.First == "" {
+		r.First = of.First
+	}
+}
+
+// runChild returns if this process isn't one of a fleet.
+func runChild() {
+	text, ok := os.LookupEnv(variable)
+	if !ok {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin) // ends when the parent says so, or dies
+		stop()
+		time.Sleep(2 * patience)
+		fmt.Fprintln(os.Stderr, "fleettest: the process was told to end, and didn't")
+		os.Exit(1)
+	}()
+	var j job
+	err := json.Unmarshal([]byte(text), &j)
+	if err == nil {
+		err = j.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fleettest:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func (j *job) run(ctx context.Context) error {
+	if len(j.Keys) == 0 {
+		return errors.New("the job has no keys")
+	}
+	keys, err := storage.NewKeyring(j.Keys[0], j.Keys[1:]...)
+	if err != nil {
+		return err
+	}
+	s, err := opener(j.At)
+	if err != nil {
+		return fmt.Errorf("can't open the store: %w", err)
+	}
+	if c, ok := s.(io.Closer); ok {
+		defer c.Close()
+	}
+	var r report
+	p := endpoints.TaxRock
+	p.Endpoint.TokenURL, p.APIURL = j.TokenURL, j.APIURL
+	m := &tokensource.Manager{
+		Config: p.Config(oauth2.Config{ClientID: j.ClientID, ClientSecret: j.ClientSecret}),
+		Store:  storage.Encrypt(s, &sealer{keys, &r.Unopened}),
+	}
+	j.work(ctx, m, &r)
+	flush, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := m.Flush(flush); err != nil {
+		return err
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%s%s\n", reportMark, text)
+	return nil
+}
+
+// work calls the API until ctx is done. Whoever uses a connection, in any process,
+// calls at the same moments by the clock on the wall: so they find together that its
+// token is to be refreshed, and only the store keeps them from doing it together. The
+// moments differ by connection, for the machine's sake.
+func (j *job) work(ctx context.Context, m *tokensource.Manager, r *report) {
+	var first sync.Once
+	var refused refusals
+	var wg sync.WaitGroup
+	for i := range j.Goroutines {
+		wg.Go(func() {
+			n := i % j.Connections
+			client := m.Client(connection(n))
+			period := 500*time.Millisecond + time.Duration(n)*10*time.Millisecond
+			for {
+				now := time.Now()
+				next := now.Truncate(period).Add(period * time.Duration(1+rand.IntN(3)))
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(next.Sub(now)):
+				}
+				start := time.Now()
+				err := call(client, j.APIURL+"/client-accounts")
+				atomic.AddInt64(&r.Calls, 1)
+				switch {
+				case errors.Is(err, tokensource.ErrLoginRequired):
+					atomic.AddInt64(&r.LoginRequired, 1)
+				case errors.Is(err, errRefused):
+					refused.add(n, start)
+				case err != nil:
+					atomic.AddInt64(&r.Failed, 1)
+					first.Do(func() { r.First = err.Error() })
+				}
+			}
+		})
+	}
+	wg.Wait()
+	late, failed := refused.judge(j.TokenLife)
+	r.Late = late
+	if r.Failed += failed; failed > 0 && r.First == "" {
+		r.First = errRefused.Error()
+	}
+}
+
+var errRefused = errors.New("the API refused the token")
+
+func call(client *http.Client, url string) error {
+	resp, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusUnauthorized:
+		return errRefused
+	default:
+		return errors.New(resp.Status)
+	}
+}
+
+// sealer counts what can't be opened: a call doesn't fail of it while the token that
+// its process holds is valid.
+type sealer struct {
+	*storage.Keyring
+	unopened *int64
+}
+
+func (s *sealer) Open(ctx context.Context, sealed, ad []byte) ([]byte, error) {
+	plaintext, err := s.Keyring.Open(ctx, sealed, ad)
+	if errors.Is(err, storage.ErrOpen) {
+		atomic.AddInt64(s.unopened, 1)
+	}
+	return plaintext, err
+}
