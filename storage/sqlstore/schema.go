@@ -61,7 +61,7 @@ func (s *Store) probe(ctx context.Context) error {
 
 func raced(err error) bool {
 	switch codeOf(err).state {
-	case "23505", "42P07": // a duplicate name in the catalog, or of a table
+	case "23505", "42P07", "42710": // a duplicate name in the catalog, of a table, of its type
 		return true
 	}
 	return codeOf(err).retryable()
