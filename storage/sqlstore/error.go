@@ -25,6 +25,12 @@ const (
 	mysqlChanged   = 1020 // MariaDB: the row changed since this transaction's snapshot
 )
 
+// SQLite's result codes for what another connection holds.
+const (
+	sqliteBusy   = 5
+	sqliteLocked = 6
+)
+
 // codeOf finds the database's code in an error. This module doesn't import any
 // driver, so it knows their errors by shape: a method SQLState (pgx, lib/pq), a
 // method Code (modernc.org/sqlite), or a field Number (go-sql-driver/mysql, whose
@@ -121,7 +127,7 @@ func (s *Store) advice(err error, otherwise string) string {
 		return "the database is read-only here: connect to the primary, and let this process write the database"
 	case c.state == "26000" || c.state == "42P05":
 		return "behind PgBouncer, add default_query_exec_mode=exec to pgx's connection string"
-	case c.sqlite == 5 || c.sqlite == 6:
+	case c.sqlite == sqliteBusy || c.sqlite == sqliteLocked:
 		return "nothing was written: another connection holds the database for longer than busy_timeout; keep transactions short, and open the database as OpenSQLite does"
 	case c.state == "53100" || c.number == 1021 || c.number == 1114 || c.sqlite == 13:
 		return "nothing was written: the database's disk is full"

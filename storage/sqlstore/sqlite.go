@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // OpenSQLite opens the SQLite database in a file as a store of tokens needs it, and
@@ -65,14 +67,29 @@ func sqliteName(path string) string {
 		slashed = "/" + slashed // C:/…
 	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed}
-	return u.String() + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+	return u.String() + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)"
 }
+
+// patience is how long OpenSQLite waits for others, as busy_timeout has a write wait.
+const patience = 10 * time.Second
 
 // checkSQLite connects, and makes sure that the settings took effect: SQLite ignores
 // those that it can't follow.
 func checkSQLite(ctx context.Context, db *sql.DB) error {
+	// The file remembers its journal mode, so that it is set once. While others open
+	// or close it, SQLite refuses without the patience of busy_timeout.
 	var journal string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal); err != nil {
+	var err error
+	for deadline := time.Now().Add(patience); ; {
+		err = db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&journal)
+		if c := codeOf(err).sqlite; c != sqliteBusy && c != sqliteLocked || time.Now().After(deadline) {
+			break
+		}
+		if err := wait(ctx, rand.N(20*time.Millisecond)+time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if journal != "wal" {
