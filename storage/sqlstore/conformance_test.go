@@ -24,6 +24,37 @@ type sharedStore struct {
 
 func (s sharedStore) Share(t *testing.T) storage.Store { return sharedStore{s.to.open(t), s.to} }
 
+func (s sharedStore) Spawn(t *testing.T) *storagetest.Process {
+	return storagetest.StartProcess(t, s.to.String())
+}
+
+// servedStore tells it that there is a server to cut off and to kill.
+type servedStore struct {
+	sharedStore
+	proxy  *storagetest.Proxy
+	server *server
+}
+
+func (s servedStore) Proxy() *storagetest.Proxy { return s.proxy }
+
+func (s servedStore) Restart(t *testing.T) {
+	s.server.kill()
+	require.NoError(t, s.server.start())
+}
+
+// behindProxy returns a database as it is reached through a new Proxy.
+func behindProxy(t *testing.T, to target) (*storagetest.Proxy, target) {
+	_, after, _ := strings.Cut(to.source, "127.0.0.1:")
+	end := strings.IndexFunc(after, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 1 {
+		t.Skip("the server isn't at 127.0.0.1 and a port")
+	}
+	addr := "127.0.0.1:" + after[:end]
+	proxy := storagetest.NewProxy(t, addr)
+	to.source = strings.Replace(to.source, addr, proxy.Addr(), 1)
+	return proxy, to
+}
+
 // with returns a database to which settings of the connection are added.
 func (to target) with(settings string) target {
 	separator := "?"
@@ -37,40 +68,44 @@ func (to target) with(settings string) target {
 // TestContract runs the conformance suite on every engine, and on each way of
 // connecting to it that changes what the driver sends or what the server answers.
 func TestContract(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		make func(t testing.TB) target
-	}{
-		{"PostgreSQL", func(t testing.TB) target { return postgres.target(t) }},
-		{"PostgreSQL, serializable", func(t testing.TB) target {
-			return postgres.target(t).with("default_transaction_isolation=serializable")
-		}},
-		{"PostgreSQL, simple protocol", func(t testing.TB) target {
-			return postgres.target(t).with("default_query_exec_mode=simple_protocol")
-		}},
-		{"PgBouncer, transaction pooling", func(t testing.TB) target {
-			return pgbouncer(t).with("default_query_exec_mode=exec")
-		}},
-		{"MySQL", func(t testing.TB) target { return mysql.target(t) }},
-		{"MySQL, found rows and no prepared statements", func(t testing.TB) target {
-			return mysql.target(t).with("clientFoundRows=true&interpolateParams=true")
-		}},
-		{"MySQL, serializable", func(t testing.TB) target {
-			return serializable(t, mysql.target(t))
-		}},
-		{"SQLite", func(t testing.TB) target {
-			return target{dialect: sqlstore.SQLite, source: t.TempDir() + "/store.db"}
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			to := tt.make(t)
-			storagetest.Run(t, func(t *testing.T) storage.Store {
-				to := to.make(t)
-				return sharedStore{to.open(t), to}
-			})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		server, to := postgres.alone(t)
+		contract(t, "plain", server, to)
+		contract(t, "serializable", server, to.with("default_transaction_isolation=serializable"))
+		contract(t, "simple protocol", server, to.with("default_query_exec_mode=simple_protocol"))
+		if server != nil {
+			contract(t, "PgBouncer, transaction pooling", server, pgbouncer(t, server).with("default_query_exec_mode=exec"))
+		}
+	})
+	t.Run("MySQL", func(t *testing.T) {
+		t.Parallel()
+		server, to := mysql.alone(t)
+		contract(t, "plain", server, to)
+		contract(t, "found rows and no prepared statements", server, to.with("clientFoundRows=true&interpolateParams=true"))
+		contract(t, "serializable", server, serializable(t, to))
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		storagetest.Run(t, func(t *testing.T) storage.Store {
+			to := newSQLite(t)
+			return sharedStore{to.open(t), to}
 		})
-	}
+	})
+}
+
+// contract runs the suite on a server, which may be killed if it is ours.
+func contract(t *testing.T, name string, server *server, to target) {
+	t.Run(name, func(t *testing.T) {
+		storagetest.Run(t, func(t *testing.T) storage.Store {
+			to := to.make(t)
+			if server == nil {
+				return sharedStore{to.open(t), to}
+			}
+			proxy, through := behindProxy(t, to)
+			return servedStore{sharedStore{through.open(t), to}, proxy, server}
+		})
+	})
 }
 
 // serializable has each statement be a serializable transaction.
@@ -92,18 +127,13 @@ func mysqlSetting(t testing.TB, to target, setting string) string {
 	return "transaction_" + setting
 }
 
-// pgbouncer starts a PgBouncer in front of the PostgreSQL server that tests share. It
-// has fewer connections than its clients, and hands them out for one transaction
-// each.
-func pgbouncer(t testing.TB) target {
-	to := postgres.target(t)
+// pgbouncer starts a PgBouncer in front of a PostgreSQL server. It has fewer connections
+// than its clients, and hands them out for one transaction each.
+func pgbouncer(t testing.TB, behind *server) target {
 	bin := newest("/usr/sbin/pgbouncer", "pgbouncer")
 	k := &kind{variable: postgres.variable, missing: "pgbouncer"}
 	if bin == "" {
 		k.check(t, errNotInstalled)
-	}
-	if postgres.shared == nil {
-		t.Skip("needs a server that the tests start themselves")
 	}
 	dir, err := os.MkdirTemp("", "pgbouncer")
 	require.NoError(t, err)
@@ -119,7 +149,8 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 3
-`, postgres.shared.port, port)
+server_login_retry = 1
+`, behind.port, port)
 	path := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o644))
 	user := ""
@@ -128,10 +159,12 @@ default_pool_size = 3
 	}
 	s := &server{
 		dialect: sqlstore.PostgreSQL, dir: dir, port: port,
-		source:  strings.Replace(to.source, strconv.Itoa(postgres.shared.port), strconv.Itoa(port), 1),
+		source:  strings.Replace(behind.source, strconv.Itoa(behind.port), strconv.Itoa(port), 1),
 		command: func() *exec.Cmd { return asUser(user, bin, path) },
 	}
 	require.NoError(t, s.start())
+	// PgBouncer 1.18 ends itself at times when clients leave in the middle of a query.
+	go s.supervise()
 	t.Cleanup(s.close)
 	return target{dialect: s.dialect, source: s.source}
 }

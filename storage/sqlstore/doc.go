@@ -19,16 +19,16 @@
 // Each of Get, Put and Delete is one statement, and a transaction of its own. Put
 // inserts where there is no row, or updates the row whose version is the one that it
 // was given, and the number of affected rows tells whether that was so. There are no
-// locks, no settings of the session and no statements that outlive a call, other than
-// those which the driver keeps. So PgBouncer may pool by transaction; before its
+// locks, no settings of the session and, except in SQLite, no statements that outlive a
+// call, other than those which the driver keeps. So PgBouncer may pool by transaction; before its
 // version 1.21, pgx needs default_query_exec_mode=exec in the connection string. With
 // MySQL, interpolateParams=true saves a round trip for each call.
 //
 // A transaction that the database undid for the sake of another (a deadlock, or a
-// serialization failure) is tried again, up to 12 times. Nothing else is: a write whose
-// connection was lost returns an error that is neither nil nor [storage.ErrConflict],
-// because nobody knows whether it happened. The driver's part in this is to return
-// driver.ErrBadConn only for what was never sent, as pgx and go-sql-driver do.
+// serialization failure) is tried again, up to 12 times, and so is one of which the
+// driver says that it wasn't sent. Should that be wrong, Put recognizes its own write.
+// Nothing else is: a write whose connection was lost returns an error that is neither
+// nil nor [storage.ErrConflict], because nobody knows whether it happened.
 //
 // Store is no [storage.Locker]. What a database could offer, an advisory lock, belongs
 // to a connection, which can drop while its holder lives; the contract of Locker

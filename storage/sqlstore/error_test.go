@@ -3,9 +3,11 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,7 +166,11 @@ func TestNoRights(t *testing.T) {
 // they leave pgx as it is.
 func TestPgBouncerWithoutPreparedStatements(t *testing.T) {
 	t.Parallel()
-	to := pgbouncer(t).with("default_query_exec_mode=exec").make(t)
+	postgres.target(t)
+	if postgres.shared == nil {
+		t.Skip("needs a server that the tests start themselves")
+	}
+	to := pgbouncer(t, postgres.shared).with("default_query_exec_mode=exec").make(t)
 	to.source = strings.Replace(to.source, "default_query_exec_mode=exec", "default_query_exec_mode=cache_statement", 1)
 	s := to.open(t)
 	var mu sync.Mutex
@@ -187,4 +193,83 @@ func TestPgBouncerWithoutPreparedStatements(t *testing.T) {
 		require.ErrorContains(t, first, "add default_query_exec_mode=exec")
 	}
 	t.Log(first)
+}
+
+// falsely is a driver that says of the next write that it wasn't sent, though it was.
+type falsely struct {
+	driver.Driver
+	lie *atomic.Bool
+}
+
+func (d falsely) Open(name string) (driver.Conn, error) {
+	c, err := d.Driver.Open(name)
+	return falseConn{c, d.lie}, err
+}
+
+type falseConn struct {
+	driver.Conn
+	lie *atomic.Bool
+}
+
+func (c falseConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+func (c falseConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+	if c.lie.Swap(false) {
+		return nil, driver.ErrBadConn
+	}
+	return result, err
+}
+
+// TestWriteThatTheDriverSendsTwice is what pgx 5.12 does in the simple protocol, for
+// any engine.
+func TestWriteThatTheDriverSendsTwice(t *testing.T) {
+	onEach(t, func(t *testing.T, to target) {
+		if to.dialect == sqlstore.SQLite {
+			t.Skip("SQLite has no connections that break")
+		}
+		honest := to.open(t)
+		sound, err := to.db()
+		require.NoError(t, err)
+		defer sound.Close()
+		source := to.source
+		if to.dialect == sqlstore.MySQL { // else it prepares a statement, and ExecContext sends nothing
+			source = to.with("interpolateParams=true").source
+		}
+		var lie atomic.Bool
+		sql.Register("falsely "+to.table, falsely{sound.Driver(), &lie})
+		db, err := sql.Open("falsely "+to.table, source)
+		require.NoError(t, err)
+		defer db.Close()
+		store, err := sqlstore.New(db, to.dialect, sqlstore.Options{Table: to.table})
+		require.NoError(t, err)
+		s := func() *sqlstore.Store {
+			lie.Store(true)
+			return store
+		}
+
+		v, err := s().Put(ctx, "key", []byte("first"), "")
+		require.NoError(t, err)
+		_, now, err := honest.Get(ctx, "key")
+		require.NoError(t, err)
+		require.Equal(t, now, v, "a creation")
+		v, err = s().Put(ctx, "key", []byte("second"), v)
+		require.NoError(t, err)
+		value, now, err := honest.Get(ctx, "key")
+		require.NoError(t, err)
+		require.Equal(t, now, v, "a replacement")
+		require.Equal(t, "second", string(value))
+
+		_, err = s().Put(ctx, "key", []byte("third"), "")
+		require.Error(t, err, "a conflict that may be one with itself")
+		require.NotErrorIs(t, err, storage.ErrConflict)
+		require.ErrorContains(t, err, "read the record again")
+		err = s().Delete(ctx, "key", v)
+		require.NotErrorIs(t, err, storage.ErrConflict, "it was deleted, by this or by another")
+		require.ErrorContains(t, err, "read the record again")
+		_, _, err = honest.Get(ctx, "key")
+		require.ErrorIs(t, err, storage.ErrNotFound)
+	})
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	_ "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -20,6 +18,8 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
+	"github.com/oauth2keep/oauth2keep/storage/storagetest"
+	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
 )
 
 var ctx = context.Background()
@@ -72,8 +72,10 @@ func (to target) make(t testing.TB) target {
 		db, err := to.db()
 		require.NoError(t, err)
 		defer db.Close()
-		_, err = db.Exec("DROP TABLE " + to.table)
-		require.NoError(t, err)
+		require.Eventually(t, func() bool { // a server may just be starting again
+			_, err = db.Exec("DROP TABLE " + to.table)
+			return err == nil
+		}, 20*time.Second, 100*time.Millisecond, "%v", &err)
 	})
 	return to
 }
@@ -111,52 +113,18 @@ func mustPut(t testing.TB, s storage.Store, key, value string, old storage.Versi
 	return v
 }
 
-// roles are what a process does that the tests make of this program.
-var roles = map[string]func(target) error{
-	"increment": increments,
-	"write":     writes,
-	"refresh":   refreshes,
+// String is what openAt reads.
+func (to target) String() string {
+	return fmt.Sprintf("%d %s %s", to.dialect, to.table, to.source)
 }
 
-const roleVariable = "OAUTH2KEEP_SQLSTORE_TEST_ROLE"
-
-func TestMain(m *testing.M) {
-	role := os.Getenv(roleVariable)
-	if role == "" {
-		// These tests wait for disks and servers most of the time.
-		flag.Parse()
-		flag.Set("test.parallel", "12")
-		code := m.Run()
-		postgres.close()
-		mysql.close()
-		os.Exit(code)
-	}
+// openAt opens a Store in a process that a test started.
+func openAt(at string) (storage.Store, error) {
 	var to target
-	_, err := fmt.Sscanf(os.Args[1], "%d %s", &to.dialect, &to.table)
-	if err == nil {
-		to.source = os.Args[2]
-		err = roles[role](to)
+	if _, err := fmt.Sscanf(at, "%d %s", &to.dialect, &to.table); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, role+":", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// child returns a process that hasn't begun yet.
-func child(t testing.TB, role string, to target) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, fmt.Sprintf("%d %s", to.dialect, to.table), to.source)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	cmd.Stderr = os.Stderr
-	return cmd
-}
-
-// store is target.open in a process of a role.
-func (to target) store() (*sqlstore.Store, error) {
+	to.source = strings.SplitN(at, " ", 3)[2]
 	db, err := to.db()
 	if err != nil {
 		return nil, err
@@ -164,15 +132,14 @@ func (to target) store() (*sqlstore.Store, error) {
 	return sqlstore.New(db, to.dialect, sqlstore.Options{Table: to.table})
 }
 
-// runAll runs as many processes of a role at the same time.
-func runAll(t *testing.T, n int, role string, to target) {
-	t.Helper()
-	var wg sync.WaitGroup
-	errs := make([]error, n)
-	for i := range n {
-		cmd := child(t, role, to)
-		wg.Go(func() { errs[i] = cmd.Run() })
-	}
-	wg.Wait()
-	require.NoError(t, errors.Join(errs...))
+func TestMain(m *testing.M) {
+	fleettest.Child(openAt)
+	storagetest.Child(openAt)
+	// These tests wait for disks and servers most of the time.
+	flag.Parse()
+	flag.Set("test.parallel", "12")
+	code := m.Run()
+	postgres.close()
+	mysql.close()
+	os.Exit(code)
 }

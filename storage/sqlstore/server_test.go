@@ -100,13 +100,17 @@ func (k *kind) target(t testing.TB) target {
 	return target{dialect: k.shared.dialect, source: k.shared.source}
 }
 
-// start returns a server that only this test uses, and may kill.
-func (k *kind) start(t testing.TB) *server {
+// alone returns a server that only this test uses, and may kill; or none, and the
+// database of the environment variable, if there is one.
+func (k *kind) alone(t testing.TB) (*server, target) {
 	t.Helper()
+	if os.Getenv(k.variable) != "" {
+		return nil, k.target(t)
+	}
 	s, err := k.newServer()
 	k.check(t, err)
 	t.Cleanup(s.close)
-	return s
+	return s, target{dialect: s.dialect, source: s.source}
 }
 
 // check skips the test if the server isn't installed, or fails it where everything
@@ -166,8 +170,10 @@ type server struct {
 	port    int
 	command func() *exec.Cmd
 
+	mu     sync.Mutex // guards what is below
 	cmd    *exec.Cmd
 	exited chan struct{}
+	closed bool
 }
 
 // start returns when the server answers.
@@ -176,10 +182,10 @@ func (s *server) start() error {
 	var log bytes.Buffer
 	for time.Now().Before(deadline) {
 		log.Reset()
-		s.launch(&log)
+		exited := s.launch(&log)
 		for {
 			select {
-			case <-s.exited: // one that was killed may still be letting go of its data
+			case <-exited: // one that was killed may still be letting go of its data
 				time.Sleep(50 * time.Millisecond)
 			case <-time.After(20 * time.Millisecond):
 				if s.ping() != nil && time.Now().Before(deadline) {
@@ -193,11 +199,11 @@ func (s *server) start() error {
 	return fmt.Errorf("the server doesn't start: %s", log.String())
 }
 
-// launch starts the process, which is killed when the tests end in whatever way.
-func (s *server) launch(log *bytes.Buffer) {
-	s.cmd, s.exited = s.command(), make(chan struct{})
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	cmd, exited, started := s.cmd, s.exited, make(chan error)
+// launch starts the process, which is killed when the tests end in whatever way. The
+// channel is closed when it has ended.
+func (s *server) launch(log *bytes.Buffer) chan struct{} {
+	cmd, exited, started := s.command(), make(chan struct{}), make(chan error)
+	cmd.Stdout, cmd.Stderr = log, log
 	go func() {
 		defer close(exited)
 		dieWithThread(cmd) // and so this goroutine keeps its thread
@@ -208,6 +214,29 @@ func (s *server) launch(log *bytes.Buffer) {
 		}
 	}()
 	<-started
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cmd, s.exited = cmd, exited
+	return exited
+}
+
+func (s *server) process() (cmd *exec.Cmd, exited chan struct{}, closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd, s.exited, s.closed
+}
+
+// supervise starts the process again whenever it ends, as an init system does, until
+// the server is closed.
+func (s *server) supervise() {
+	for {
+		_, exited, _ := s.process()
+		<-exited
+		if _, _, closed := s.process(); closed {
+			return
+		}
+		s.launch(new(bytes.Buffer))
+	}
 }
 
 func (s *server) ping() error {
@@ -222,14 +251,19 @@ func (s *server) ping() error {
 }
 
 func (s *server) kill() {
-	s.cmd.Process.Kill()
-	<-s.exited
+	cmd, exited, _ := s.process()
+	cmd.Process.Kill()
+	<-exited
 }
 
 func (s *server) close() {
-	s.cmd.Process.Signal(syscall.SIGINT) // in PostgreSQL, a fast shutdown
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	cmd, exited, _ := s.process()
+	cmd.Process.Signal(syscall.SIGINT) // in PostgreSQL, a fast shutdown
 	select {
-	case <-s.exited:
+	case <-exited:
 	case <-time.After(300 * time.Millisecond): // nobody needs the data
 		s.kill()
 	}

@@ -1,0 +1,18 @@
+package sqlstore_test
+
+import (
+	"testing"
+
+	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
+)
+
+// TestFleet has processes refresh tokens that they keep in one table, on each engine.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			fleettest.Run(t, func(t *testing.T) string { return e.make(t).String() }, fleettest.Size{})
+		})
+	}
+}
