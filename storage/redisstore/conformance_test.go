@@ -1,8 +1,11 @@
 package redisstore_test
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,49 +16,135 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/redisstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
+	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
 )
+
+// place is where records are: what another process needs to open the same store.
+type place struct {
+	Addr   []string // of one server, or of a cluster's
+	Prefix string
+}
+
+func (p place) String() string {
+	text, _ := json.Marshal(p)
+	return string(text)
+}
+
+// openAt opens a Store in a process that a test started.
+func openAt(at string) (storage.Store, error) {
+	var p place
+	if err := json.Unmarshal([]byte(at), &p); err != nil {
+		return nil, err
+	}
+	return p.store(), nil
+}
+
+func (p place) store() *redisstore.Store {
+	return &redisstore.Store{Prefix: p.Prefix, Client: redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: p.Addr, IsClusterMode: len(p.Addr) > 1})}
+}
+
+// newPlace returns one that is empty, and is emptied in the end.
+func newPlace(t *testing.T, addr ...string) place {
+	p := place{addr, newPrefix()}
+	t.Cleanup(func() {
+		s := p.store()
+		empty(t, s)
+		s.Client.Close()
+	})
+	return p
+}
+
+func TestMain(m *testing.M) {
+	fleettest.Child(openAt)
+	storagetest.Child(openAt)
+	flag.Parse()
+	flag.Set("test.parallel", "5") // tests wait for servers more than they compute
+	os.Exit(m.Run())
+}
 
 // shared tells storagetest that several processes may use the same server.
 type shared struct {
 	*redisstore.Store
-	dial func() redis.UniversalClient
+	place place
 }
 
-func (s shared) Share(t *testing.T) storage.Store {
-	store := *s.Store
-	store.Client = s.dial()
-	t.Cleanup(func() { store.Client.Close() })
-	return shared{&store, s.dial}
+func (p place) open(t *testing.T) shared {
+	s := p.store()
+	t.Cleanup(func() { s.Client.Close() })
+	return shared{s, p}
 }
 
-// open returns a function for storagetest, each of whose stores has a prefix of its
-// own.
-func open(dial func() redis.UniversalClient) func(t *testing.T) storage.Store {
-	return func(t *testing.T) storage.Store {
-		s := &redisstore.Store{Client: dial(), Prefix: newPrefix()}
-		t.Cleanup(func() {
-			empty(t, s)
-			s.Client.Close()
-		})
-		return shared{s, dial}
-	}
+func (s shared) Share(t *testing.T) storage.Store { return s.place.open(t) }
+
+func (s shared) Spawn(t *testing.T) *storagetest.Process {
+	return storagetest.StartProcess(t, s.place.String())
+}
+
+// served tells it that there is a server to cut off and to kill.
+type served struct {
+	shared
+	proxy  *storagetest.Proxy
+	server *server
+}
+
+func (s served) Proxy() *storagetest.Proxy { return s.proxy }
+
+func (s served) Restart(t *testing.T) {
+	s.server.kill()
+	require.NoError(t, s.server.run())
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	o := options(t)
-	storagetest.Run(t, open(func() redis.UniversalClient { return redis.NewClient(o) }))
+	s := start(t, durable...)
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		p := newPlace(t, s.addr)
+		proxy := storagetest.NewProxy(t, s.addr)
+		through := place{[]string{proxy.Addr()}, p.Prefix}.open(t)
+		through.place = p
+		return served{through, proxy, s}
+	})
+}
+
+// TestStoreOnAServerThatIsThereKeepsTheContract is for a server that isn't ours to kill.
+func TestStoreOnAServerThatIsThereKeepsTheContract(t *testing.T) {
+	url := os.Getenv(urlVariable)
+	if url == "" {
+		t.Skip("set " + urlVariable)
+	}
+	o, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		s := &redisstore.Store{Client: redis.NewClient(o), Prefix: newPrefix()}
+		t.Cleanup(func() {
+			empty(t, s)
+			s.Client.Close()
+		})
+		return s
+	})
 }
 
 func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	var addrs []string
-	for _, s := range cluster(t) {
-		addrs = append(addrs, s.addr)
-	}
-	storagetest.Run(t, open(func() redis.UniversalClient {
-		return redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
-	}))
+	addrs := addresses(cluster(t))
+	storagetest.Run(t, func(t *testing.T) storage.Store { return newPlace(t, addrs...).open(t) })
+}
+
+// TestFleet has processes refresh tokens that they keep in one server, and in a
+// cluster.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	t.Run("one server", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, durable...)
+		fleettest.Run(t, func(t *testing.T) string { return newPlace(t, s.addr).String() }, fleettest.Size{})
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		addrs := addresses(cluster(t))
+		fleettest.Run(t, func(t *testing.T) string { return newPlace(t, addrs...).String() }, fleettest.Size{})
+	})
 }
 
 // sealed is a shared whose values are encrypted; each handle has a Keyring of its
@@ -78,9 +167,8 @@ func (s sealed) Share(t *testing.T) storage.Store {
 
 func TestEncryptedKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	o := options(t)
-	next := open(func() redis.UniversalClient { return redis.NewClient(o) })
-	storagetest.Run(t, func(t *testing.T) storage.Store { return seal(t, next(t).(shared), storage.NewKey()) })
+	s := start(t, durable...)
+	storagetest.Run(t, func(t *testing.T) storage.Store { return seal(t, newPlace(t, s.addr).open(t), storage.NewKey()) })
 }
 
 // TestReadsGoToTheMaster has a client that sends what only reads to replicas, which

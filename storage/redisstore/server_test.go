@@ -139,12 +139,15 @@ func cluster(t testing.TB) []*server {
 	return servers
 }
 
-func clusterClient(t testing.TB, servers []*server) *redis.ClusterClient {
-	var addrs []string
+func addresses(servers []*server) (addrs []string) {
 	for _, s := range servers {
 		addrs = append(addrs, s.addr)
 	}
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	return addrs
+}
+
+func clusterClient(t testing.TB, servers []*server) *redis.ClusterClient {
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses(servers)})
 	t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -81,9 +81,8 @@ func TestWaitForReplicas(t *testing.T) {
 func TestWaitingStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	primary, _ := replicated(t)
-	dial := func() redis.UniversalClient { return client(t, primary.addr) }
 	storagetest.Run(t, func(t *testing.T) storage.Store {
-		s := open(dial)(t).(shared)
+		s := newPlace(t, primary.addr).open(t)
 		s.WaitReplicas, s.WaitTimeout = 1, 5*time.Second
 		return s
 	})
