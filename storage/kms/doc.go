@@ -1,0 +1,74 @@
+// Package kms keeps the keys of package storage wrapped: encrypted by a key that
+// doesn't leave a key management service, of AWS, Google Cloud, Azure, Vault or any
+// other that has an AEAD of Tink (github.com/tink-crypto/tink-go). What lies on the
+// disk or in the environment is worth nothing without the permission to ask the KMS.
+//
+//	keys, err := kms.File("/etc/myapp/token.keys").Open(ctx, k)
+//	// …
+//	store := storage.Encrypt(dir, keys)
+//
+// The KMS is asked once for each key when the file is opened. The result is a
+// [storage.Keyring], which seals and opens the records in memory, so that they cost
+// no calls, go on working when the KMS is away, and their keys can be replaced with
+// [storage.Encrypted.Rekey]. The keys stay in the memory of the process until it ends:
+// taking the permission away works from the next start on.
+//
+// # Making keys
+//
+// A small program or a test makes the file, once:
+//
+//	_, err := kms.File("token.keys").Add(ctx, k, storage.NewKey())
+//
+// To wrap a key that is in use already, give it instead of a new one. For an
+// environment variable, [Wrap] makes the text and [Open] reads it. The KMS decrypts
+// each key that it encrypted before anything is written.
+//
+// A KMS is given associated data that has the fingerprint of the key, so that its
+// log says which key was asked for. Copies of the file can lie anywhere, and should:
+// without the file, as without the key of the KMS, the records are lost.
+//
+// # Replacing keys
+//
+// A new data key, in a program that runs on many machines:
+//
+//  1. [File.Add] it, and bring the file to all machines: they open it at their next
+//     start, and from then on can read what the new key seals;
+//  2. [File.MakePrimary], and bring the file to all again: they seal with it;
+//  3. call [storage.Encrypted.Rekey] once, and [storage.Encrypted.CheckUnused] for the
+//     old key, which refuses for as long as a record needs it;
+//  4. [File.Remove] the old key, and bring the file to all.
+//
+// A new key of the KMS, or another KMS: [File.Rewrap], and bring the file and the
+// setting to all machines. The records don't notice. A KMS that rotates its key by
+// itself, and goes on decrypting with the versions that it had, needs nothing.
+//
+// # Errors
+//
+// They name the line and the fingerprint of its key, as errors of package storage do.
+// The fingerprint stands in the line too, so that it can be found with grep. They
+// never have a key in them. A context that is done ends every wait for the KMS; set
+// a deadline.
+//
+// # Stored data and compatibility
+//
+// What one release wrote is read by every later one of the same major version. A file
+// is UTF-8 text of one or more lines, the primary key's first, in any order else. In
+// place of a line end there may be other white space. A line is
+//
+//	oauth2keep-kms   magic
+//	:1               format
+//	:fingerprint     32 hexadecimal digits, as storage.Keyring prints them
+//	:ciphertext      base64: what the AEAD made of the key, 32 bytes
+//	:checksum        8 hexadecimal digits: the first of the SHA-256 of all before
+//
+// and the associated data, by which the ciphertext is bound to its purpose and its
+// name, is
+//
+//	L("oauth2keep wrapped key v1") L(fingerprint)
+//
+// where L(x) is the length of x as 8 bytes, most significant first, and x itself. The
+// checksum finds out what was cut short; what was changed on purpose, the AEAD does.
+//
+// Beside a file that was changed lies an empty one whose name ends with .lock, which
+// must not be deleted while a program changes the file.
+package kms

@@ -1,0 +1,321 @@
+package kms
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+func newFile(t testing.TB) File { return File(filepath.Join(t.TempDir(), "token.keys")) }
+
+func contents(t testing.TB, f File) string {
+	t.Helper()
+	b, err := os.ReadFile(string(f))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// TestRotation replaces a data key, and then the key of the KMS, as the
+// documentation says it.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	f, k := newFile(t), newKMS(t)
+	_, err := f.Open(ctx, k)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, "kms: can't read the key file: ")
+	require.ErrorContains(t, f.Rewrap(ctx, k, k), "there is no file to rewrap")
+	_, err = f.MakePrimary(ctx, "x")
+	require.ErrorContains(t, err, `there is no key "x"`)
+	assert.NoFileExists(t, string(f))
+
+	first, err := f.Add(ctx, k, storage.NewKey())
+	require.NoError(t, err)
+	before, err := f.Open(ctx, k)
+	require.NoError(t, err)
+	require.Equal(t, []string{first}, names(before))
+	store := new(storage.Memory)
+	_, err = storage.Encrypt(store, before).Put(ctx, "record", []byte("secret"), "")
+	require.NoError(t, err)
+
+	second, err := f.Add(ctx, k, storage.NewKey())
+	require.NoError(t, err)
+	third, err := f.Add(ctx, k, storage.NewKey())
+	require.NoError(t, err)
+	keys, err := f.Open(ctx, k)
+	require.NoError(t, err)
+	require.Equal(t, []string{first, second, third}, names(keys))
+	previous, err := f.MakePrimary(ctx, second)
+	require.NoError(t, err)
+	require.Equal(t, first, previous)
+	after, err := f.Open(ctx, k)
+	require.NoError(t, err)
+	require.Equal(t, []string{second, first, third}, names(after))
+	report, err := storage.Encrypt(store, after).Rekey(ctx)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{second: 1, first: 0, third: 0}, report.ByKey)
+	require.NoError(t, storage.Encrypt(store, after).CheckUnused(ctx, first))
+	require.ErrorContains(t, f.Remove(ctx, second), "key "+second+" is the primary key and can't be removed")
+	require.NoError(t, f.Remove(ctx, first))
+	require.ErrorContains(t, f.Remove(ctx, first), "there is no key \""+first+"\", but "+second+", "+third)
+
+	next := newKMS(t)
+	require.NoError(t, f.Rewrap(ctx, k, next))
+	_, err = f.Open(ctx, k)
+	require.ErrorContains(t, err, "kms: "+string(f)+": line 1: can't unwrap key "+second)
+	last, err := f.Open(ctx, next)
+	require.NoError(t, err)
+	require.Equal(t, []string{second, third}, names(last))
+	value, _, err := storage.Encrypt(store, last).Get(ctx, "record")
+	require.NoError(t, err)
+	assert.Equal(t, "secret", string(value))
+}
+
+// TestAnExistingKeyCanBeWrapped is how a program comes from a key file to a KMS.
+func TestAnExistingKeyCanBeWrapped(t *testing.T) {
+	t.Parallel()
+	f, k := newFile(t), newKMS(t)
+	key := storage.NewKey()
+	plain, err := storage.NewKeyring(key)
+	require.NoError(t, err)
+	sealed, err := plain.Seal(ctx, []byte("secret"), nil)
+	require.NoError(t, err)
+	name, err := f.Add(ctx, k, key)
+	require.NoError(t, err)
+	_, err = f.Add(ctx, k, key)
+	require.ErrorContains(t, err, "key "+name+" is there already")
+	keys, err := f.Open(ctx, k)
+	require.NoError(t, err)
+	opened, err := keys.Open(ctx, sealed, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "secret", string(opened))
+}
+
+// TestAFailedChangeChangesNothing: what a KMS can't give back is never written.
+func TestAFailedChangeChangesNothing(t *testing.T) {
+	t.Parallel()
+	f, k := newFile(t), newKMS(t)
+	forgets := broken{k, nil, func([]byte) ([]byte, error) { return make([]byte, 32), nil }}
+	_, err := f.Add(ctx, forgets, storage.NewKey())
+	require.ErrorContains(t, err, "doesn't decrypt it again")
+	require.NoFileExists(t, string(f))
+
+	for range 3 {
+		_, err = f.Add(ctx, k, storage.NewKey())
+		require.NoError(t, err)
+	}
+	before := contents(t, f)
+	_, err = f.Add(ctx, forgets, storage.NewKey())
+	require.ErrorContains(t, err, "doesn't decrypt it again")
+	require.ErrorContains(t, f.Rewrap(ctx, k, forgets), "line 1: can't wrap key ")
+	require.ErrorContains(t, f.Rewrap(ctx, forgets, k), "line 1: can't unwrap key ")
+	calls := 0
+	failsAtTheThird := broken{k, func(p []byte) ([]byte, error) {
+		if calls++; calls == 3 {
+			return nil, context.DeadlineExceeded
+		}
+		return newKMS(t).EncryptWithContext(ctx, p, nil)
+	}, nil}
+	require.Error(t, f.Rewrap(ctx, k, failsAtTheThird))
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	require.ErrorIs(t, f.Rewrap(done, k, k), context.Canceled)
+	assert.Equal(t, before, contents(t, f))
+	entries, err := os.ReadDir(filepath.Dir(string(f)))
+	require.NoError(t, err)
+	assert.Len(t, entries, 2, "the file and its lock")
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("for Unix")
+	}
+	f, k := newFile(t), newKMS(t)
+	first, err := f.Add(ctx, k, storage.NewKey())
+	require.NoError(t, err)
+	mode := func() os.FileMode {
+		info, err := os.Stat(string(f))
+		require.NoError(t, err)
+		return info.Mode()
+	}
+	assert.Equal(t, os.FileMode(0o600), mode())
+	require.NoError(t, os.Chmod(string(f), 0o640))
+	second, err := f.Add(ctx, k, storage.NewKey())
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o640), mode(), "those who may read it go on doing so")
+
+	// Kubernetes mounts secrets as symbolic links.
+	link := File(string(f) + ".link")
+	require.NoError(t, os.Symlink(string(f), string(link)))
+	keys, err := link.Open(ctx, k)
+	require.NoError(t, err)
+	assert.Equal(t, []string{first, second}, names(keys))
+	_, err = link.MakePrimary(ctx, second)
+	assert.ErrorContains(t, err, "give the path of the file itself")
+}
+
+// TestParallelAdds loses no key.
+func TestParallelAdds(t *testing.T) {
+	t.Parallel()
+	f, k := newFile(t), newKMS(t)
+	var wg sync.WaitGroup
+	added := make([]string, 16)
+	for i := range added {
+		wg.Go(func() { added[i], _ = f.Add(ctx, k, storage.NewKey()) })
+	}
+	wg.Wait()
+	keys, err := f.Open(ctx, k)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, added, names(keys))
+}
+
+func TestLockIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := newFile(t)
+	unlock, err := f.lock(ctx)
+	require.NoError(t, err)
+	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	_, err = f.Add(short, newKMS(t), storage.NewKey())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.ErrorContains(t, err, "kms: can't lock the key file "+string(f))
+	unlock()
+	_, err = f.Add(ctx, newKMS(t), storage.NewKey())
+	require.NoError(t, err)
+}
+
+func TestPathsThatAreNone(t *testing.T) {
+	t.Parallel()
+	k := newKMS(t)
+	dir := t.TempDir()
+	for f, want := range map[File]string{
+		"":                                   "this File is no path",
+		File(filepath.Join(dir, "no", "no")): "can't lock the key file",
+		File(dir):                            "isn't a file",
+	} {
+		_, err := f.Add(ctx, k, storage.NewKey())
+		assert.ErrorContains(t, err, "kms: ")
+		assert.ErrorContains(t, err, want)
+		_, err = f.Open(ctx, k)
+		assert.ErrorContains(t, err, "kms: ")
+	}
+	f := newFile(t)
+	require.NoError(t, os.MkdirAll(string(f)+".tmp/full", 0o700)) // in the way of the temporary file
+	_, err := f.Add(ctx, k, storage.NewKey())
+	assert.ErrorContains(t, err, "kms: can't write the key file: ")
+	assert.NoFileExists(t, string(f))
+}
+
+// TestWrongFiles gives what isn't a file of wrapped keys: the error says what it is
+// or where it is damaged, shows none of it, and nothing is written.
+func TestWrongFiles(t *testing.T) {
+	t.Parallel()
+	k := newKMS(t)
+	one, two := mustWrap(t, k, storage.NewKey()), mustWrap(t, k, storage.NewKey())
+	key := storage.NewKey()
+	sum := func(s string) string { return s + ":" + checksum(s) }
+	fields := strings.Split(two, ":")
+	for name, test := range map[string]struct{ text, want string }{
+		"empty":                 {"", "there is no key: the text is empty"},
+		"white space":           {" \n\n", "there is no key: the text is empty"},
+		"words":                 {"my secret passphrase", `line 1 isn't a wrapped key: it doesn't begin with "oauth2keep-kms:"`},
+		"key in base64":         {base64.StdEncoding.EncodeToString(key), "line 1 isn't a wrapped key but one in the clear"},
+		"key in hexadecimal":    {hex.EncodeToString(key) + "\n", "line 1 isn't a wrapped key but one in the clear"},
+		"key below":             {one + "\n" + base64.StdEncoding.EncodeToString(key), "line 2 isn't a wrapped key but one in the clear"},
+		"key of random bytes":   {"\x01\xff\x80" + strings.Repeat("\xfe", 29), "this isn't a wrapped key but binary, perhaps a key in the clear"},
+		"keys of keystore":      {"oauth2keep keys v1\n" + base64.StdEncoding.EncodeToString(key) + "\nend\n", "a file of package keystore, with keys in the clear"},
+		"marker of keystore":    {"oauth2keep keystore v1\nkeyring\nend\n", "a file of package keystore, without any key"},
+		"PEM":                   {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "but a PEM file"},
+		"keyset":                {`{"primaryKeyId":1}`, "but JSON, perhaps a keyset of Tink"},
+		"cut short":             {one + "\n" + two[:len(two)-1], "line 2 is cut short or has something behind it"},
+		"cut in the middle":     {one + "\n" + two[:len(two)-20], "line 2 is cut short"},
+		"cut in the name":       {one + "\n" + two[:30], "line 2 is cut short"},
+		"cut in the magic":      {two[:10], `line 1 isn't a wrapped key: it doesn't begin with "oauth2keep-kms:"`},
+		"magic alone":           {"oauth2keep-kms", "line 1 is cut short"},
+		"later format":          {sum(strings.Join([]string{fields[0], "2", fields[2], fields[3]}, ":")), "line 1 has an unknown format"},
+		"something behind":      {two + ":more", "line 1 is cut short or has something behind it"},
+		"another name":          {strings.Replace(two, fields[2], strings.Split(one, ":")[2], 1), "line 1 was changed: its checksum is another one"},
+		"checksum made again":   {sum(strings.Join([]string{fields[0], "1", strings.Split(one, ":")[2], fields[3]}, ":")), "line 1: can't unwrap key " + strings.Split(one, ":")[2]},
+		"name that is none":     {sum(strings.Join([]string{fields[0], "1", "ABC", fields[3]}, ":")), "line 1 isn't a wrapped key, though its checksum is right"},
+		"ciphertext not base64": {sum(strings.Join([]string{fields[0], "1", fields[2], "*"}, ":")), "line 1 isn't a wrapped key, though"},
+		"no ciphertext":         {sum(strings.Join([]string{fields[0], "1", fields[2], ""}, ":")), "line 1 isn't a wrapped key, though"},
+		"twice":                 {one + "\n" + two + "\n" + one, "line 3 has key " + strings.Split(one, ":")[2] + ", as line 1 does"},
+		"endless":               {strings.Repeat("x", maxFile+1), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(ctx, k, test.text)
+			require.ErrorContains(t, err, "kms: ")
+			require.ErrorContains(t, err, test.want)
+			f := newFile(t)
+			require.NoError(t, os.WriteFile(string(f), []byte(test.text), 0o600))
+			_, err = f.Open(ctx, k)
+			require.ErrorContains(t, err, "kms: "+string(f))
+			require.ErrorContains(t, err, test.want)
+			requireNoKey(t, err.Error(), key)
+			for _, word := range strings.Fields(test.text) {
+				require.False(t, len(word) > 20 && strings.Contains(err.Error(), word), "the error shows the text")
+			}
+			if !strings.Contains(test.want, "can't unwrap") {
+				_, err = f.Add(ctx, k, storage.NewKey())
+				require.Error(t, err)
+			}
+			require.Error(t, f.Rewrap(ctx, k, k))
+			assert.Equal(t, test.text, contents(t, f))
+		})
+	}
+}
+
+// TestStoredLine has a line of version 1, which must be read for ever. Its
+// ciphertext stands for that of a KMS.
+func TestStoredLine(t *testing.T) {
+	t.Parallel()
+	key := []byte(strings.Repeat("\x01", 32))
+	line := stored
+	k := broken{nil, func([]byte) ([]byte, error) { return []byte("ciphertext"), nil }, func(b []byte) ([]byte, error) {
+		require.Equal(t, "ciphertext", string(b))
+		return key, nil
+	}}
+	assert.Equal(t, line, mustWrap(t, k, key))
+	keys, err := Open(ctx, k, line)
+	require.NoError(t, err)
+	assert.Equal(t, nameOf(t, key), names(keys)[0])
+}
+
+const stored = "oauth2keep-kms:1:fbe357879e33e4953367070a14dbc169:Y2lwaGVydGV4dA==:5b62f223"
+
+func FuzzParse(f *testing.F) {
+	seeds := []string{
+		stored, stored + "\n", stored + " " + stored, "", "oauth2keep-kms", "oauth2keep-kms:1::::",
+		"oauth2keep-kms:2:a:b:c", "-----BEGIN", "{}", strings.Repeat("\xff", 32),
+	}
+	read := 0
+	for _, s := range seeds {
+		f.Add(s)
+		if _, err := parse(s); err == nil {
+			read++
+		}
+	}
+	if read != 2 {
+		f.Fatalf("%d seeds are read", read)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		lines, err := parse(text)
+		if err != nil {
+			return
+		}
+		// Whatever is read is what would be written, but for white space.
+		require.Equal(t, strings.Fields(text), strings.Fields(encode(lines)))
+	})
+}
