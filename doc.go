@@ -9,8 +9,11 @@ other people's tokens. It exports nothing itself; its packages are
   - tokensource: tokens that stay saved and fresh, refreshed once across goroutines,
     processes and machines.
 
-Package endpoints/endpointstest is an authorization server for tests, and package
-storage/storagetest the tests that a store of your own has to pass.
+Package endpoints/endpointstest is an authorization server for tests. Packages
+storage/storagetest and tokensource/fleettest are the tests that a store of your own
+has to pass, alone and under a fleet of real processes. Stores and keepers of keys
+that need more than the standard library are modules of their own: storage/sqlstore,
+redisstore, keystore and kms.
 
 # From the consent page to an authenticated client
 
