@@ -66,9 +66,9 @@ func testEngine(t *testing.T, o options) {
 	}
 	moved := r.results["rekey "+ours].Rekey
 	require.NotNil(t, moved)
-	assert.Equal(t, storage.RekeyReport{
-		Examined: few, Moved: few, Primary: moved.Primary, ByKey: map[string]int{moved.Primary: few},
-	}, *moved)
+	assert.Equal(t, few, moved.Examined)
+	assert.Equal(t, few, moved.Moved)
+	assert.Equal(t, few, moved.ByKey[moved.Primary])
 
 	left, err := os.ReadDir(o.dir)
 	require.NoError(t, err)
