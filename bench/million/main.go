@@ -38,7 +38,7 @@ func main() {
 	flag.StringVar(&o.dsn, "dsn", "", "a PostgreSQL to use, in place of one that is started from what is installed")
 	flag.StringVar(&o.dir, "dir", "", "a directory for the data, on the disk that is to be measured (default: the one for temporary files)")
 	flag.StringVar(&o.only, "only", "", "phases to measure, with commas between them: "+strings.Join(phases(), ", "))
-	flag.StringVar(&o.profile, "profile", "", "an existing directory for profiles, one for each measurement")
+	flag.StringVar(&o.profile, "profile", "", "a directory for profiles, one for each measurement")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -58,6 +58,11 @@ func run(ctx context.Context, o options, w io.Writer) (*report, error) {
 	for phase := range strings.SplitSeq(o.only, ",") {
 		if o.only != "" && !slices.Contains(phases(), phase) {
 			return nil, fmt.Errorf("there is no phase %q: there are %s", phase, strings.Join(phases(), ", "))
+		}
+	}
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o700); err != nil {
+			return nil, err
 		}
 	}
 	dir, err := os.MkdirTemp(o.dir, "million")

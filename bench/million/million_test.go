@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -155,4 +158,16 @@ func TestOptionsAreChecked(t *testing.T) {
 			assert.Error(t, err)
 		})
 	}
+}
+
+// TestChildThatFailsAtOnce has no place for the first child's profile: its error is
+// told, and nothing waits for it.
+func TestChildThatFailsAtOnce(t *testing.T) {
+	o := options{n: 10, engine: "sqlite", only: "open", dir: t.TempDir(), profile: t.TempDir()}
+	for _, s := range sidesOf("open") {
+		name := strings.NewReplacer(" ", "", ",", "-").Replace("sqlite-" + s.String())
+		require.NoError(t, os.Mkdir(filepath.Join(o.profile, name+".pprof"), 0o700))
+	}
+	_, err := run(t.Context(), o, io.Discard)
+	require.ErrorContains(t, err, "is a directory")
 }

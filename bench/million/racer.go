@@ -18,6 +18,7 @@ type racer struct {
 	in     *json.Encoder
 	out    *json.Decoder
 	stdin  io.Closer
+	stdout *io.PipeReader
 	exited <-chan struct{}
 	result result
 	ended  bool
@@ -38,7 +39,7 @@ func start(ctx context.Context, s step, t task) (*racer, error) {
 	// Not StdoutPipe, which Wait closes, perhaps before all was read.
 	stdout, w := io.Pipe()
 	cmd.Stdout = w
-	r := &racer{step: s, task: t, in: json.NewEncoder(stdin), out: json.NewDecoder(stdout), stdin: stdin}
+	r := &racer{step: s, task: t, in: json.NewEncoder(stdin), out: json.NewDecoder(stdout), stdin: stdin, stdout: stdout}
 	if r.exited, err = launch(cmd); err != nil {
 		return nil, err
 	}
@@ -51,10 +52,11 @@ func start(ctx context.Context, s step, t task) (*racer, error) {
 
 // turn lets the child do a part of its work.
 func (r *racer) turn() error {
-	err := r.in.Encode(len(r.result.Turns))
+	sent := r.in.Encode(len(r.result.Turns))
 	var a answer
-	if err == nil {
-		err = r.out.Decode(&a)
+	err := r.out.Decode(&a) // also if it wasn't sent: a child that failed says why, and ends
+	if err != nil && sent != nil {
+		err = sent
 	}
 	turns := append(r.result.Turns, a.Turn)
 	if err == nil && a.Result != nil {
@@ -73,6 +75,7 @@ func (r *racer) turn() error {
 // stop ends a child that hasn't ended, and waits until it has.
 func (r *racer) stop() {
 	r.stdin.Close()
+	r.stdout.Close() // else one that still writes would wait for its reader
 	<-r.exited
 }
 
