@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -43,6 +44,7 @@ func Child(open func(at string) (storage.Store, error)) {
 type Process struct {
 	*remote
 	cmd    *exec.Cmd
+	killed atomic.Bool
 	stderr bytes.Buffer
 	wait   func() error // until the process has ended
 }
@@ -77,7 +79,7 @@ func StartProcess(t *testing.T, at string) *Process {
 	})
 	t.Cleanup(func() {
 		in.Close()
-		if err := p.wait(); err != nil && p.cmd.ProcessState.Exited() {
+		if err := p.wait(); err != nil && !p.killed.Load() {
 			t.Errorf("the process with the store: %v: %s", err, &p.stderr)
 		}
 	})
@@ -86,6 +88,7 @@ func StartProcess(t *testing.T, at string) *Process {
 
 // Kill ends the process at once, as SIGKILL does, and returns when it has.
 func (p *Process) Kill() {
+	p.killed.Store(true)
 	p.cmd.Process.Kill()
 	p.wait()
 }

@@ -18,6 +18,10 @@ type ledger struct {
 	v     storage.Version // "" if there is no record
 	doubt []string        // values that were written since, "" for a deletion
 
+	// Creations that were ever in doubt: the version that they name, "", is there again
+	// after a deletion.
+	created []string
+
 	conflict bool // there was one, so that the version must have changed
 	sure     int  // acknowledged writes
 	doubted  int
@@ -40,7 +44,10 @@ func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie 
 	case !errors.Is(err, storage.ErrConflict):
 		l.doubt = append(l.doubt, value)
 		l.doubted++
-	case len(l.doubt) == 0:
+		if l.v == "" {
+			l.created = append(l.created, value)
+		}
+	case len(l.doubt) == 0 && (l.v != "" || len(l.created) == 0):
 		return fmt.Errorf("a write of %s was a conflict, and nobody else writes it: did the store, or its driver, write it twice?", brief(l.key))
 	default:
 		l.conflict = true // with what was in doubt
@@ -48,27 +55,27 @@ func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie 
 	return nil
 }
 
-// read compares what is stored with what may be. It isn't known if the store can't
-// say.
-func (l *ledger) read(ctx context.Context, s storage.Store) (known bool, lie error) {
+// read compares what is stored with what may be. If the store can't say, its error is
+// returned as failed.
+func (l *ledger) read(ctx context.Context, s storage.Store) (failed, lie error) {
 	b, v, err := s.Get(ctx, l.key)
 	value := string(b)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		value, v = "", ""
 	case err != nil:
-		return false, nil
+		return err, nil
 	}
 	switch {
 	case v == l.v && value != l.value:
-		return true, fmt.Errorf("%s holds %s in the version of %s", brief(l.key), brief(value), brief(l.value))
+		return nil, fmt.Errorf("%s holds %s in the version of %s", brief(l.key), brief(value), brief(l.value))
 	case v == l.v && l.conflict:
-		return true, fmt.Errorf("a write of %s was a conflict, and its version hasn't changed", brief(l.key))
+		return nil, fmt.Errorf("a write of %s was a conflict, and its version hasn't changed", brief(l.key))
 	case v == l.v:
-		return true, nil
-	case !slices.Contains(l.doubt, value):
-		return true, fmt.Errorf("%s holds %s; acknowledged was %s, and %d writes of other values were in doubt", brief(l.key), brief(value), brief(l.value), len(l.doubt))
+		return nil, nil
+	case !slices.Contains(l.doubt, value) && (l.v != "" || !slices.Contains(l.created, value)):
+		return nil, fmt.Errorf("%s holds %s; acknowledged was %s, and %d writes of other values were in doubt", brief(l.key), brief(value), brief(l.value), len(l.doubt))
 	}
 	l.value, l.v, l.doubt, l.conflict = value, v, nil, false
-	return true, nil
+	return nil, nil
 }

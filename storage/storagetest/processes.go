@@ -117,9 +117,9 @@ var processChecks = []check{
 			process.Kill()
 			wg.Wait()
 			for i, l := range ledgers {
-				known, lie := l.read(t.Context(), s)
-				if lie = errors.Join(lies[i], lie); lie != nil || !known {
-					t.Fatalf("after a process was killed: %v", lie)
+				failed, lie := l.read(t.Context(), s)
+				if err := errors.Join(lies[i], lie, failed); err != nil {
+					t.Fatalf("after a process was killed: %v", err)
 				}
 				// A server may still be doing what it was told. That ends here.
 				settle(t, l, s)

@@ -1,6 +1,8 @@
 package storagetest
 
 import (
+	"context"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -173,4 +175,28 @@ func TestOddKeysDiffer(t *testing.T) {
 	for _, key := range []string{"", "../../etc/passwd", "a/b", "a_b", "A", "a", ".", "..", "a ", "a.", "NUL", "\x00", "\u00e9", "e\u0301", strings.Repeat("k", 4096)} {
 		require.True(t, seen[key], "%q is missing", key)
 	}
+}
+
+// TestLedgerKnowsALateCreation: a creation in doubt may happen after the record, which
+// another write created meanwhile, was deleted.
+func TestLedgerKnowsALateCreation(t *testing.T) {
+	m := new(storage.Memory)
+	down := in(broken{put: func(*storage.Memory, context.Context, string, []byte, storage.Version) (storage.Version, error) {
+		return "", errors.New("the connection was cut")
+	}})()
+	l := &ledger{key: "key"}
+	require.NoError(t, l.write(t.Context(), down, "late"))
+	for _, value := range []string{"value", ""} {
+		require.NoError(t, l.write(t.Context(), m, value))
+	}
+	put(t, m, "key", "late", "")
+	require.NoError(t, l.write(t.Context(), m, "a conflict, for a reason"))
+	failed, lie := l.read(t.Context(), m)
+	require.NoError(t, failed)
+	require.NoError(t, lie)
+
+	remove(t, m, "key", l.v)
+	put(t, m, "key", "never written", "")
+	_, lie = l.read(t.Context(), m)
+	require.Error(t, lie)
 }
