@@ -17,7 +17,7 @@
 //
 // A small program or a test makes the file, once:
 //
-//	_, err := kms.File("token.keys").Add(ctx, k, storage.NewKey())
+//	_, err := kms.File("token.keys").Create(ctx, k, storage.NewKey())
 //
 // To wrap a key that is in use already, give it instead of a new one. For an
 // environment variable, [Wrap] makes the text and [Open] reads it. The KMS decrypts

@@ -90,7 +90,7 @@ func ExampleFile() {
 	store := new(storage.Memory) // stands for the program's own
 	k, next := localKMS(), localKMS()
 	rotate := func(ctx context.Context) error {
-		if _, err := file.Add(ctx, k, storage.NewKey()); err != nil { // makes the file
+		if _, err := file.Create(ctx, k, storage.NewKey()); err != nil {
 			return err
 		}
 		keys, err := file.Open(ctx, k)

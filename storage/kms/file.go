@@ -35,11 +35,34 @@ func (f File) Open(ctx context.Context, k tink.AEADWithContext) (*storage.Keyrin
 	return storage.NewKeyring(keys[0], keys[1:]...)
 }
 
+// Create makes the file, with key, for example a [storage.NewKey], as the primary one.
+// A file that is there already is an error. It returns the key's fingerprint.
+func (f File) Create(ctx context.Context, k tink.AEADWithContext, key []byte) (fingerprint string, err error) {
+	return f.add(ctx, k, key, func(lines []wrapped) error {
+		if len(lines) > 0 {
+			return errors.New("the file is there already: Add adds a key to it")
+		}
+		return nil
+	})
+}
+
 // Add wraps key, for example a [storage.NewKey], and adds it as the last of the old
-// ones, which open records and don't seal any. If the file doesn't exist, it is made,
-// and its first key is the primary one. It returns the key's fingerprint.
+// ones, which open records and don't seal any. A file that doesn't exist is an error,
+// as a new one would lack the keys that records need. It returns the key's fingerprint.
 func (f File) Add(ctx context.Context, k tink.AEADWithContext, key []byte) (fingerprint string, err error) {
+	return f.add(ctx, k, key, func(lines []wrapped) error {
+		if len(lines) == 0 {
+			return errors.New("there is no file to add a key to: Create makes one")
+		}
+		return nil
+	})
+}
+
+func (f File) add(ctx context.Context, k tink.AEADWithContext, key []byte, check func([]wrapped) error) (fingerprint string, err error) {
 	err = f.change(ctx, func(lines []wrapped) ([]wrapped, error) {
+		if err := check(lines); err != nil {
+			return nil, err
+		}
 		w, err := wrap(ctx, k, key)
 		if err != nil {
 			return nil, err

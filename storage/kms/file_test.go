@@ -40,8 +40,14 @@ func TestRotation(t *testing.T) {
 	require.ErrorContains(t, err, `there is no key "x"`)
 	assert.NoFileExists(t, string(f))
 
-	first, err := f.Add(ctx, k, storage.NewKey())
+	_, err = f.Add(ctx, k, storage.NewKey())
+	require.ErrorContains(t, err, "there is no file to add a key to: Create makes one")
+	assert.NoFileExists(t, string(f))
+
+	first, err := f.Create(ctx, k, storage.NewKey())
 	require.NoError(t, err)
+	_, err = f.Create(ctx, k, storage.NewKey())
+	require.ErrorContains(t, err, "the file is there already: Add adds a key to it")
 	before, err := f.Open(ctx, k)
 	require.NoError(t, err)
 	require.Equal(t, []string{first}, names(before))
@@ -91,7 +97,7 @@ func TestAnExistingKeyCanBeWrapped(t *testing.T) {
 	require.NoError(t, err)
 	sealed, err := plain.Seal(ctx, []byte("secret"), nil)
 	require.NoError(t, err)
-	name, err := f.Add(ctx, k, key)
+	name, err := f.Create(ctx, k, key)
 	require.NoError(t, err)
 	_, err = f.Add(ctx, k, key)
 	require.ErrorContains(t, err, "key "+name+" is there already")
@@ -107,11 +113,13 @@ func TestAFailedChangeChangesNothing(t *testing.T) {
 	t.Parallel()
 	f, k := newFile(t), newKMS(t)
 	forgets := broken{k, nil, func([]byte) ([]byte, error) { return make([]byte, 32), nil }}
-	_, err := f.Add(ctx, forgets, storage.NewKey())
+	_, err := f.Create(ctx, forgets, storage.NewKey())
 	require.ErrorContains(t, err, "doesn't decrypt it again")
 	require.NoFileExists(t, string(f))
 
-	for range 3 {
+	_, err = f.Create(ctx, k, storage.NewKey())
+	require.NoError(t, err)
+	for range 2 {
 		_, err = f.Add(ctx, k, storage.NewKey())
 		require.NoError(t, err)
 	}
@@ -143,7 +151,7 @@ func TestModes(t *testing.T) {
 		t.Skip("for Unix")
 	}
 	f, k := newFile(t), newKMS(t)
-	first, err := f.Add(ctx, k, storage.NewKey())
+	first, err := f.Create(ctx, k, storage.NewKey())
 	require.NoError(t, err)
 	mode := func() os.FileMode {
 		info, err := os.Stat(string(f))
@@ -171,6 +179,8 @@ func TestParallelAdds(t *testing.T) {
 	t.Parallel()
 	f, k := newFile(t), newKMS(t)
 	var wg sync.WaitGroup
+	first, err := f.Create(ctx, k, storage.NewKey())
+	require.NoError(t, err)
 	added := make([]string, 16)
 	for i := range added {
 		wg.Go(func() { added[i], _ = f.Add(ctx, k, storage.NewKey()) })
@@ -178,7 +188,7 @@ func TestParallelAdds(t *testing.T) {
 	wg.Wait()
 	keys, err := f.Open(ctx, k)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, added, names(keys))
+	assert.ElementsMatch(t, append(added, first), names(keys))
 }
 
 func TestLockIsWaitedFor(t *testing.T) {
@@ -188,11 +198,11 @@ func TestLockIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
-	_, err = f.Add(short, newKMS(t), storage.NewKey())
+	_, err = f.Create(short, newKMS(t), storage.NewKey())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.ErrorContains(t, err, "kms: can't lock the key file "+string(f))
 	unlock()
-	_, err = f.Add(ctx, newKMS(t), storage.NewKey())
+	_, err = f.Create(ctx, newKMS(t), storage.NewKey())
 	require.NoError(t, err)
 }
 
@@ -205,7 +215,7 @@ func TestPathsThatAreNone(t *testing.T) {
 		File(filepath.Join(dir, "no", "no")): "can't lock the key file",
 		File(dir):                            "isn't a file",
 	} {
-		_, err := f.Add(ctx, k, storage.NewKey())
+		_, err := f.Create(ctx, k, storage.NewKey())
 		assert.ErrorContains(t, err, "kms: ")
 		assert.ErrorContains(t, err, want)
 		_, err = f.Open(ctx, k)
@@ -213,7 +223,7 @@ func TestPathsThatAreNone(t *testing.T) {
 	}
 	f := newFile(t)
 	require.NoError(t, os.MkdirAll(string(f)+".tmp/full", 0o700)) // in the way of the temporary file
-	_, err := f.Add(ctx, k, storage.NewKey())
+	_, err := f.Create(ctx, k, storage.NewKey())
 	assert.ErrorContains(t, err, "kms: can't write the key file: ")
 	assert.NoFileExists(t, string(f))
 }

@@ -22,21 +22,22 @@ const (
 func (f File) write(text string) error {
 	path := string(f)
 	mode := fs.FileMode(0o600)
-	if info, err := os.Lstat(path); err == nil {
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("kms: %s isn't a file (mode %s): give the path of the file itself", f, info.Mode())
+	before, err := os.Lstat(path)
+	if err == nil {
+		if !before.Mode().IsRegular() {
+			return fmt.Errorf("kms: %s isn't a file (mode %s): give the path of the file itself", f, before.Mode())
 		}
-		mode = info.Mode().Perm() // whoever may read it shall go on doing so
+		mode = before.Mode().Perm() // whoever may read it shall go on doing so
 	}
 	temp := path + temporary
 	os.Remove(temp) // of a process that was killed
-	err := func() error {
+	err = func() error {
 		file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
 		_, err = file.WriteString(text)
-		err = errors.Join(err, file.Chmod(mode))
+		err = errors.Join(err, keepOwner(file, before), file.Chmod(mode)) // Chown may take bits of the mode away
 		if err == nil {
 			err = file.Sync() // before the rename: the name must never lead to half a file
 		}
@@ -72,6 +73,9 @@ func (f File) lock(ctx context.Context) (unlock func(), err error) {
 	file, err := os.OpenFile(string(f)+lockName, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("kms: can't lock the key file: %w", err)
+	}
+	if info, err := os.Lstat(string(f)); err == nil {
+		keepOwner(file, info) // if it can: who reads the file may want to change it, too
 	}
 	if err := waitLock(ctx, file); err != nil {
 		file.Close()
