@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 )
@@ -16,14 +17,15 @@ import (
 // already is right if it is the same, as after an earlier call that was interrupted,
 // and an error that wraps [ErrConflict] if it isn't, as is one that from doesn't have.
 // from is left as it is, and has to be a [Lister]; if to isn't one, records that only
-// it has aren't noticed.
+// it has aren't noticed. If it found all records there already, it stores one for a
+// moment, to see whether they are two stores at all.
 //
 // Hand it the stores themselves: a sealed record is the same in every store, and no
 // key is needed to move it. Two stores that are both [Encrypted] do as well, and their
 // keys may differ. Of one that is and one that isn't, Copy refuses to copy, as that
 // would write tokens in the clear, or seal them twice.
 func Copy(ctx context.Context, to, from Store) (records int, err error) {
-	c := copier{to: to, from: from}
+	c := &copier{to: to, from: from}
 	if c.list, err = c.check(); err != nil {
 		return 0, err
 	}
@@ -47,15 +49,21 @@ func Copy(ctx context.Context, to, from Store) (records int, err error) {
 	if err := c.verifyNumber(ctx, records); err != nil {
 		return 0, err
 	}
+	if records > 0 && c.written == 0 {
+		if err := c.verifyTwo(ctx); err != nil {
+			return 0, err
+		}
+	}
 	return records, nil
 }
 
 type copier struct {
 	to, from Store
 	list     Lister // from
+	written  int
 }
 
-func (c copier) check() (Lister, error) {
+func (c *copier) check() (Lister, error) {
 	if isNil(c.to) || isNil(c.from) {
 		return nil, errors.New("storage: Copy was given no Store: look at the error of what should have opened it")
 	}
@@ -71,7 +79,7 @@ func (c copier) check() (Lister, error) {
 	return list, nil
 }
 
-func (c copier) copy(ctx context.Context, key string) error {
+func (c *copier) copy(ctx context.Context, key string) error {
 	value, _, err := c.from.Get(ctx, key)
 	if err != nil {
 		return c.moving(err, key)
@@ -79,6 +87,7 @@ func (c copier) copy(ctx context.Context, key string) error {
 	_, err = c.to.Put(ctx, key, value, "")
 	switch {
 	case err == nil:
+		c.written++
 		return nil
 	case !errors.Is(err, ErrConflict):
 		return named(err, key)
@@ -93,7 +102,7 @@ func (c copier) copy(ctx context.Context, key string) error {
 	return nil
 }
 
-func (c copier) verify(ctx context.Context, key string) error {
+func (c *copier) verify(ctx context.Context, key string) error {
 	value, _, err := c.from.Get(ctx, key)
 	if err != nil {
 		return c.moving(err, key)
@@ -109,7 +118,7 @@ func (c copier) verify(ctx context.Context, key string) error {
 }
 
 // verifyNumber finds records that only the new store has, now that it has all others.
-func (c copier) verifyNumber(ctx context.Context, records int) error {
+func (c *copier) verifyNumber(ctx context.Context, records int) error {
 	list, ok := c.to.(Lister)
 	if !ok {
 		return nil
@@ -141,9 +150,30 @@ func (c copier) verifyNumber(ctx context.Context, records int) error {
 	return fmt.Errorf("storage: %T lists %d records of %d: %w (stop the programs that use the stores, and copy again)", c.to, there, records, ErrConflict)
 }
 
+// verifyTwo makes sure that it was two stores that held the same, and not one: their
+// user is about to delete one of them.
+func (c *copier) verifyTwo(ctx context.Context) error {
+	probe := "oauth2keep copy " + rand.Text()
+	v, err := c.to.Put(ctx, probe, nil, "")
+	if err != nil {
+		return named(err, probe)
+	}
+	_, _, found := c.from.Get(ctx, probe)
+	if err := c.to.Delete(ctx, probe, v); err != nil {
+		return fmt.Errorf("%w (delete record %q of %T: it holds nothing)", err, probe, c.to)
+	}
+	switch {
+	case found == nil:
+		return fmt.Errorf("storage: %T and %T are one and the same store, which was left as it is", c.to, c.from)
+	case !errors.Is(found, ErrNotFound):
+		return named(found, probe)
+	}
+	return nil
+}
+
 // moving names the record of an error, and explains one that can only come about if
 // somebody else is writing.
-func (c copier) moving(err error, key string) error {
+func (c *copier) moving(err error, key string) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
 		return fmt.Errorf("storage: record %q was changed while it was copied: %w (stop the programs that use the stores, and copy again)", key, ErrConflict)
 	}
