@@ -74,9 +74,7 @@ func TestContract(t *testing.T) {
 		contract(t, "plain", server, to)
 		contract(t, "serializable", server, to.with("default_transaction_isolation=serializable"))
 		contract(t, "simple protocol", server, to.with("default_query_exec_mode=simple_protocol"))
-		if server != nil {
-			contract(t, "PgBouncer, transaction pooling", server, pgbouncer(t, server).with("default_query_exec_mode=exec"))
-		}
+		contract(t, "PgBouncer, transaction pooling", server, pgbouncer(t, server).with("default_query_exec_mode=exec"))
 	})
 	t.Run("MySQL", func(t *testing.T) {
 		t.Parallel()
@@ -85,6 +83,11 @@ func TestContract(t *testing.T) {
 		contract(t, "found rows and no prepared statements", server, to.with("clientFoundRows=true&interpolateParams=true"))
 		contract(t, "serializable", server, serializable(t, to))
 	})
+	for _, k := range []*kind{postgres, mysql} {
+		if os.Getenv(k.variable) != "" {
+			contract(t, k.variable, nil, k.target(t))
+		}
+	}
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		storagetest.Run(t, func(t *testing.T) storage.Store {
@@ -94,7 +97,8 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// contract runs the suite on a server, which may be killed if it is ours.
+// contract runs the suite on a server, which may be killed if it is ours, and is nil if
+// it isn't.
 func contract(t *testing.T, name string, server *server, to target) {
 	t.Run(name, func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T) storage.Store {

@@ -100,13 +100,9 @@ func (k *kind) target(t testing.TB) target {
 	return target{dialect: k.shared.dialect, source: k.shared.source}
 }
 
-// alone returns a server that only this test uses, and may kill; or none, and the
-// database of the environment variable, if there is one.
+// alone returns a server that only this test uses, and may kill.
 func (k *kind) alone(t testing.TB) (*server, target) {
 	t.Helper()
-	if os.Getenv(k.variable) != "" {
-		return nil, k.target(t)
-	}
 	s, err := k.newServer()
 	k.check(t, err)
 	t.Cleanup(s.close)

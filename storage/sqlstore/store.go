@@ -46,7 +46,8 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
 // New returns a Store in a database that the application opened, and goes on to
 // own: it sets the limits of the pool, and closes it. New doesn't connect. The table
-// must exist before the Store is used; see [Store.CreateTable].
+// must exist before the Store is used; see [Store.CreateTable]. Make one Store for a
+// table and keep it: in SQLite, it holds statements until the database is closed.
 func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: New needs a *sql.DB: open one with sql.Open")

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -42,7 +43,9 @@ func (s *Store) write(ctx context.Context, statement string, args ...any) error 
 // send runs a statement, on another connection if the driver says that the one which
 // it had was broken and got none of it. database/sql does the same, but doesn't tell,
 // and not every driver is right: pgx 5.12 says so of a write that the server did, if
-// the connection broke before the answer to a query in the simple protocol.
+// the connection broke before the answer to a query in the simple protocol. (Should
+// somebody delete, in between, a record that such a driver created, then it is created
+// once more. Nothing can tell.)
 func (s *Store) send(ctx context.Context, statement string, args []any) (affected int64, twice bool, err error) {
 	if s.dialect == SQLite {
 		affected, err = s.sendPrepared(ctx, statement, args)
@@ -50,12 +53,7 @@ func (s *Store) send(ctx context.Context, statement string, args []any) (affecte
 	}
 	left := 2
 	for {
-		conn, err := s.db.Conn(ctx)
-		if err != nil {
-			return 0, twice, err
-		}
-		result, err := conn.ExecContext(ctx, statement, args...)
-		conn.Close() // back to the pool, or for good if it is broken
+		result, err := s.sendOnce(ctx, statement, args)
 		if errors.Is(err, driver.ErrBadConn) && left > 0 {
 			if !twice { // after a server's restart, all that are idle are broken
 				left += s.db.Stats().Idle
@@ -70,4 +68,13 @@ func (s *Store) send(ctx context.Context, statement string, args []any) (affecte
 		affected, err = result.RowsAffected()
 		return affected, twice, err
 	}
+}
+
+func (s *Store) sendOnce(ctx context.Context, statement string, args []any) (sql.Result, error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close() // back to the pool, or for good if it is broken
+	return conn.ExecContext(ctx, statement, args...)
 }
