@@ -3,8 +3,9 @@
 //
 // It has three parts. A [Store] keeps opaque bytes under keys: [Memory] and
 // [Dir] are here, other engines are modules of their own, and yours needs three
-// methods and passes package storagetest. A [Sealer] encrypts: [Keyring] does, or
-// a key management service behind your own two methods. [Encrypt] joins the two,
+// methods and passes package storagetest. A [Sealer] encrypts: [Keyring] does, with
+// keys from a file, from the keyring of the operating system (module storage/keystore)
+// or from a key management service (module storage/kms). [Encrypt] joins the two,
 // and its result is the only thing that package tokensource accepts, so that
 // tokens can't be stored in the clear by mistake:
 //
@@ -49,11 +50,13 @@
 //  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to whoever
 //     writes a record at the same time, and can be stopped and called again. Its report
 //     says how many records each key seals, by the keys' fingerprints.
-//  4. Call [Encrypted.CheckUnused] for current. It refuses for as long as a record
-//     needs that key, because a machine was forgotten in step 2, or a record can't be
-//     opened: mend that, and go back to step 3.
+//  4. Wait for as long as an access token lives, so that a machine which was forgotten
+//     in step 2 has written something, and call [Encrypted.CheckUnused] for current. It
+//     refuses for as long as a record needs that key, or doesn't tell which: mend that,
+//     and go back to step 3.
 //  5. Remove the old key: run NewKeyring(next) everywhere.
-//  6. Destroy current, when no backup is kept that only it opens.
+//  6. Destroy current, when CheckUnused has agreed once more, with NewKeyring(next,
+//     current), and no backup is kept that only it opens.
 //
 // If a step has to be undone, go back through them in the same way: a key may be given
 // up only after step 4.

@@ -10,8 +10,9 @@ import (
 // keyring. Such a record is never taken for a missing one and never overwritten.
 var ErrOpen = errors.New("storage: can't open the sealed record")
 
-// Sealer encrypts and authenticates. [Keyring] is the one to use unless the key
-// may not leave a key management service.
+// Sealer encrypts and authenticates. [Keyring] is the one to use unless keys may not
+// be in the memory of this process, not even those that a key management service
+// unwrapped (see module storage/kms).
 //
 // Implementations must be safe for concurrent use.
 type Sealer interface {
