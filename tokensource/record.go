@@ -40,8 +40,8 @@ type record struct {
 	// request whose answer nobody saw.
 	InDoubt bool `json:"in_doubt,omitempty"`
 
-	// Contested says that two processes sent this token's refresh token, so that a
-	// provider that detects reuse ends the grant even if one of them gets a token.
+	// Contested says that two processes sent this token's refresh token, or may have,
+	// so that a provider that detects reuse ends the grant even if one gets a token.
 	Contested bool `json:"contested,omitempty"`
 
 	Attempt *attempt `json:"attempt,omitempty"`

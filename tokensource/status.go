@@ -15,7 +15,8 @@ const (
 
 	// ReasonResponseLost: the refresh token was spent by a request whose answer
 	// was never seen, by a process that died or behind a connection that was cut,
-	// and the provider doesn't take it again. A login is required.
+	// and the provider doesn't take it again. A login is required. It may also stand
+	// for a revocation, if the refresh before was one that had to be taken over.
 	ReasonResponseLost Reason = "response_lost"
 
 	// ReasonRejected: the provider's API refused the token, and there is no refresh

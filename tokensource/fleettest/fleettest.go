@@ -56,7 +56,7 @@ type Size struct {
 	Goroutines  int           // in each process; 16 by default
 	Connections int           // that all of them use; 8 by default
 	Expiries    int           // tokens that expire in each subtest; 60 by default
-	TokenLife   time.Duration // in whole seconds; 3 seconds by default
+	TokenLife   time.Duration // in whole seconds, at least 2; 3 seconds by default
 }
 
 func (s Size) orDefault() Size {
@@ -90,6 +90,9 @@ func Run(t *testing.T, at func(t *testing.T) string, size Size) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("takes a minute and a half; run without -short")
+	}
+	if size.TokenLife != 0 && size.TokenLife < 2*time.Second {
+		t.Fatalf("fleettest: a TokenLife of %v is too short: a token would end on its way", size.TokenLife)
 	}
 	if opener == nil {
 		t.Fatal("fleettest: call fleettest.Child in TestMain, before m.Run: the fleet's processes are made of this program")
