@@ -31,11 +31,12 @@ func isNot(good string) func(string) bool {
 // don't.
 func isEviction(value string) bool { return strings.HasPrefix(value, "allkeys-") }
 
-// Check reads the configuration of all servers, a cluster's replicas included, and
-// returns an error that lists every setting under which an acknowledged write can
-// be lost, or nil if there is none: call it when the program starts, and decide. It
-// can't see what the operating system and the disk make of a flush, nor what a
-// failover drops.
+// Check reads the configuration of the server, or of all those of a cluster,
+// replicas included, and returns an error that lists every setting under which an
+// acknowledged write can be lost, or nil if there is none: call it when the program
+// starts, and decide. Of servers that Sentinel watches it sees only the master; the
+// others need the same settings, for they may be promoted. It can't see what the
+// operating system and the disk make of a flush, nor what a failover drops.
 //
 // Providers of managed Redis forbid CONFIG. Check then returns an error that says
 // so, and it is their documentation that has to be read.
@@ -71,19 +72,19 @@ func (s *Store) Check(ctx context.Context) error {
 
 // problems looks at one server.
 func (s *Store) problems(ctx context.Context, node *redis.Client) (found []error) {
-	addr := node.Options().Addr
+	server := nameOf(node)
 	for _, setting := range settings {
 		values, err := node.ConfigGet(ctx, setting.name).Result()
 		if err != nil {
 			if isAnswer(err) && !passes(err) {
-				err = fmt.Errorf("redisstore: the server at %s doesn't tell its configuration: look up whether its provider keeps what it acknowledged: %w", addr, err)
+				err = fmt.Errorf("redisstore: %s doesn't tell its configuration: look up whether its provider keeps what it acknowledged: %w", server, err)
 			} else {
 				err = explain(err)
 			}
 			return append(found, err)
 		}
 		if value := values[setting.name]; setting.loses(value) {
-			found = append(found, fmt.Errorf("redisstore: the server at %s has %s %s: %s", addr, setting.name, value, setting.advice))
+			found = append(found, fmt.Errorf("redisstore: %s has %s %s: %s", server, setting.name, value, setting.advice))
 		}
 	}
 	info, err := infoOf(ctx, node)
@@ -93,7 +94,16 @@ func (s *Store) problems(ctx context.Context, node *redis.Client) (found []error
 	case err != nil:
 		found = append(found, explain(err))
 	case replicas < s.WaitReplicas:
-		found = append(found, fmt.Errorf("redisstore: the server at %s has %d replicas, and WaitReplicas is %d: no write will be confirmed", addr, replicas, s.WaitReplicas))
+		found = append(found, fmt.Errorf("redisstore: %s has %d replicas, and WaitReplicas is %d: no write will be confirmed", server, replicas, s.WaitReplicas))
 	}
 	return found
+}
+
+// nameOf names a server in a message. A client that asks Sentinel doesn't tell where
+// it is.
+func nameOf(node *redis.Client) string {
+	if addr := node.Options().Addr; addr != "FailoverClient" {
+		return "the server at " + addr
+	}
+	return "the master that Sentinel names"
 }

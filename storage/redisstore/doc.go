@@ -21,22 +21,64 @@
 //     contract of [storage.Store] demands, and under which a nil error lasts. With
 //     everysec, the default, killing the server's process loses nothing, and a power
 //     cut loses the last second, or two. no-appendfsync-on-rewrite must be no.
-//   - WaitReplicas. Replication is asynchronous, so that a failover to a replica
-//     drops what hadn't reached it. With WaitReplicas, Put and Delete run WAIT and
-//     return nil only when as many replicas received the write, in their memory; and
-//     else [ErrUnconfirmed], which means: written on the master, and not confirmed.
-//     This makes a loss by failover unlikely, not impossible: what is promoted may be
-//     a replica that wasn't among them.
-//   - min-replicas-to-write. A master that is cut off goes on accepting writes, which
-//     are dropped when it meets its successor. This setting bounds for how long.
+//   - WaitReplicas. Replication is asynchronous. With WaitReplicas, Put and Delete run
+//     WAIT and return nil only when as many replicas received the write, in their
+//     memory; and else [ErrUnconfirmed], which means: written on the master, and not
+//     confirmed. What that is worth is below.
+//   - min-replicas-to-write. A master that was replaced and doesn't know it goes on
+//     accepting writes, which are dropped when it learns of its successor. This
+//     setting bounds for how long.
 //
 // So one server with the first three keeps the contract; a failover, by Sentinel, a
-// cluster or a provider, can break it. A refresh token that is lost like this is
-// found out at the next refresh, and reported. Who needs more than that needs
-// another engine.
+// cluster or a provider, can break it, unless every replica confirms every write. A
+// refresh token that is lost like this is found out at the next refresh, and
+// reported. Who needs more than that needs another engine.
 //
 // Redis must not be told to expire the records, and DEL, FLUSHDB, RENAME and RESTORE
 // by anyone else are not noticed.
+//
+// # Failover
+//
+// The Store goes on with the new master by itself, when the client has found it.
+// Until then every method returns errors, and writes that were under way may have
+// been done or not. Of the others:
+//
+//   - A write that returned nil, and that not every replica confirmed, can be lost.
+//     Then the record is as it was before, also if it had been deleted. Get shows
+//     that, and Put and Delete with the lost version are ErrConflict: nobody
+//     overwrites unknowingly. WaitReplicas below the number of replicas makes the
+//     loss unlikely, not impossible: what is promoted may be another replica, because
+//     of its replica-priority, or because the one that confirmed was gone too.
+//   - A write that returned nil with WaitReplicas the number of all replicas is
+//     there, whichever is promoted; the replicas need the settings above too, lest
+//     they forget it when they are started again. The price is that each write is
+//     ErrUnconfirmed while one of them is missing, and so after the failover until the
+//     lost server, or another one, is back as a replica.
+//   - A write that returned ErrUnconfirmed may be there or not. Until the failover
+//     Get shows it, for the master has it. The next write on the same master that
+//     returns nil confirms it too.
+//
+// WaitReplicas is no substitute for appendonly: a master that is started again
+// without its data, before anybody promotes a replica, has its replicas forget
+// theirs.
+//
+// A master that was replaced, because it was cut off or has crashed, takes itself for
+// the master until it is told, which Sentinel does some ten seconds after it sees it
+// again. A client that still talks to it reads old records there, and a write is
+// acknowledged and dropped, unless:
+//
+//   - min-replicas-to-write is 1 or more. Then the write is an error, and nothing is
+//     written, as soon as the server has noticed that its replicas are gone: at once
+//     if it was started again, and if it was cut off after min-replicas-max-lag, ten
+//     seconds by default, and another second or two.
+//   - WaitReplicas is 1 or more. Then it is ErrUnconfirmed, except by replicas that
+//     were cut off together with it; if all have to confirm, always.
+//
+// What it wrote, and all its records that were replaced or deleted since, are gone
+// when it becomes a replica. They don't come back if it is promoted again. A client
+// made by redis.NewFailoverClient asks Sentinel before it connects; one with a fixed
+// address would stay with a server that isn't the master any more: writes are then
+// errors, but Get reads what the replica has.
 //
 // # Answers that are lost
 //

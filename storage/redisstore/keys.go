@@ -193,7 +193,7 @@ func infoOf(ctx context.Context, node *redis.Client) (map[string]string, error) 
 		}
 	}
 	if info["role"] == "slave" {
-		return info, fmt.Errorf("the server at %s is a replica, which may lack records: let Client lead to the master", node.Options().Addr)
+		return info, fmt.Errorf("%s is a replica, which may lack records: let Client lead to the master", nameOf(node))
 	}
 	return info, nil
 }

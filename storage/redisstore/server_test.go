@@ -3,13 +3,13 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +39,15 @@ var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--save
 // start starts a server, which is killed when the test is over.
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
+	return launch(t, func(s *server, port string) []string {
+		return append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
+			"--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, args...)
+	})
+}
+
+// launch starts a redis-server with the arguments that it is given for a port.
+func launch(t testing.TB, args func(s *server, port string) []string) *server {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		const missing = "redis-server isn't installed: apt-get install redis-server"
@@ -48,10 +57,9 @@ func start(t testing.TB, args ...string) *server {
 		t.Skip(missing)
 	}
 	for range 5 {
-		port := freePort(t)
-		s := &server{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: t.TempDir()}
-		s.args = append([]string{path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.dir,
-			"--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, args...)
+		port := strconv.Itoa(freePort(t))
+		s := &server{addr: net.JoinHostPort("127.0.0.1", port), dir: t.TempDir()}
+		s.args = append([]string{path}, args(s, port)...)
 		if err = s.run(); err == nil {
 			t.Cleanup(s.kill)
 			return s
@@ -61,27 +69,43 @@ func start(t testing.TB, args ...string) *server {
 	return nil
 }
 
-// freePort returns a port that is free, and its cluster bus port too.
+var ports struct {
+	sync.Mutex
+	given map[int]bool
+}
+
+// freePort returns a port that is free, and its cluster bus port too. Both are below
+// those that connections get, which could take a server's port while it is dead.
 func freePort(t testing.TB) int {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if port+10000 > 65535 {
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.given == nil {
+		ports.given = make(map[int]bool)
+	}
+	for range 1000 {
+		port := 10000 + rand.IntN(12000)
+		if ports.given[port] || !isFree(port) || !isFree(port+10000) {
 			continue
 		}
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10000))); err == nil {
-			l.Close()
-			return port
-		}
+		ports.given[port] = true
+		return port
 	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
 }
 
 // run starts the process, and waits until it has loaded its data.
 func (s *server) run() error {
 	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	dieWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
@@ -103,8 +127,6 @@ func (s *server) kill() {
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
 }
-
-func (s *server) signal(sig syscall.Signal) { s.cmd.Process.Signal(sig) }
 
 // client returns a client of addr, which is closed when the test is over.
 func client(t testing.TB, addr string) *redis.Client {

@@ -43,7 +43,8 @@ type Store struct {
 	Prefix string
 
 	// WaitReplicas is how many replicas must have received a write before Put and
-	// Delete return nil. Zero means that the master's word is enough.
+	// Delete return nil. Zero means that the master's word is enough. Only if it is
+	// the number of all replicas is what was acknowledged safe in a failover.
 	WaitReplicas int
 
 	// WaitTimeout is how long to wait for them before returning [ErrUnconfirmed].
@@ -79,6 +80,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, e
 		return nil, "", storage.ErrNotFound
 	}
 	if err != nil {
+		s.askAnew(ctx)
 		return nil, "", failure(ctx, err)
 	}
 	if len(record) < headSize || record[:len(magic)] != magic {

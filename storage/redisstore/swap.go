@@ -136,11 +136,17 @@ func (s *Store) try(ctx context.Context, name string, head, record []byte) (int6
 		case !unsent(err):
 			lost = err
 		}
-		if c, ok := s.Client.(*redis.ClusterClient); ok {
-			c.ReloadState(ctx)
-		}
+		s.askAnew(ctx)
 	}
 	return 0, doubtful(last, lost)
+}
+
+// askAnew has the client of a cluster ask who the masters are. It would otherwise go
+// on, for a minute, with one that can't be reached any more.
+func (s *Store) askAnew(ctx context.Context) {
+	if c, ok := s.Client.(*redis.ClusterClient); ok {
+		c.ReloadState(ctx)
+	}
 }
 
 // doubtful is the error of a swap that failed with err, after an answer was lost

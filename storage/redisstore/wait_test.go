@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,8 +45,8 @@ func TestWaitForReplicas(t *testing.T) {
 	_, err := s.Put(ctx, "key", nil, "")
 	require.ErrorIs(t, err, storage.ErrConflict)
 
-	replica.signal(syscall.SIGSTOP)
-	defer replica.signal(syscall.SIGCONT)
+	replica.pause(t)
+	defer replica.goOn()
 	_, err = s.Put(ctx, "key", []byte("unconfirmed"), v)
 	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
 	require.NotErrorIs(t, err, storage.ErrConflict)
@@ -69,7 +68,7 @@ func TestWaitForReplicas(t *testing.T) {
 		require.NoError(t, master.Delete(ctx, "again", v))
 	}
 
-	replica.signal(syscall.SIGCONT)
+	replica.goOn()
 	require.Eventually(t, func() bool {
 		_, now, _ := master.Get(ctx, "key")
 		_, err := s.Put(ctx, "key", []byte("confirmed"), now)
