@@ -261,6 +261,12 @@ func TestCopySaysWhatItCannotDo(t *testing.T) {
 		{ctx, memory, listStore{new(storage.Memory), broken}, broken, ""},
 		{ctx, new(storage.Memory), listStore{memory, broken}, broken, ""},
 		{ctx, plainLister{bareStore{new(storage.Memory)}, broken}, memory, broken, ""},
+		{ctx, hookStore{new(storage.Memory), func(op, _ string) error {
+			if op == "Put" {
+				return broken
+			}
+			return nil
+		}}, memory, broken, `(record "a")`},
 		{canceled, new(storage.Memory), memory, context.Canceled, ""},
 	} {
 		records, err := storage.Copy(c.ctx, c.to, c.from)
