@@ -78,7 +78,11 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, snap *snaps
 		return resp, nil
 	}
 	if u := s.useless.Load(); u != nil && u.id == snap.record.ID && time.Now().Before(u.until) {
-		return resp, nil
+		rec, _, err := s.m.read(r.Context(), s.key)
+		if err != nil || rec.ID == snap.record.ID {
+			return resp, nil
+		}
+		// Another process has another one, which is adopted below.
 	}
 	if snap.record.RefreshToken == "" {
 		// Without the provider's word for it, a 401 may be a firewall's.

@@ -193,6 +193,35 @@ func TestAPIThatRefusesEveryTokenMakesNoLoop(t *testing.T) {
 	})
 }
 
+// TestTokenOfAnotherProcessIsBetterThanAUselessOne: a new token that is refused isn't
+// refreshed, but what another process got meanwhile is tried.
+func TestTokenOfAnotherProcessIsBetterThanAUselessOne(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.latency = after(100 * time.Millisecond)
+		m := f.connected()
+		other := f.process()
+		api := withAPI(m)
+		api.respond = refusing("access-3")
+		status, _ := f.get(m.Client("k"))
+		assert.Equal(f, 401, status, "with access-1, and with access-2, which it was issued")
+		time.Sleep(time.Second)
+		status, _ = f.get(m.Client("k"))
+		assert.Equal(f, 401, status)
+		assert.Equal(f, 1, f.count())
+
+		require.Equal(f, "access-2", f.access(other))
+		s := other.Source("k")
+		s.reject(s.current.Load())
+		require.Equal(f, "access-3", f.access(other))
+		time.Sleep(time.Second)
+		status, body := f.get(m.Client("k"))
+		assert.Equal(f, 200, status)
+		assert.Equal(f, "ok access-3", body)
+		assert.Equal(f, 2, f.count(), "nothing was refreshed for it")
+		assert.Zero(f, api.unclosed())
+	})
+}
+
 // What another process refreshed before may have been revoked together with the token
 // that was refused.
 func TestRefusalOfATokenThatWasAdoptedIsNoReasonNotToRefreshIt(t *testing.T) {
