@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -356,100 +354,4 @@ func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
 			requireNow(s)
 		})
 	}
-}
-
-// TestFailoverOfACluster kills a master whose only replica confirmed what it wrote.
-func TestFailoverOfACluster(t *testing.T) {
-	t.Parallel()
-	servers := cluster(t)
-	master := servers[0]
-	replica := start(t, append([]string{"--cluster-enabled", "yes", "--repl-diskless-sync-delay", "0"}, durable...)...)
-	host, port, _ := net.SplitHostPort(master.addr)
-	require.NoError(t, client(t, replica.addr).ClusterMeet(ctx, host, port).Err())
-	id, err := client(t, master.addr).Do(ctx, "cluster", "myid").Text()
-	require.NoError(t, err)
-	eventually(t, "the replica has a master", func() bool { // of which it has to hear first
-		return client(t, replica.addr).ClusterReplicate(ctx, id).Err() == nil
-	})
-	follows(t, replica)
-
-	const name = "{oauth2keep}:" // all on one master
-	s := &redisstore.Store{Client: clusterClient(t, servers), Prefix: name, WaitReplicas: 1, WaitTimeout: 20 * time.Second}
-	slot, err := s.Client.ClusterKeySlot(ctx, name).Result()
-	require.NoError(t, err)
-	require.Less(t, slot, int64(16384/3), "the first master's")
-	v := mustPut(t, s, "key", "first", "")
-	deleted := mustPut(t, s, "deleted", "first", "")
-	v = mustPut(t, s, "key", "second", v)
-	require.NoError(t, s.Delete(ctx, "deleted", deleted))
-	for _, server := range append(servers[1:], replica) {
-		eventually(t, "all know the replica", func() bool {
-			nodes, _ := client(t, server.addr).ClusterNodes(ctx).Result()
-			return strings.Count(nodes, " connected") == 4 && strings.Contains(nodes, "slave "+id)
-		})
-		require.NoError(t, client(t, server.addr).ConfigSet(ctx, "cluster-node-timeout", "1000").Err())
-	}
-	master.kill()
-	eventually(t, "the replica is promoted", func() bool { return field(t, replica, "role") == "master" })
-	promotion := time.Now()
-	eventually(t, "the store goes on by itself", func() bool {
-		_, _, err := s.Get(ctx, "key") // no write, after which the client would ask anew
-		return err == nil
-	})
-	require.Less(t, time.Since(promotion), 45*time.Second, "the client asks anew every minute, and shouldn't have to be waited for")
-	require.Equal(t, v, requireValue(t, s, "key", "second"))
-	_, _, err = s.Get(ctx, "deleted")
-	require.ErrorIs(t, err, storage.ErrNotFound)
-	s.WaitTimeout = 50 * time.Millisecond
-	eventually(t, "the new master writes, alone", func() bool {
-		_, now, _ := s.Get(ctx, "key")
-		_, err = s.Put(ctx, "key", []byte("third"), now)
-		require.Error(t, err)
-		return errors.Is(err, redisstore.ErrUnconfirmed)
-	})
-	requireValue(t, s, "key", "third")
-	for key, err := range s.Keys(ctx) {
-		require.NoError(t, err)
-		require.Equal(t, "key", key)
-	}
-}
-
-// TestKeysThroughAFailover has a walk begin on one master and end on the next, to
-// which its cursor means nothing.
-func TestKeysThroughAFailover(t *testing.T) {
-	t.Parallel()
-	const n = 3000
-	w := watch(t)
-	fill(t, client(t, w.servers[0].addr), redisstore.DefaultPrefix, n)
-	inStep(t, w.servers[0], 2)
-	seen := make(map[string]bool)
-	for key, err := range w.store(t, 0).Keys(ctx) {
-		require.NoError(t, err)
-		require.False(t, seen[key], "twice: %q", key)
-		if seen[key] = true; len(seen) == n/2 {
-			w.failover(t, w.servers[0].kill)
-		}
-	}
-	require.Equal(t, n, len(seen))
-}
-
-// TestAMasterWithoutItsDataEmptiesItsReplicas is why appendonly matters beside
-// WaitReplicas: no failover, because the master was back too soon.
-func TestAMasterWithoutItsDataEmptiesItsReplicas(t *testing.T) {
-	t.Parallel()
-	forgetful := start(t, "--save", "", "--repl-diskless-sync-delay", "0")
-	host, port, _ := net.SplitHostPort(forgetful.addr)
-	replica := start(t, append([]string{"--replicaof", host + " " + port}, durable...)...)
-	inStep(t, forgetful, 1)
-	s := at(t, forgetful)
-	s.WaitReplicas, s.WaitTimeout = 1, 20*time.Second
-	mustPut(t, s, "key", "value", "")
-	requireValue(t, at(t, replica), "key", "value")
-	forgetful.kill()
-	require.NoError(t, forgetful.run())
-	eventually(t, "the replica has forgotten it too", func() bool {
-		_, _, err := at(t, replica).Get(ctx, "key")
-		return errors.Is(err, storage.ErrNotFound)
-	})
-	require.ErrorContains(t, s.Check(ctx), "the server at "+forgetful.addr+" has appendonly no:")
 }
