@@ -69,6 +69,7 @@
 // where L(x) is the length of x as 8 bytes, most significant first, and x itself. The
 // checksum finds out what was cut short; what was changed on purpose, the AEAD does.
 //
-// Beside a file that was changed lies an empty one whose name ends with .lock, which
+// A file keeps its owner when root changes it, and its directory should be one that
+// nobody else writes. Beside it lies an empty one whose name ends with .lock, which
 // must not be deleted while a program changes the file.
 package kms

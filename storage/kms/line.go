@@ -51,7 +51,7 @@ func encode(lines []wrapped) string {
 func parse(text string) ([]wrapped, error) {
 	fields := strings.Fields(text)
 	if len(fields) == 0 {
-		return nil, errors.New("there is no key: the text is empty, perhaps because its file or variable wasn't written yet; make one with Wrap or File.Add")
+		return nil, errors.New("there is no key: the text is empty, perhaps because its file or variable wasn't written yet; make one with Wrap or File.Create")
 	}
 	if other := recognize(text); other != "" {
 		return nil, fmt.Errorf("this isn't a wrapped key but %s: make a wrapped one with Wrap or File.Add", other)

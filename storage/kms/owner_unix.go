@@ -24,7 +24,7 @@ func keepOwner(file *os.File, before fs.FileInfo) error {
 		return nil
 	}
 	if err := file.Chown(int(was.Uid), int(was.Gid)); err != nil {
-		return fmt.Errorf("it belongs to user %d and group %d, and only they or root may replace it: %w", was.Uid, was.Gid, err)
+		return fmt.Errorf("it belongs to user %d and group %d, and only root, or that user as a member of that group, may replace it: %w", was.Uid, was.Gid, err)
 	}
 	return nil
 }

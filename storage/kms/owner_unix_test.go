@@ -25,12 +25,10 @@ func TestOwnerIsKept(t *testing.T) {
 	require.NoError(t, os.Chown(string(f), 1234, 5678))
 	_, err = f.Add(ctx, k, storage.NewKey())
 	require.NoError(t, err)
-	for _, path := range []string{string(f), string(f) + lockName} {
-		info, err := os.Stat(path)
-		require.NoError(t, err)
-		stat := info.Sys().(*syscall.Stat_t)
-		assert.EqualValues(t, 1234, stat.Uid)
-		assert.EqualValues(t, 5678, stat.Gid)
-		assert.Equal(t, os.FileMode(0o600), info.Mode())
-	}
+	info, err := os.Stat(string(f))
+	require.NoError(t, err)
+	stat := info.Sys().(*syscall.Stat_t)
+	assert.EqualValues(t, 1234, stat.Uid)
+	assert.EqualValues(t, 5678, stat.Gid)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
 }

@@ -74,9 +74,6 @@ func (f File) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("kms: can't lock the key file: %w", err)
 	}
-	if info, err := os.Lstat(string(f)); err == nil {
-		keepOwner(file, info) // if it can: who reads the file may want to change it, too
-	}
 	if err := waitLock(ctx, file); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("kms: can't lock the key file %s: %w", f, err)
