@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Copy copies every record of one store to another, so that a program which began on
@@ -156,10 +157,12 @@ func (c *copier) verifyTwo(ctx context.Context) error {
 	probe := "oauth2keep copy " + rand.Text()
 	v, err := c.to.Put(ctx, probe, nil, "")
 	if err != nil {
-		return named(err, probe)
+		return fmt.Errorf("%w (if there is a record %q in %T now, delete it: it holds nothing)", err, probe, c.to)
 	}
 	_, _, found := c.from.Get(ctx, probe)
-	if err := c.to.Delete(ctx, probe, v); err != nil {
+	inTime, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute) // it mustn't stay
+	defer cancel()
+	if err := c.to.Delete(inTime, probe, v); err != nil {
 		return fmt.Errorf("%w (delete record %q of %T: it holds nothing)", err, probe, c.to)
 	}
 	switch {

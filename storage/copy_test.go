@@ -85,6 +85,27 @@ func TestCopyIsResumed(t *testing.T) {
 	}
 }
 
+// TestCopyLeavesNoProbe has the context end while Copy looks whether it was given two
+// stores.
+func TestCopyLeavesNoProbe(t *testing.T) {
+	from, to := new(storage.Memory), new(storage.Memory)
+	mustPut(t, from, "a", "value", "")
+	mustPut(t, to, "a", "value", "")
+	for _, when := range []string{"Put", "Get"} {
+		inner, cancel := context.WithCancel(ctx)
+		defer cancel()
+		watch := func(op, key string) error {
+			if key != "a" && op == when {
+				cancel()
+			}
+			return nil
+		}
+		_, err := storage.Copy(inner, hookStore{to, watch}, hookStore{from, watch})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, map[string]string{"a": "value"}, contents(t, to))
+	}
+}
+
 func TestCopyReplacesNothing(t *testing.T) {
 	from, to := new(storage.Memory), new(storage.Memory)
 	mustPut(t, from, "a", "new", "")
