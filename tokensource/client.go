@@ -82,7 +82,7 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, snap *snaps
 		if err != nil || rec.ID == snap.record.ID {
 			return resp, nil
 		}
-		// Another process has another one, which is adopted below.
+		// Another process has another one, which may be adopted below.
 	}
 	if snap.record.RefreshToken == "" {
 		// Without the provider's word for it, a 401 may be a firewall's.
