@@ -54,7 +54,7 @@ func parse(text string) ([]wrapped, error) {
 		return nil, errors.New("there is no key: the text is empty, perhaps because its file or variable wasn't written yet; make one with Wrap or File.Create")
 	}
 	if other := recognize(text); other != "" {
-		return nil, fmt.Errorf("this isn't a wrapped key but %s: make a wrapped one with Wrap or File.Add", other)
+		return nil, fmt.Errorf("this isn't a wrapped key but %s: make a wrapped one with Wrap or File.Create", other)
 	}
 	var lines []wrapped
 	for i, field := range fields {
