@@ -31,8 +31,8 @@ func TestAbandonedAttemptIsTakenOver(t *testing.T) {
 					r := <-later(m.Source("k").Token)
 					require.NoError(f, r.err)
 					assert.Equal(f, "access-2", r.AccessToken)
-					assert.Greater(f, r.took, lease)
-					assert.Less(f, r.took, lease+2*pollMax)
+					assert.Greater(f, r.took, leaseTime)
+					assert.Less(f, r.took, leaseTime+2*pollMax)
 					assert.Equal(f, 1, f.seen(EventTakenOver))
 					assert.Equal(f, 1, f.count())
 				})
@@ -212,7 +212,7 @@ func TestRequestIsNotSentWhenLittleOfTheLeaseIsLeft(t *testing.T) {
 		f.raw.set(nil, func(op string) error {
 			if op == "put" {
 				if puts++; puts == 1 {
-					time.Sleep(lease - margin + time.Second) // the claim is slow to return
+					time.Sleep(leaseTime - margin + time.Second) // the claim is slow to return
 				}
 			}
 			return nil
@@ -341,7 +341,7 @@ func TestWaitForAnotherProcessEnds(t *testing.T) {
 		f.put(f.stored().with(&attempt{ID: "of another process"}, nil))
 		r := <-later(m.Source("k").Token)
 		assert.ErrorIs(f, r.err, context.DeadlineExceeded)
-		assert.Equal(f, 3*time.Second+lease, r.took)
+		assert.Equal(f, 3*time.Second+leaseTime, r.took)
 		assert.Zero(f, f.count())
 		close(stop)
 	})

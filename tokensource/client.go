@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 // Client returns an HTTP client that authenticates its requests as the connection.
@@ -125,18 +123,10 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, snap *snaps
 // recordRejection records that the API has ended the connection.
 func (s *Source) recordRejection(ctx context.Context, snap *snapshot, code string) {
 	ctx = context.WithoutCancel(ctx)
-	f := failure{Reason: ReasonRejected, Code: code, At: time.Now().Round(0).UTC(), Final: true}
-	for {
-		rec, version, err := s.m.read(ctx, s.key)
-		if err != nil || rec.ID != snap.record.ID || rec.Failure != nil && rec.Failure.Final {
-			return // gone, replaced or recorded; or the next request will find it out
-		}
-		_, err = s.m.write(ctx, s.key, rec.with(rec.Attempt, &f), version)
-		if errors.Is(err, storage.ErrConflict) {
-			continue
-		}
+	f := failure{Reason: ReasonRejected, Code: code, At: now(), Final: true}
+	_, changed, _ := s.m.update(ctx, s.key, cell{}, func(stored *record) *record { return stored.rejected(snap.record.ID, f) })
+	if changed { // or else it is gone, replaced or recorded; or the next request will find it out
 		s.m.emit(ctx, Event{Kind: EventLoginRequired, Key: s.key, Reason: f.Reason, Err: &loginError{s.key, f, nil}})
-		return
 	}
 }
 

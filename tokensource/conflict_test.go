@@ -136,7 +136,7 @@ func TestFailureLosesToWhatOthersWrote(t *testing.T) {
 		f.during(func() { f.put(f.stored().with(&attempt{ID: "of another process"}, nil)) })
 		time.Sleep(time.Hour)
 		c := later(m.Source("k").Token)
-		time.Sleep(lease / 2)
+		time.Sleep(leaseTime / 2)
 		require.NotNil(f, f.stored().Attempt, "it may have a token soon")
 		f.put(f.sibling())
 		r := <-c

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/oauth2"
 
@@ -22,83 +21,57 @@ func (m *Manager) Disconnect(ctx context.Context, key string) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	d := &disconnection{turn: &turn{s: m.Source(key), m: m, ctx: context.WithoutCancel(ctx), waiting: ctx}}
-	defer d.unlock()
+	s := m.Source(key)
+	l := s.newLease()
+	defer l.release()
+	gone, err := s.disconnect(ctx, l)
+	if err == nil && gone {
+		l.release() // the callback may connect it again
+		m.emit(ctx, Event{Kind: EventDisconnected, Key: key})
+	}
+	return err
+}
+
+// disconnect revokes and deletes, and reports whether it did either.
+func (s *Source) disconnect(ctx context.Context, l *lease) (gone bool, err error) {
+	var revoked *record
 	for {
-		switch what, err := d.try(); {
+		if err := s.savePending(ctx); err != nil {
+			return false, err // what is unsaved would have to be revoked too
+		}
+		c, err := s.m.load(ctx, s.key)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			s.forget(context.WithoutCancel(ctx))
+			return revoked != nil, nil
 		case err != nil:
-			return err
-		case what == disconnected:
-			d.unlock() // the callback may connect it again
-			m.emit(ctx, Event{Kind: EventDisconnected, Key: key})
-			return nil
-		case what == nothingThere:
-			return nil
+			return false, err
+		case revoked != nil && !c.Login.Equal(revoked.Login):
+			return false, nil // connected again meanwhile: that is the later decision
+		}
+		ok, err := l.acquire(ctx, c) // so that nobody refreshes it meanwhile
+		if errors.Is(err, errBusy) {
+			return false, ctx.Err()
+		}
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			continue
+		}
+		token := l.cell.token()
+		l.keep(context.WithoutCancel(ctx))
+		err = s.m.revoke(ctx, token)
+		l.stop()
+		if err != nil {
+			_, _ = s.m.write(context.WithoutCancel(ctx), s.key, l.cell.with(nil, l.cell.Failure), l.cell.version) // else the lease ends it
+			return false, fmt.Errorf("tokensource: can't revoke connection %q: %w", s.key, err)
+		}
+		revoked = l.cell.record
+		if err := s.delete(context.WithoutCancel(ctx), l.cell.version); !errors.Is(err, storage.ErrConflict) {
+			return err == nil, err
 		}
 	}
-}
-
-// disconnection is the work of one call of Disconnect.
-type disconnection struct {
-	*turn
-	revoked *record // what was revoked, if the revocation has happened
-}
-
-// progress is what came of one attempt.
-type progress int
-
-const (
-	changedMeanwhile progress = iota // look again
-	nothingThere
-	disconnected
-)
-
-// try makes one attempt.
-func (d *disconnection) try() (progress, error) {
-	s, m, ctx := d.s, d.m, d.waiting
-	if err := s.savePending(ctx); err != nil {
-		return 0, err // what is unsaved would have to be revoked too
-	}
-	if !d.locked {
-		if err := d.lock(ctx); err != nil {
-			return 0, err
-		}
-	}
-	rec, version, err := m.read(ctx, s.key)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		s.forget(d.ctx)
-		if d.revoked != nil {
-			return disconnected, nil
-		}
-		return nothingThere, nil
-	case err != nil:
-		return 0, err
-	case d.revoked != nil && !rec.Login.Equal(d.revoked.Login):
-		return nothingThere, nil // connected again meanwhile: that is the later decision
-	case d.othersAttempt(rec) && !d.locked && !d.leaseIsOver(version):
-		return changedMeanwhile, d.wait()
-	}
-	mine := *rec
-	mine.InDoubt = mine.InDoubt || d.othersAttempt(rec)
-	start := time.Now()
-	version, err = d.claim(ctx, &mine, version) // so that nobody refreshes it meanwhile
-	if errors.Is(err, storage.ErrConflict) {
-		return changedMeanwhile, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	keep := newKeeper(d.turn, &mine, version, start)
-	err = m.revoke(ctx, mine.token())
-	version = keep.stop()
-	if err != nil {
-		mine.Attempt = nil
-		_, _ = m.write(d.ctx, s.key, &mine, version) // else the lease ends it
-		return 0, fmt.Errorf("tokensource: can't revoke connection %q: %w", s.key, err)
-	}
-	d.revoked = &mine
-	return d.delete(version)
 }
 
 // revoke revokes t at the provider, if that is possible.
@@ -119,34 +92,17 @@ func (m *Manager) revoke(ctx context.Context, t *oauth2.Token) error {
 
 // delete deletes the record, also if the caller has gone meanwhile: what is revoked
 // is no use to anyone.
-func (d *disconnection) delete(version storage.Version) (progress, error) {
-	s := d.s
-	_ = s.order.lock(d.ctx) // d.ctx is never done
+func (s *Source) delete(ctx context.Context, version storage.Version) error {
+	_ = s.order.lock(ctx) // ctx is never done
 	defer s.order.unlock()
-	ctx, cancel := context.WithTimeout(d.ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	err := d.m.Store.Delete(ctx, s.key, version)
-	if errors.Is(err, storage.ErrConflict) {
-		return changedMeanwhile, nil // connected again, or taken over from us
-	}
-	if err != nil {
-		return 0, fmt.Errorf("tokensource: can't delete connection %q: %w", s.key, err)
+	if err := s.m.Store.Delete(ctx, s.key, version); err != nil {
+		return fmt.Errorf("tokensource: can't delete connection %q: %w", s.key, err)
 	}
 	s.current.Store(nil)
 	s.lastFailure.Store(nil)
-	return disconnected, nil
-}
-
-// wait waits before someone else's attempt is looked at again.
-func (d *disconnection) wait() error {
-	timer := time.NewTimer(pollMax/2 + time.Duration(d.m.random()*float64(pollMax/2)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-d.waiting.Done():
-		return d.waiting.Err()
-	}
+	return nil
 }
 
 // forget drops what this process knows of a connection that is no more.

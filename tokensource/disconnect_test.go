@@ -307,7 +307,7 @@ func TestDisconnectThatFailsKeepsTheDoubtAboutAnAbandonedAttempt(t *testing.T) {
 		if f.locked {
 			assert.Zero(f, time.Since(before))
 		} else {
-			assert.Greater(f, time.Since(before), lease)
+			assert.Greater(f, time.Since(before), leaseTime)
 		}
 		assert.True(f, f.stored().InDoubt)
 		f.revoke()

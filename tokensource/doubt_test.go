@@ -166,7 +166,7 @@ func TestNothingIsSentAgainWhenTheAttemptWasTakenOver(t *testing.T) {
 		time.Sleep(time.Hour)
 		r := <-later(m.Source("k").Token)
 		require.NoError(f, r.err)
-		assert.Greater(f, r.took, lease, "it is no longer ours to send")
+		assert.Greater(f, r.took, leaseTime, "it is no longer ours to send")
 		assert.Equal(f, 2, f.count())
 	})
 }

@@ -80,13 +80,13 @@ func TestLesson04ALateOwnerDoesNotFreeAnothersAttempt(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		c := later(m.Source("k").Token)
-		time.Sleep(lease / 2)
+		time.Sleep(leaseTime / 2)
 		require.NotNil(f, f.stored().Attempt)
 		assert.Equal(f, "of who took over", f.stored().Attempt.ID)
 		<-c
 	})
 	onEvery(t, func(f *fixture) { // and an exchange may take longer than a lease
-		f.latency = after(4 * lease)
+		f.latency = after(4 * leaseTime)
 		m := f.connected()
 		other := f.process()
 		time.Sleep(time.Hour)

@@ -134,22 +134,13 @@ func (s *Source) saveLogin(ctx context.Context, rec *record) error {
 		return err
 	}
 	defer s.order.unlock()
-	for {
-		_, version, err := s.m.read(ctx, s.key)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		_, err = s.m.write(ctx, s.key, rec, version)
-		if errors.Is(err, storage.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		s.lastFailure.Store(nil)
-		s.publish(rec)
-		return nil
+	_, _, err := s.m.update(ctx, s.key, cell{}, func(*record) *record { return rec })
+	if err != nil {
+		return err
 	}
+	s.lastFailure.Store(nil)
+	s.publish(rec)
+	return nil
 }
 
 // Source returns the connection's token source. There is one for each key, which

@@ -188,7 +188,7 @@ func TestLostAnswersAreRecognizedOnARealConnection(t *testing.T) {
 			if test.name != "the answer is late" {
 				m.RefreshTimeout = 10 * time.Second
 			}
-			tn := &turn{m: m, ctx: t.Context()}
+			tn := &refresh{m: m, ctx: t.Context()}
 			_, o, err := tn.send("secret-refresh")
 			require.Error(t, err)
 			assert.Equal(t, test.lost, o.lost)

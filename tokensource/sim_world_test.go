@@ -145,7 +145,7 @@ func (p *process) moment(kind string, crash, pause float64) {
 		defer p.trace("pauses for %v: %s", d, kind)
 		if now := time.Now(); p.paused.Before(now.Add(d)) {
 			p.paused = now.Add(d)
-			if d > lease-margin {
+			if d > leaseTime-margin {
 				p.slept = append(p.slept, now)
 			}
 		}

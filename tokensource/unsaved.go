@@ -29,20 +29,29 @@ const (
 // that failed may have happened, and then others have the refresh token as well.
 type unsaved struct {
 	record  *record
-	parent  string // the ID of the stored token that it descends from
+	parent  cell   // what it replaces, as last seen
 	attempt string // the ID of the attempt that it came of
-	version storage.Version
 	release func() // the store's lock, held so that nobody spends the parent again
 }
 
-// keepUnsaved takes over u and the store's lock from the flight. The caller holds
+// save makes one attempt to save u, and returns what is stored then. The caller holds
 // s.order.
-func (t *turn) keepUnsaved(u *unsaved, cause error) {
-	s, m := t.s, t.m
-	u.release, t.release = t.release, nil
+func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, saved bool, err error) {
+	c, saved, err := s.m.update(ctx, s.key, u.parent, func(stored *record) *record {
+		return stored.succeeded(u.parent.ID, u.attempt, u.record)
+	})
+	if c.is(u.record.ID) {
+		saved = true // by a write that seemed to fail
+	}
+	return c.record, saved, err
+}
+
+// keepUnsaved takes over u from the flight. The caller holds s.order.
+func (r *refresh) keepUnsaved(u *unsaved, cause error) {
+	s, m := r.s, r.m
 	s.pending.Store(u)
-	f := failure{Reason: ReasonStore, At: time.Now().Round(0).UTC()}
-	t.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: &refreshError{s.key, f, cause}})
+	f := failure{Reason: ReasonStore, At: now()}
+	r.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: &refreshError{s.key, f, cause}})
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,7 +62,7 @@ func (t *turn) keepUnsaved(u *unsaved, cause error) {
 	if m.saveNow == nil { // nobody is at it
 		m.saveNow = make(chan struct{}, 1)
 		m.busy.add()
-		go m.saveUnsaved(t.ctx, m.saveNow)
+		go m.saveUnsaved(r.ctx, m.saveNow)
 	}
 }
 
@@ -114,7 +123,7 @@ func (s *Source) settlePending(ctx context.Context) (e Event, err error) {
 	if u == nil {
 		return Event{}, nil
 	}
-	winner, err := s.m.replace(ctx, s.key, u.record, u.parent, u.attempt, u.version)
+	winner, saved, err := u.save(ctx, s)
 	gone := errors.Is(err, storage.ErrNotFound) // disconnected meanwhile
 	if err != nil && !gone {
 		return Event{}, err
@@ -129,7 +138,7 @@ func (s *Source) settlePending(ctx context.Context) (e Event, err error) {
 	switch {
 	case gone:
 		s.current.Store(nil)
-	case winner.ID != u.record.ID:
+	case !saved:
 		s.publish(winner)
 		return Event{Kind: EventAdopted, Key: s.key, Expiry: winner.Expiry}, nil
 	default:
