@@ -10,7 +10,7 @@ other people's tokens. It exports nothing itself; its packages are
     processes and machines.
 
 Package endpoints/endpointstest is an authorization server for tests. Packages
-storage/storagetest and tokensource/fleettest are the tests that a store of your own
+storage/storagetest and tokensource/tokensourcetest are the tests that a store of your own
 has to pass, alone and under a fleet of real processes. Stores and keepers of keys
 that need more than the standard library are modules of their own: storage/sqlstore,
 redisstore, keystore and kms.
@@ -22,7 +22,7 @@ redisstore, keystore and kms.
 		RedirectURL: "https://example.com/callback",
 		Scopes:      []string{"company", "directory"},
 	})
-	keys, err := storage.NewKeyring(key)
+	keys, err := storage.NewKeyset(key)
 	dir, err := storage.OpenDir("/var/lib/myapp/tokens")
 	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(dir, keys)}
 	flow := &pkce.Flow{Config: conf, Sealer: keys}

@@ -42,7 +42,7 @@ var key = storage.NewKey()
 // start starts the application: the first time, or as a new process.
 func start(t *testing.T, sandbox *endpointstest.Server, p endpoints.Provider, dir string, scopes ...string) *application {
 	t.Helper()
-	keys, err := storage.NewKeyring(key)
+	keys, err := storage.NewKeyset(key)
 	require.NoError(t, err)
 	files, err := storage.OpenDir(dir)
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func start(t *testing.T, sandbox *endpointstest.Server, p endpoints.Provider, di
 			http.Error(w, "no", http.StatusForbidden)
 			return
 		}
-		assert.NoError(t, a.manager.Save(r.Context(), s.Key, tok))
+		assert.NoError(t, a.manager.Save(r.Context(), s.Connection, tok))
 	}))
 	return a
 }

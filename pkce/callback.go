@@ -82,8 +82,8 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request) (*Session, *oauth2
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	if f.Context != nil {
-		ctx = f.Context(ctx)
+	if f.RequestContext != nil {
+		ctx = f.RequestContext(ctx)
 	}
 	t, err := s.exchange(ctx, f.Config, r.Form, f.ExchangeOptions)
 	return s, t, err

@@ -108,7 +108,7 @@ func TestCallbackState(t *testing.T) {
 				assert.Nil(t, got)
 			} else {
 				assert.NotErrorIs(t, err, ErrState)
-				assert.Equal(t, "acct-7", got.Key)
+				assert.Equal(t, "acct-7", got.Connection)
 			}
 		})
 	}
@@ -350,7 +350,7 @@ func TestLesson6ClientDisconnects(t *testing.T) {
 	got := <-finished
 	require.NoError(t, got.err)
 	assert.Equal(t, accessToken, got.token.AccessToken)
-	assert.Equal(t, "k", got.session.Key)
+	assert.Equal(t, "k", got.session.Connection)
 }
 
 // waiting is a Config whose provider never answers.
@@ -373,7 +373,7 @@ func TestExchangeTimeout(t *testing.T) {
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.ErrorIs(t, err, ErrStartAgain)
 			checkError(t, err, s.State, s.Verifier)
-			assert.Equal(t, "k", got.Key)
+			assert.Equal(t, "k", got.Connection)
 		})
 	}
 }
@@ -386,7 +386,7 @@ func TestAnotherProcess(t *testing.T) {
 	s, cookie := f.attempt(t, "acct-7")
 	got, token, err := other.call(t, callback(url.Values{"state": {s.State}, "code": {"c"}}, cookie))
 	require.NoError(t, err)
-	assert.Equal(t, "acct-7", got.Key)
+	assert.Equal(t, "acct-7", got.Connection)
 	assert.Equal(t, accessToken, token.AccessToken)
 	assert.Equal(t, s.Verifier, c.calls[0].Get("code_verifier"))
 }

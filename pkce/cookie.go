@@ -150,7 +150,7 @@ type attempt struct {
 
 // seal returns the cookie of s.
 func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, error) {
-	plain, _ := json.Marshal(attempt{s.State, s.Verifier, s.Key, s.Expiry.UnixMilli(), s.Embedded}) // never fails
+	plain, _ := json.Marshal(attempt{s.State, s.Verifier, s.Connection, s.Expiry.UnixMilli(), s.Embedded}) // never fails
 	name := b.cookieName(s.State)
 	sealed, err := f.Sealer.Seal(ctx, plain, b.associatedData(name))
 	if err != nil {
@@ -182,12 +182,12 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 		return nil, stateError("the attempt's cookie isn't readable")
 	}
 	return &Session{
-		Key:      a.Key,
-		State:    a.State,
-		Verifier: a.Verifier,
-		Expiry:   time.UnixMilli(a.Expiry),
-		Embedded: a.Embedded,
-		Issuer:   f.Issuer,
+		Connection: a.Key,
+		State:      a.State,
+		Verifier:   a.Verifier,
+		Expiry:     time.UnixMilli(a.Expiry),
+		Embedded:   a.Embedded,
+		Issuer:     f.Issuer,
 	}, nil
 }
 

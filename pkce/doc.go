@@ -6,7 +6,7 @@
 //
 //	flow := &pkce.Flow{
 //		Config: config, // an *endpoints.Config or *oauth2.Config
-//		Sealer: keyring,
+//		Sealer: keys,
 //	}
 //	http.HandleFunc("GET /connect", func(w http.ResponseWriter, r *http.Request) {
 //		s, err := flow.Begin(w, r, accountOf(r))

@@ -153,7 +153,7 @@ var actions = map[string]error{
 
 // exchangeError wraps what c.Exchange returned, with a text that holds none of the
 // secrets.
-func exchangeError(c Config, err error, secrets ...string) error {
+func exchangeError(c Exchanger, err error, secrets ...string) error {
 	p := &problem{action: ErrStartAgain, cause: err}
 	var answer *oauth2.RetrieveError
 	var failed *url.Error

@@ -197,7 +197,7 @@ func TestExchangeErrors(t *testing.T) {
 	slow.token = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 	for name, tt := range map[string]struct {
-		config Config
+		config Exchanger
 		want   error
 		text   string
 	}{

@@ -19,7 +19,7 @@ import (
 func ExampleFlow() {
 	provider := newProvider()
 	defer provider.Close()
-	keys, err := storage.NewKeyring(storage.NewKey())
+	keys, err := storage.NewKeyset(storage.NewKey())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -54,7 +54,7 @@ func ExampleFlow() {
 				fmt.Fprint(w, err)
 				return
 			}
-			fmt.Fprintf(w, "%s is connected: %v", s.Key, t.Valid())
+			fmt.Fprintf(w, "%s is connected: %v", s.Connection, t.Valid())
 		}))
 
 	jar, _ := cookiejar.New(nil)
@@ -107,7 +107,7 @@ func ExampleSession() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(s.Key, "is connected:", token.Valid())
+	fmt.Println(s.Connection, "is connected:", token.Valid())
 	// Output: me is connected: true
 }
 

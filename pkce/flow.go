@@ -22,9 +22,9 @@ type Flow struct {
 	// Config is the client at the provider. If it is a plain [oauth2.Config], its
 	// Endpoint.AuthStyle must be set: to find it out, x/oauth2 would send the code,
 	// which is good for one use, a second time.
-	Config Config
+	Config Exchanger
 
-	// Sealer seals the cookies, such as a [storage.Keyring]. It may be the one
+	// Sealer seals the cookies, such as a [storage.Keyset]. It may be the one
 	// that seals the tokens.
 	Sealer storage.Sealer
 
@@ -51,11 +51,11 @@ type Flow struct {
 	// providers whose answer takes minutes.
 	ExchangeTimeout time.Duration
 
-	// Context, if not nil, makes the context of the exchange from that of the
-	// callback. It is the place for an [oauth2.HTTPClient], or for the Context
+	// RequestContext, if not nil, makes the context of the exchange from that of the
+	// callback. It is the place for an [oauth2.HTTPClient], or for the RequestContext
 	// method of a Provider of package endpoints if Config is a plain
 	// [oauth2.Config].
-	Context func(context.Context) context.Context
+	RequestContext func(context.Context) context.Context
 
 	spent spentStates
 }

@@ -153,7 +153,7 @@ func TestDenied(t *testing.T) {
 	require.ErrorAs(t, got.err, &auth)
 	assert.Equal(t, AuthError{Code: "access_denied", Description: "The user said no."}, *auth)
 	require.NotNil(t, got.session)
-	assert.Equal(t, "acct-7", got.session.Key)
+	assert.Equal(t, "acct-7", got.session.Connection)
 	assert.Zero(t, p.exchanges())
 
 	// Without a state that verifies, an error is nothing but a link.
@@ -190,7 +190,7 @@ func TestInjectedCode(t *testing.T) {
 	require.ErrorAs(t, got.err, &answer)
 	assert.Equal(t, "invalid_grant", answer.ErrorCode)
 	assert.Nil(t, got.token)
-	assert.Equal(t, "the attacker's", got.session.Key)
+	assert.Equal(t, "the attacker's", got.session.Connection)
 }
 
 func TestIssuer(t *testing.T) {
@@ -290,7 +290,7 @@ func TestEmbedded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)
 			a := newApp(t, p, true)
-			a.flow.Context = func(ctx context.Context) context.Context {
+			a.flow.RequestContext = func(ctx context.Context) context.Context {
 				return context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: dropEmpty{}})
 			}
 			b := a.browser()
@@ -345,7 +345,7 @@ func TestBegin(t *testing.T) {
 	s, err := flow.Begin(w, httptest.NewRequest("GET", "/connect", nil), "k", oauth2.SetAuthURLParam("audience", "api"))
 	require.NoError(t, err)
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
-	assert.Equal(t, "k", s.Key)
+	assert.Equal(t, "k", s.Connection)
 	assert.Equal(t, s.AuthCodeURL(flow.Config, oauth2.SetAuthURLParam("audience", "api")), s.URL)
 	assert.Contains(t, s.URL, "audience=api")
 	assert.Contains(t, s.URL, "code_challenge="+oauth2.S256ChallengeFromVerifier(s.Verifier))
@@ -357,7 +357,7 @@ func TestBegin(t *testing.T) {
 
 func TestBeginErrors(t *testing.T) {
 	keys := newSealer(t)
-	config := func(u string) Config {
+	config := func(u string) Exchanger {
 		c := newStub()
 		c.url = func(string) string { return u }
 		return c

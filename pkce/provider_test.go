@@ -194,7 +194,7 @@ func newApp(t *testing.T, p *provider, tls bool) *app {
 			fmt.Fprint(w, err)
 			return
 		}
-		fmt.Fprint(w, "connected ", s.Key)
+		fmt.Fprint(w, "connected ", s.Connection)
 	}))
 	return a
 }
@@ -268,7 +268,7 @@ func edit(t *testing.T, u string, change func(url.Values)) string {
 
 // newSealer returns a Sealer with a key of its own.
 func newSealer(t *testing.T) storage.Sealer {
-	keys, err := storage.NewKeyring(storage.NewKey())
+	keys, err := storage.NewKeyset(storage.NewKey())
 	require.NoError(t, err)
 	return keys
 }

@@ -22,9 +22,9 @@ import (
 // costs no more than a cookie.
 const defaultMaxAge = 30 * time.Minute
 
-// Config is what an attempt needs of an OAuth 2.0 client. [oauth2.Config] has these
-// methods, and so does the Config of package endpoints.
-type Config interface {
+// Exchanger is what an attempt needs of an OAuth 2.0 client. [oauth2.Exchanger] has these
+// methods, and so does the Exchanger of package endpoints.
+type Exchanger interface {
 	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
 	// configuration isn't valid. For the same configuration and without options
 	// it must return the same URL at any time, but for the state.
@@ -45,9 +45,9 @@ type Config interface {
 // *Session shows an address with %v, %+v and %#v, but one that holds a Session
 // shows it all, so keep the pointer.
 type Session struct {
-	// Key names the connection that the attempt is for, in the application's own
+	// Connection names the connection that the attempt is for, in the application's own
 	// words. It is any valid UTF-8.
-	Key string
+	Connection string
 
 	// State comes back with the callback: 256 random bits in base64url. An
 	// attempt without a state can't be finished.
@@ -84,16 +84,16 @@ func NewSession(key string, maxAge time.Duration) *Session {
 	state := make([]byte, 32)
 	rand.Read(state) // never fails
 	return &Session{
-		Key:      key,
-		State:    base64.RawURLEncoding.EncodeToString(state),
-		Verifier: oauth2.GenerateVerifier(),
-		Expiry:   time.Now().Add(maxAge),
+		Connection: key,
+		State:      base64.RawURLEncoding.EncodeToString(state),
+		Verifier:   oauth2.GenerateVerifier(),
+		Expiry:     time.Now().Add(maxAge),
 	}
 }
 
 // AuthCodeURL returns the URL of the consent page for this attempt. The options go
 // into it, and not into the exchange. It returns "" if c is nil or isn't valid.
-func (s *Session) AuthCodeURL(c Config, opts ...oauth2.AuthCodeOption) string {
+func (s *Session) AuthCodeURL(c Exchanger, opts ...oauth2.AuthCodeOption) string {
 	if c == nil {
 		return ""
 	}
@@ -131,7 +131,7 @@ var noRedirectURI = oauth2.SetAuthURLParam("redirect_uri", "")
 // called: forget the Session when it returns. If ctx ends while the provider
 // answers, the token is lost, so don't use the context of an HTTP request whose
 // client may leave; [Flow.Callback] takes care of that.
-func (s *Session) Exchange(ctx context.Context, c Config, callback url.Values, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+func (s *Session) Exchange(ctx context.Context, c Exchanger, callback url.Values, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	if err := s.verify(callback); err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func stateOf(callback url.Values) (string, error) {
 }
 
 // exchange does what comes after verify.
-func (s *Session) exchange(ctx context.Context, c Config, callback url.Values, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
+func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	for _, name := range []string{"code", "error", "error_description", "error_uri", "iss"} {
 		if len(callback[name]) > 1 {
 			return nil, &problem{action: ErrStartAgain, text: "the callback repeats the parameter " + name}
@@ -210,7 +210,7 @@ func (s *Session) exchange(ctx context.Context, c Config, callback url.Values, o
 
 // Format keeps the secrets out of every verb of package fmt.
 func (s Session) Format(f fmt.State, verb rune) {
-	fmt.Fprintf(f, "pkce.Session(for %q until %s, secrets redacted)", s.Key, s.Expiry.UTC().Format(time.RFC3339))
+	fmt.Fprintf(f, "pkce.Session(for %q until %s, secrets redacted)", s.Connection, s.Expiry.UTC().Format(time.RFC3339))
 }
 
 // MarshalText keeps the secrets out of encoding/json and its like. There is no way
@@ -219,5 +219,5 @@ func (s Session) MarshalText() ([]byte, error) { return fmt.Append(nil, s), nil 
 
 // LogValue keeps the secrets out of log/slog.
 func (s Session) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("key", s.Key), slog.Time("expiry", s.Expiry), slog.Bool("embedded", s.Embedded))
+	return slog.GroupValue(slog.String("key", s.Connection), slog.Time("expiry", s.Expiry), slog.Bool("embedded", s.Embedded))
 }

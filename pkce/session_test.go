@@ -29,7 +29,7 @@ func TestNewSession(t *testing.T) {
 		} {
 			s := NewSession("acct-7", tt.maxAge)
 			assert.Equal(t, time.Now().Add(tt.want), s.Expiry)
-			assert.Equal(t, "acct-7", s.Key)
+			assert.Equal(t, "acct-7", s.Connection)
 		}
 	})
 	seen := make(map[string]bool)
@@ -60,7 +60,7 @@ func TestSessionAuthCodeURL(t *testing.T) {
 	invalid.url = func(string) string { return "" }
 	for name, tt := range map[string]struct {
 		session Session
-		config  Config
+		config  Exchanger
 		opts    []oauth2.AuthCodeOption
 		want    string
 	}{
@@ -247,7 +247,7 @@ func TestSessionExpires(t *testing.T) {
 
 func TestSessionRedacts(t *testing.T) {
 	s := &Session{
-		Key: "acct-7", State: "secret-state", Verifier: "secret-verifier", URL: "https://p.example/?state=secret-state",
+		Connection: "acct-7", State: "secret-state", Verifier: "secret-verifier", URL: "https://p.example/?state=secret-state",
 		Expiry: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	const want = `pkce.Session(for "acct-7" until 2026-01-02T03:04:05Z, secrets redacted)`

@@ -38,7 +38,7 @@ func TestDirKeepsTheContract(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Store { return openShared(t, t.TempDir()) })
 }
 
-// sealedDir is a sharedDir whose values are encrypted; each handle has a Keyring of
+// sealedDir is a sharedDir whose values are encrypted; each handle has a Keyset of
 // its own, as each process would.
 type sealedDir struct {
 	*storage.Encrypted
@@ -47,7 +47,7 @@ type sealedDir struct {
 }
 
 func openSealed(t *testing.T, path string, key []byte) storage.Store {
-	k, err := storage.NewKeyring(key)
+	k, err := storage.NewKeyset(key)
 	require.NoError(t, err)
 	return sealedDir{storage.Encrypt(openShared(t, path), k), path, key}
 }
@@ -65,16 +65,16 @@ type bareStore struct{ storage.Store }
 // TestEncryptedOfABareStoreKeepsTheContract makes the suite skip what the store
 // lacks, by the errors that Encrypted returns.
 func TestEncryptedOfABareStoreKeepsTheContract(t *testing.T) {
-	k := newKeyring(t, storage.NewKey())
+	k := newKeyset(t, storage.NewKey())
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		return storage.Encrypt(bareStore{new(storage.Memory)}, k)
 	})
 }
 
-// newKeyring is NewKeyring for keys that are known to be good.
-func newKeyring(t testing.TB, primary []byte, old ...[]byte) *storage.Keyring {
+// newKeyset is NewKeyset for keys that are known to be good.
+func newKeyset(t testing.TB, primary []byte, old ...[]byte) *storage.Keyset {
 	t.Helper()
-	k, err := storage.NewKeyring(primary, old...)
+	k, err := storage.NewKeyset(primary, old...)
 	require.NoError(t, err)
 	return k
 }

@@ -16,8 +16,8 @@ import (
 // Nothing may use either store meanwhile: stop the programs first. Copy says so if it
 // finds that a record was changed. It never replaces a record: one that is there
 // already is right if it is the same, as after an earlier call that was interrupted,
-// and an error that wraps [ErrConflict] if it isn't, as is one that from doesn't have.
-// from is left as it is, and has to be a [Lister]; if to isn't one, records that only
+// and an error that wraps [ErrConflict] if it isn't, as is one that src doesn't have.
+// src is left as it is, and has to be a [Lister]; if dst isn't one, records that only
 // it has aren't noticed. If it found all records there already, it stores one for a
 // moment, to see whether they are two stores at all.
 //
@@ -25,12 +25,12 @@ import (
 // key is needed to move it. Two stores that are both [Encrypted] do as well, and their
 // keys may differ. Of one that is and one that isn't, Copy refuses to copy, as that
 // would write tokens in the clear, or seal them twice.
-func Copy(ctx context.Context, to, from Store) (records int, err error) {
-	c := &copier{to: to, from: from}
+func Copy(ctx context.Context, dst, src Store) (records int, err error) {
+	c := &copier{dst: dst, src: src}
 	if c.list, err = c.check(); err != nil {
 		return 0, err
 	}
-	for key, err := range c.list.Keys(ctx) {
+	for key, err := range c.list.Names(ctx) {
 		if err == nil {
 			err = c.copy(ctx, key)
 		}
@@ -38,7 +38,7 @@ func Copy(ctx context.Context, to, from Store) (records int, err error) {
 			return 0, err
 		}
 	}
-	for key, err := range c.list.Keys(ctx) {
+	for key, err := range c.list.Names(ctx) {
 		if err == nil {
 			err = c.verify(ctx, key)
 		}
@@ -59,33 +59,33 @@ func Copy(ctx context.Context, to, from Store) (records int, err error) {
 }
 
 type copier struct {
-	to, from Store
-	list     Lister // from
+	dst, src Store
+	list     Lister // src
 	written  int
 }
 
 func (c *copier) check() (Lister, error) {
-	if isNil(c.to) || isNil(c.from) {
+	if isNil(c.dst) || isNil(c.src) {
 		return nil, errors.New("storage: Copy was given no Store: look at the error of what should have opened it")
 	}
-	_, sealsTo := c.to.(*Encrypted)
-	_, sealsFrom := c.from.(*Encrypted)
+	_, sealsTo := c.dst.(*Encrypted)
+	_, sealsFrom := c.src.(*Encrypted)
 	if sealsTo != sealsFrom {
-		return nil, fmt.Errorf("storage: can't copy from %T to %T: either both are Encrypted or none is; the stores that they wrap need no key to be copied", c.from, c.to)
+		return nil, fmt.Errorf("storage: can't copy from %T to %T: either both are Encrypted or none is; the stores that they wrap need no key to be copied", c.src, c.dst)
 	}
-	list, ok := c.from.(Lister)
+	list, ok := c.src.(Lister)
 	if !ok {
-		return nil, fmt.Errorf("storage: %T can't list its keys: %w", c.from, errors.ErrUnsupported)
+		return nil, fmt.Errorf("storage: %T can't list its keys: %w", c.src, errors.ErrUnsupported)
 	}
 	return list, nil
 }
 
 func (c *copier) copy(ctx context.Context, key string) error {
-	value, _, err := c.from.Get(ctx, key)
+	value, _, err := c.src.Get(ctx, key)
 	if err != nil {
 		return c.moving(err, key)
 	}
-	_, err = c.to.Put(ctx, key, value, "")
+	_, err = c.dst.Put(ctx, key, value, "")
 	switch {
 	case err == nil:
 		c.written++
@@ -93,22 +93,22 @@ func (c *copier) copy(ctx context.Context, key string) error {
 	case !errors.Is(err, ErrConflict):
 		return named(err, key)
 	}
-	there, _, err := c.to.Get(ctx, key)
+	there, _, err := c.dst.Get(ctx, key)
 	if err != nil {
 		return c.moving(err, key)
 	}
 	if !bytes.Equal(there, value) {
-		return fmt.Errorf("storage: %T has another record %q already: %w (copy to an empty store, or delete what is older)", c.to, key, ErrConflict)
+		return fmt.Errorf("storage: %T has another record %q already: %w (copy to an empty store, or delete what is older)", c.dst, key, ErrConflict)
 	}
 	return nil
 }
 
 func (c *copier) verify(ctx context.Context, key string) error {
-	value, _, err := c.from.Get(ctx, key)
+	value, _, err := c.src.Get(ctx, key)
 	if err != nil {
 		return c.moving(err, key)
 	}
-	there, _, err := c.to.Get(ctx, key)
+	there, _, err := c.dst.Get(ctx, key)
 	if err != nil {
 		return c.moving(err, key)
 	}
@@ -120,12 +120,12 @@ func (c *copier) verify(ctx context.Context, key string) error {
 
 // verifyNumber finds records that only the new store has, now that it has all others.
 func (c *copier) verifyNumber(ctx context.Context, records int) error {
-	list, ok := c.to.(Lister)
+	list, ok := c.dst.(Lister)
 	if !ok {
 		return nil
 	}
 	there := 0
-	for _, err := range list.Keys(ctx) {
+	for _, err := range list.Names(ctx) {
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nil
 		}
@@ -137,37 +137,37 @@ func (c *copier) verifyNumber(ctx context.Context, records int) error {
 	if there == records {
 		return nil
 	}
-	for key, err := range list.Keys(ctx) {
+	for key, err := range list.Names(ctx) {
 		if err == nil {
-			_, _, err = c.from.Get(ctx, key)
+			_, _, err = c.src.Get(ctx, key)
 		}
 		if errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("storage: %T has a record %q that %T doesn't have: %w (stop the programs that use the stores, and copy to an empty store)", c.to, key, c.from, ErrConflict)
+			return fmt.Errorf("storage: %T has a record %q that %T doesn't have: %w (stop the programs that use the stores, and copy to an empty store)", c.dst, key, c.src, ErrConflict)
 		}
 		if err != nil {
 			return named(err, key)
 		}
 	}
-	return fmt.Errorf("storage: %T lists %d records of %d: %w (stop the programs that use the stores, and copy again)", c.to, there, records, ErrConflict)
+	return fmt.Errorf("storage: %T lists %d records of %d: %w (stop the programs that use the stores, and copy again)", c.dst, there, records, ErrConflict)
 }
 
 // verifyTwo makes sure that it was two stores that held the same, and not one: their
 // user is about to delete one of them.
 func (c *copier) verifyTwo(ctx context.Context) error {
 	probe := "oauth2keep copy " + rand.Text()
-	v, err := c.to.Put(ctx, probe, nil, "")
+	v, err := c.dst.Put(ctx, probe, nil, "")
 	if err != nil {
-		return fmt.Errorf("%w (if there is a record %q in %T now, delete it: it holds nothing)", err, probe, c.to)
+		return fmt.Errorf("%w (if there is a record %q in %T now, delete it: it holds nothing)", err, probe, c.dst)
 	}
-	_, _, found := c.from.Get(ctx, probe)
+	_, _, found := c.src.Get(ctx, probe)
 	inTime, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute) // it mustn't stay
 	defer cancel()
-	if err := c.to.Delete(inTime, probe, v); err != nil {
-		return fmt.Errorf("%w (delete record %q of %T: it holds nothing)", err, probe, c.to)
+	if err := c.dst.Delete(inTime, probe, v); err != nil {
+		return fmt.Errorf("%w (delete record %q of %T: it holds nothing)", err, probe, c.dst)
 	}
 	switch {
 	case found == nil:
-		return fmt.Errorf("storage: %T and %T are one and the same store, which was left as it is", c.to, c.from)
+		return fmt.Errorf("storage: %T and %T are one and the same store, which was left as it is", c.dst, c.src)
 	case !errors.Is(found, ErrNotFound):
 		return named(found, probe)
 	}

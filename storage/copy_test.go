@@ -15,7 +15,7 @@ import (
 func contents(t *testing.T, s storage.Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
-	for key, err := range s.(storage.Lister).Keys(ctx) {
+	for key, err := range s.(storage.Lister).Names(ctx) {
 		require.NoError(t, err)
 		value, _, err := s.Get(ctx, key)
 		require.NoError(t, err)
@@ -132,7 +132,7 @@ type plainLister struct {
 	err error
 }
 
-func (l plainLister) Keys(context.Context) iter.Seq2[string, error] {
+func (l plainLister) Names(context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) { yield("", l.err) }
 }
 
@@ -234,7 +234,7 @@ func (l liar) Put(ctx context.Context, key string, value []byte, old storage.Ver
 // forgetter has every record, and lists none.
 type forgetter struct{ *storage.Memory }
 
-func (forgetter) Keys(context.Context) iter.Seq2[string, error] {
+func (forgetter) Names(context.Context) iter.Seq2[string, error] {
 	return func(func(string, error) bool) {}
 }
 
@@ -243,24 +243,24 @@ func TestCopyOfEncryptedStores(t *testing.T) {
 	old, next := storage.NewKey(), storage.NewKey()
 	from, to := new(storage.Memory), new(storage.Memory)
 	fill(t, from, "account ", n, old)
-	records, err := storage.Copy(ctx, storage.Encrypt(to, newKeyring(t, next)), storage.Encrypt(from, newKeyring(t, old)))
+	records, err := storage.Copy(ctx, storage.Encrypt(to, newKeyset(t, next)), storage.Encrypt(from, newKeyset(t, old)))
 	require.NoError(t, err)
 	require.Equal(t, n, records)
 	requireTokens(t, to, "account ", n, next)
 	requireTokens(t, from, "account ", n, old)
 
 	for _, c := range []struct{ to, from storage.Store }{
-		{new(storage.Memory), storage.Encrypt(from, newKeyring(t, old))},
-		{storage.Encrypt(new(storage.Memory), newKeyring(t, old)), from},
+		{new(storage.Memory), storage.Encrypt(from, newKeyset(t, old))},
+		{storage.Encrypt(new(storage.Memory), newKeyset(t, old)), from},
 	} {
 		_, err = storage.Copy(ctx, c.to, c.from)
 		require.ErrorContains(t, err, "either both are Encrypted or none is")
-		for range c.to.(storage.Lister).Keys(ctx) {
+		for range c.to.(storage.Lister).Names(ctx) {
 			t.Fatal("something was written")
 		}
 	}
 
-	_, err = storage.Copy(ctx, storage.Encrypt(new(storage.Memory), newKeyring(t, next)), storage.Encrypt(from, newKeyring(t, next)))
+	_, err = storage.Copy(ctx, storage.Encrypt(new(storage.Memory), newKeyset(t, next)), storage.Encrypt(from, newKeyset(t, next)))
 	require.ErrorIs(t, err, storage.ErrOpen)
 }
 

@@ -74,7 +74,7 @@ func TestDirNeverTakesADamagedFileForAMiss(t *testing.T) {
 // meets it.
 func TestEncryptedDirFilesAreErrOpen(t *testing.T) {
 	path := t.TempDir()
-	e := storage.Encrypt(openDir(t, path), newKeyring(t, storage.NewKey()))
+	e := storage.Encrypt(openDir(t, path), newKeyset(t, storage.NewKey()))
 	mustPut(t, e, "account 1", "token", "")
 	file := recordFiles(t, path)[0]
 	whole, err := os.ReadFile(file)
@@ -109,7 +109,7 @@ func TestDirKnowsAFileThatWasMoved(t *testing.T) {
 	require.ErrorContains(t, err, "it was renamed or copied")
 	_, _, err = d.Get(ctx, "a")
 	require.Equal(t, storage.ErrNotFound, err)
-	err = listError(d.Keys(ctx))
+	err = listError(d.Names(ctx))
 	require.ErrorIs(t, err, storage.ErrOpen)
 	require.ErrorContains(t, err, b)
 }
@@ -143,7 +143,7 @@ func TestDirKeysGoesOnPastDamagedFiles(t *testing.T) {
 	}
 	keys := make(map[string]bool)
 	var last error
-	for key, err := range d.Keys(ctx) {
+	for key, err := range d.Names(ctx) {
 		require.NoError(t, last, "the walk went on after an error")
 		if last = err; err == nil {
 			keys[key] = true
@@ -155,7 +155,7 @@ func TestDirKeysGoesOnPastDamagedFiles(t *testing.T) {
 	require.ErrorContains(t, last, "(4 of 12 files aren't usable)")
 
 	// Rekey does what it can before it says so.
-	e := storage.Encrypt(d, newKeyring(t, storage.NewKey()))
+	e := storage.Encrypt(d, newKeyset(t, storage.NewKey()))
 	report, err := e.Rekey(ctx)
 	require.ErrorIs(t, err, storage.ErrOpen)
 	require.ErrorContains(t, err, "(4 of 12 files aren't usable)")
@@ -174,7 +174,7 @@ func TestRekeyCountsDamagedFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, whole[:len(whole)-1], 0o600))
 
-	report, err := storage.Encrypt(d, newKeyring(t, primary, old)).Rekey(ctx)
+	report, err := storage.Encrypt(d, newKeyset(t, primary, old)).Rekey(ctx)
 	require.ErrorIs(t, err, storage.ErrOpen)
 	require.ErrorContains(t, err, "storage: 1 of 6 records can't be opened")
 	require.ErrorContains(t, err, file)

@@ -12,12 +12,12 @@ import (
 	"os"
 )
 
-// Keys implements [Lister]. It opens each record file, and holds 32 bytes of memory
+// Names implements [Lister]. It opens each record file, and holds 32 bytes of memory
 // per record. Writers wait while it reads the directory, but not during the walk.
 //
 // A file that isn't usable doesn't hide the others: the error comes last, names
 // the first such file and says how many there are.
-func (d *Dir) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (d *Dir) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		names, err := d.names(ctx)
 		if err != nil {

@@ -118,7 +118,7 @@ func TestDirIgnoresOtherFiles(t *testing.T) {
 	d := openDir(t, path)
 	mustPut(t, d, "key", "value", "")
 	var keys []string
-	for key, err := range d.Keys(ctx) {
+	for key, err := range d.Names(ctx) {
 		require.NoError(t, err)
 		keys = append(keys, key)
 	}
@@ -148,7 +148,7 @@ func TestDirAfterClose(t *testing.T) {
 	_, _, getErr := d.Get(ctx, "key")
 	_, putErr := d.Put(ctx, "key", nil, v)
 	_, lockErr := d.Lock(ctx, "key")
-	for _, err := range []error{getErr, putErr, lockErr, d.Delete(ctx, "key", v), listError(d.Keys(ctx)), d.Close()} {
+	for _, err := range []error{getErr, putErr, lockErr, d.Delete(ctx, "key", v), listError(d.Names(ctx)), d.Close()} {
 		require.ErrorIs(t, err, os.ErrClosed)
 		require.NotErrorIs(t, err, storage.ErrNotFound)
 	}
@@ -165,7 +165,7 @@ func TestDirThatIsNotOpenSaysSo(t *testing.T) {
 		require.EqualError(t, d.Delete(ctx, "key", ""), want)
 		_, err = d.Lock(ctx, "key")
 		require.EqualError(t, err, want)
-		require.EqualError(t, listError(d.Keys(ctx)), want)
+		require.EqualError(t, listError(d.Names(ctx)), want)
 		require.EqualError(t, d.Close(), want)
 	}
 }
@@ -181,7 +181,7 @@ func TestDirWithSomethingInTheWay(t *testing.T) {
 		require.NotErrorIs(t, err, storage.ErrNotFound)
 		_, err = d.Put(ctx, "key", nil, "")
 		require.ErrorContains(t, err, "storage: can't read a record in "+path)
-		require.Error(t, listError(d.Keys(ctx)))
+		require.Error(t, listError(d.Names(ctx)))
 	})
 	t.Run("temporary file", func(t *testing.T) {
 		path := t.TempDir()
@@ -201,7 +201,7 @@ func TestDirWithSomethingInTheWay(t *testing.T) {
 		require.ErrorContains(t, err, "storage: can't lock a record in "+path)
 		_, err = d.Lock(ctx, "key")
 		require.ErrorContains(t, err, "storage: can't lock a record in "+path)
-		require.ErrorContains(t, listError(d.Keys(ctx)), "storage: can't lock a record in "+path)
+		require.ErrorContains(t, listError(d.Names(ctx)), "storage: can't lock a record in "+path)
 	})
 	t.Run("lock file", func(t *testing.T) {
 		path := t.TempDir()

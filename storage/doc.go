@@ -3,7 +3,7 @@
 //
 // It has three parts. A [Store] keeps opaque bytes under keys: [Memory] and
 // [Dir] are here, other engines are modules of their own, and yours needs three
-// methods and passes package storagetest. A [Sealer] encrypts: [Keyring] does, with
+// methods and passes package storagetest. A [Sealer] encrypts: [Keyset] does, with
 // keys from a file, from the keyring of the operating system (module storage/keystore)
 // or from a key management service (module storage/kms). [Encrypt] joins the two,
 // and its result is the only thing that package tokensource accepts, so that
@@ -11,7 +11,7 @@
 //
 //	key, err := storage.ReadKeyFile("/etc/myapp/token.key")
 //	// …
-//	keys, err := storage.NewKeyring(key)
+//	keys, err := storage.NewKeyset(key)
 //	// …
 //	dir, err := storage.OpenDir("/var/lib/myapp/tokens")
 //	// …
@@ -31,9 +31,9 @@
 // records' backups are not. Without the key the records are lost, and every user
 // has to log in again.
 //
-// A Keyring seals with one key, the primary, and opens with any that it has. Each
+// A Keyset seals with one key, the primary, and opens with any that it has. Each
 // record says which key sealed it by a fingerprint of 16 bytes, from which nothing
-// can be learnt about the key; errors name keys by it, and printing a Keyring lists
+// can be learnt about the key; errors name keys by it, and printing a Keyset lists
 // the fingerprints.
 //
 // # Replacing a key
@@ -43,9 +43,9 @@
 // each everywhere before the next; the program serves and refreshes all the time, and
 // machines may restart one by one.
 //
-//  1. Add the next key: run NewKeyring(current, next) everywhere. Now all can open what
+//  1. Add the next key: run NewKeyset(current, next) everywhere. Now all can open what
 //     next will seal. (Skipped, a machine that lacks next meets [ErrOpen].)
-//  2. Make it primary: run NewKeyring(next, current) everywhere. Records that are
+//  2. Make it primary: run NewKeyset(next, current) everywhere. Records that are
 //     written from now on, as by a refresh, are sealed with next.
 //  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to whoever
 //     writes a record at the same time, and can be stopped and called again. Its report
@@ -54,8 +54,8 @@
 //     in step 2 has written something, and call [Encrypted.CheckUnused] for current. It
 //     refuses for as long as a record needs that key, or doesn't tell which: mend that,
 //     and go back to step 3.
-//  5. Remove the old key: run NewKeyring(next) everywhere.
-//  6. Destroy current, when CheckUnused has agreed once more, with NewKeyring(next,
+//  5. Remove the old key: run NewKeyset(next) everywhere.
+//  6. Destroy current, when CheckUnused has agreed once more, with NewKeyset(next,
 //     current), and no backup is kept that only it opens.
 //
 // If a step has to be undone, go back through them in the same way: a key may be given
@@ -82,7 +82,7 @@
 // reads the old one, and says so in its notes; a program that meets a format
 // which it doesn't know returns [ErrOpen] and leaves the record alone.
 //
-// A sealed record, as Keyring makes it, is
+// A sealed record, as Keyset makes it, is
 //
 //	"o2ks"           4 bytes, magic
 //	0x01             1 byte, format

@@ -18,13 +18,13 @@ const labelRecord = "oauth2keep record v1"
 // errors.ErrUnsupported.
 //
 // A record that can't be opened is an error that wraps [ErrOpen], and has no version
-// by which it could be overwritten: put the missing key back into the keyring, or
+// by which it could be overwritten: put the missing key back into the keyset, or
 // delete the record through the store that was wrapped.
 //
 // Methods may be called concurrently.
 type Encrypted struct {
 	store Store
-	// A function for the same reason as in Keyring: a Sealer that isn't ours may hold
+	// A function for the same reason as in Keyset: a Sealer that isn't ours may hold
 	// its key where fmt would print it.
 	sealer func() Sealer
 }
@@ -48,7 +48,7 @@ func (e *Encrypted) check() error {
 	case isNil(e.store):
 		return errors.New("storage: Encrypt was given no Store: look at the error of what should have opened it")
 	case e.sealer == nil, isNil(e.sealer()):
-		return errors.New("storage: Encrypt was given no Sealer: look at the error of NewKeyring")
+		return errors.New("storage: Encrypt was given no Sealer: look at the error of NewKeyset")
 	}
 	return nil
 }
@@ -123,13 +123,13 @@ func (e *Encrypted) Lock(ctx context.Context, key string) (unlock func(), err er
 	return locker.Lock(ctx, key)
 }
 
-// Keys implements [Lister].
-func (e *Encrypted) Keys(ctx context.Context) iter.Seq2[string, error] {
+// Names implements [Lister].
+func (e *Encrypted) Names(ctx context.Context) iter.Seq2[string, error] {
 	err := e.check()
 	if err == nil {
 		lister, ok := e.store.(Lister)
 		if ok {
-			return lister.Keys(ctx)
+			return lister.Names(ctx)
 		}
 		err = fmt.Errorf("storage: %T can't list its keys: %w", e.store, errors.ErrUnsupported)
 	}

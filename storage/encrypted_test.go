@@ -15,7 +15,7 @@ import (
 
 func TestEncryptedStoresNothingReadable(t *testing.T) {
 	store := new(storage.Memory)
-	e := storage.Encrypt(store, newKeyring(t, storage.NewKey()))
+	e := storage.Encrypt(store, newKeyset(t, storage.NewKey()))
 	mustPut(t, e, "account 1", "the refresh token", "")
 	raw, _, err := store.Get(ctx, "account 1")
 	require.NoError(t, err)
@@ -26,7 +26,7 @@ func TestEncryptedStoresNothingReadable(t *testing.T) {
 func TestEncryptedReadsWhatTheFirstVersionStored(t *testing.T) {
 	store := new(storage.Memory)
 	mustPut(t, store, "account 1", string(unhex(t, sealedToken)), "")
-	value, _, err := storage.Encrypt(store, newKeyring(t, countingKey())).Get(ctx, "account 1")
+	value, _, err := storage.Encrypt(store, newKeyset(t, countingKey())).Get(ctx, "account 1")
 	require.NoError(t, err)
 	require.Equal(t, "token", string(value))
 }
@@ -59,7 +59,7 @@ func requireUnopenable(t *testing.T, store storage.Store, e *storage.Encrypted, 
 func TestEncryptedNeverOverwritesWhatItCannotOpen(t *testing.T) {
 	store := new(storage.Memory)
 	key := storage.NewKey()
-	e := storage.Encrypt(store, newKeyring(t, key))
+	e := storage.Encrypt(store, newKeyset(t, key))
 	mustPut(t, e, "account 2", "of another", "")
 	v := mustPut(t, e, "account 1", "token", "")
 	whole, _, err := store.Get(ctx, "account 1")
@@ -85,8 +85,8 @@ func TestEncryptedNeverOverwritesWhatItCannotOpen(t *testing.T) {
 
 	set(whole)
 	wrong := storage.NewKey()
-	requireUnopenable(t, store, storage.Encrypt(store, newKeyring(t, wrong)), "wrong key")
-	value, _, err := storage.Encrypt(store, newKeyring(t, wrong, key)).Get(ctx, "account 1")
+	requireUnopenable(t, store, storage.Encrypt(store, newKeyset(t, wrong)), "wrong key")
+	value, _, err := storage.Encrypt(store, newKeyset(t, wrong, key)).Get(ctx, "account 1")
 	require.NoError(t, err)
 	require.Equal(t, "token", string(value))
 }
@@ -94,15 +94,15 @@ func TestEncryptedNeverOverwritesWhatItCannotOpen(t *testing.T) {
 func TestEncryptedNamesTheMissingKey(t *testing.T) {
 	store := new(storage.Memory)
 	mustPut(t, store, "a\n\"b", string(unhex(t, sealedToken)), "")
-	_, _, err := storage.Encrypt(store, newKeyring(t, bytes.Repeat([]byte{7}, 32))).Get(ctx, "a\n\"b")
+	_, _, err := storage.Encrypt(store, newKeyset(t, bytes.Repeat([]byte{7}, 32))).Get(ctx, "a\n\"b")
 	require.EqualError(t, err, "storage: can't open the sealed record: it was sealed with key c23e1ba17c3144237c5f467411a6b94c, "+
-		"which isn't in this keyring (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyring as an old one (record \"a\\n\\\"b\")")
+		"which isn't in this keyset (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyset as an old one (record \"a\\n\\\"b\")")
 }
 
 // TestEncryptedTellsKeysApart is about the lengths in the associated data.
 func TestEncryptedTellsKeysApart(t *testing.T) {
 	store := new(storage.Memory)
-	e := storage.Encrypt(store, newKeyring(t, storage.NewKey()))
+	e := storage.Encrypt(store, newKeyset(t, storage.NewKey()))
 	mustPut(t, e, "ab", "token", "")
 	sealed, _, err := store.Get(ctx, "ab")
 	require.NoError(t, err)
@@ -114,7 +114,7 @@ func TestEncryptedTellsKeysApart(t *testing.T) {
 }
 
 func TestEncryptedReturnsTheStoresErrors(t *testing.T) {
-	e := storage.Encrypt(new(storage.Memory), newKeyring(t, storage.NewKey()))
+	e := storage.Encrypt(new(storage.Memory), newKeyset(t, storage.NewKey()))
 	_, _, err := e.Get(ctx, "missing")
 	require.Equal(t, storage.ErrNotFound, err)
 	_, err = e.Put(ctx, "missing", nil, "7")
@@ -148,11 +148,11 @@ func TestEncryptedWithASealerThatIsDown(t *testing.T) {
 }
 
 func TestEncryptedWithoutLocksOrList(t *testing.T) {
-	e := storage.Encrypt(bareStore{new(storage.Memory)}, newKeyring(t, storage.NewKey()))
+	e := storage.Encrypt(bareStore{new(storage.Memory)}, newKeyset(t, storage.NewKey()))
 	_, err := e.Lock(ctx, "key")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.EqualError(t, err, "storage: storage_test.bareStore has no locks: unsupported operation")
-	require.EqualError(t, listError(e.Keys(ctx)), "storage: storage_test.bareStore can't list its keys: unsupported operation")
+	require.EqualError(t, listError(e.Names(ctx)), "storage: storage_test.bareStore can't list its keys: unsupported operation")
 	_, err = e.Rekey(ctx)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
@@ -166,11 +166,11 @@ func listError(keys iter.Seq2[string, error]) (last error) {
 }
 
 func TestEncryptWithoutAPartSaysSo(t *testing.T) {
-	k := newKeyring(t, storage.NewKey())
+	k := newKeyset(t, storage.NewKey())
 	var noDir *storage.Dir
-	var noKeyring *storage.Keyring
+	var noKeyset *storage.Keyset
 	const noStore = "storage: Encrypt was given no Store: look at the error of what should have opened it"
-	const noSealer = "storage: Encrypt was given no Sealer: look at the error of NewKeyring"
+	const noSealer = "storage: Encrypt was given no Sealer: look at the error of NewKeyset"
 	for _, c := range []struct {
 		name string
 		e    *storage.Encrypted
@@ -181,7 +181,7 @@ func TestEncryptWithoutAPartSaysSo(t *testing.T) {
 		{"no store", storage.Encrypt(nil, k), noStore},
 		{"nil Dir", storage.Encrypt(noDir, k), noStore},
 		{"no sealer", storage.Encrypt(new(storage.Memory), nil), noSealer},
-		{"nil Keyring", storage.Encrypt(new(storage.Memory), noKeyring), noSealer},
+		{"nil Keyset", storage.Encrypt(new(storage.Memory), noKeyset), noSealer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, err := c.e.Get(ctx, "key")
@@ -191,11 +191,11 @@ func TestEncryptWithoutAPartSaysSo(t *testing.T) {
 			require.EqualError(t, c.e.Delete(ctx, "key", ""), c.want)
 			_, err = c.e.Lock(ctx, "key")
 			require.EqualError(t, err, c.want)
-			require.EqualError(t, listError(c.e.Keys(ctx)), c.want)
+			require.EqualError(t, listError(c.e.Names(ctx)), c.want)
 			_, err = c.e.Rekey(ctx)
 			require.EqualError(t, err, c.want)
 			require.Equal(t, "storage.Encrypted()", fmt.Sprint(c.e))
 		})
 	}
-	require.Equal(t, "storage.Encrypted(*storage.Memory, *storage.Keyring)", fmt.Sprint(storage.Encrypt(new(storage.Memory), k)))
+	require.Equal(t, "storage.Encrypted(*storage.Memory, *storage.Keyset)", fmt.Sprint(storage.Encrypt(new(storage.Memory), k)))
 }

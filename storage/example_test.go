@@ -30,7 +30,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := storage.NewKeyring(key)
+	keys, err := storage.NewKeyset(key)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func ExampleEncrypted_Rekey() {
 	oldKey, newKey := storage.NewKey(), storage.NewKey()
 	var records storage.Memory
 
-	before, err := storage.NewKeyring(oldKey)
+	before, err := storage.NewKeyset(oldKey)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func ExampleEncrypted_Rekey() {
 		}
 	}
 
-	both, err := storage.NewKeyring(newKey, oldKey)
+	both, err := storage.NewKeyset(newKey, oldKey)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -141,19 +141,19 @@ func ExampleParseKey() {
 	// storage: these 28 characters aren't a key: a key is 32 random bytes written as base64 (44 characters) or hexadecimal (64); make one with: openssl rand -base64 32
 }
 
-// Printing a Keyring shows which keys it has, and no key.
-func ExampleKeyring() {
+// Printing a Keyset shows which keys it has, and no key.
+func ExampleKeyset() {
 	key, err := storage.ParseKey("e0ZfsXNEl7OFbNTyHNJJQuZh9ZV4RuRtAfG4qNQzsqE=")
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := storage.NewKeyring(key)
+	keys, err := storage.NewKeyset(key)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%+v\n", keys)
 	// Output:
-	// storage.Keyring(6c124b1bf72a3004f3ec417506836527)
+	// storage.Keyset(6c124b1bf72a3004f3ec417506836527)
 }
 
 func ExampleNewKey() {

@@ -31,7 +31,7 @@ func sealedSeeds(t testing.TB) [][]byte {
 func TestSealedSeeds(t *testing.T) {
 	seeds := sealedSeeds(t)
 	require.Len(t, seeds, 23)
-	k := newKeyring(t, countingKey())
+	k := newKeyset(t, countingKey())
 	for i, sealed := range seeds {
 		_, err := k.Open(ctx, sealed, []byte(sealedTokenAD))
 		if i == 0 {
@@ -48,7 +48,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(sealed, []byte(sealedTokenAD))
 		f.Add(sealed, []byte(nil))
 	}
-	k := newKeyring(f, storage.NewKey(), countingKey())
+	k := newKeyset(f, storage.NewKey(), countingKey())
 	f.Fuzz(func(t *testing.T, sealed, ad []byte) {
 		plaintext, err := k.Open(ctx, sealed, ad)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// NewKey returns a key for [NewKeyring]: 32 random bytes. Keep it before sealing
+// NewKey returns a key for [NewKeyset]: 32 random bytes. Keep it before sealing
 // anything with it; encoding/base64 gives the text that [ParseKey] reads.
 func NewKey() []byte {
 	key := make([]byte, keySize)

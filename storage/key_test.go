@@ -31,7 +31,7 @@ func TestNewKeyIsRandom(t *testing.T) {
 	a, b := storage.NewKey(), storage.NewKey()
 	require.Len(t, a, 32)
 	require.False(t, bytes.Equal(a, b))
-	newKeyring(t, a, b)
+	newKeyset(t, a, b)
 }
 
 func TestParseKey(t *testing.T) {

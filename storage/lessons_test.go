@@ -24,17 +24,17 @@ import (
 func TestLesson14KeyRotation(t *testing.T) {
 	memory := new(storage.Memory)
 	current, next := storage.NewKey(), storage.NewKey()
-	behind := storage.Encrypt(memory, newKeyring(t, current)) // wasn't given the new key
+	behind := storage.Encrypt(memory, newKeyset(t, current)) // wasn't given the new key
 	version, err := behind.Put(ctx, "k", []byte("token"), "")
 	require.NoError(t, err)
 
-	ahead := storage.Encrypt(memory, newKeyring(t, next, current))
+	ahead := storage.Encrypt(memory, newKeyset(t, next, current))
 	report, err := ahead.Rekey(ctx)
 	require.NoError(t, err)
 	require.Equal(t, 1, report.Moved)
 
 	// The ciphertext is the new key's: the old one isn't needed any more.
-	value, _, err := storage.Encrypt(memory, newKeyring(t, next)).Get(ctx, "k")
+	value, _, err := storage.Encrypt(memory, newKeyset(t, next)).Get(ctx, "k")
 	require.NoError(t, err)
 	require.Equal(t, "token", string(value))
 
@@ -147,7 +147,7 @@ func TestLesson17RecordsOfAnySize(t *testing.T) {
 	dir, err := storage.OpenDir(t.TempDir())
 	require.NoError(t, err)
 	defer dir.Close()
-	store := storage.Encrypt(dir, newKeyring(t, storage.NewKey()))
+	store := storage.Encrypt(dir, newKeyset(t, storage.NewKey()))
 	token := strings.Repeat("x", 64<<10)
 	mustPut(t, store, "k", token, "")
 	value, _, err := store.Get(ctx, "k")

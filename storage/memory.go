@@ -87,8 +87,8 @@ func (m *Memory) Lock(ctx context.Context, key string) (unlock func(), err error
 	return m.locks.enter(ctx, key)
 }
 
-// Keys implements [Lister]. It yields the keys that are there when it begins.
-func (m *Memory) Keys(ctx context.Context) iter.Seq2[string, error] {
+// Names implements [Lister]. It yields the keys that are there when it begins.
+func (m *Memory) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		m.mu.RLock()
 		keys := slices.Collect(maps.Keys(m.records))

@@ -26,8 +26,8 @@ type RekeyReport struct {
 
 	// Primary is the fingerprint of the primary key, in hexadecimal. ByKey is how
 	// many of the examined records each key seals now, by fingerprint, with a zero for
-	// a key of the Keyring that seals none; a record of which it can't be read isn't
-	// in it. Both are empty if the Sealer isn't a Keyring.
+	// a key of the Keyset that seals none; a record of which it can't be read isn't
+	// in it. Both are empty if the Sealer isn't a Keyset.
 	Primary string
 	ByKey   map[string]int
 }
@@ -40,13 +40,13 @@ type keyTeller interface {
 	names() []string // of all keys, the primary's first
 }
 
-var _ keyTeller = (*Keyring)(nil)
+var _ keyTeller = (*Keyset)(nil)
 
 // Rekey opens every record, and seals those again that aren't sealed with the
 // primary key. It needs a store that is a [Lister]. Other processes may go on using
 // the store; records that they write meanwhile are left to their choice of key, so
 // call it when all of them seal with the new one. After an error, call it again: it
-// goes on with what is left, except that with a Sealer that isn't a Keyring it seals
+// goes on with what is left, except that with a Sealer that isn't a Keyset it seals
 // every record anew.
 //
 // It returns nil if it saw every record and all are sealed with the primary key now.
@@ -66,7 +66,7 @@ func (e *Encrypted) Rekey(ctx context.Context) (RekeyReport, error) {
 			r.report.ByKey[name] = 0
 		}
 	}
-	for key, err := range e.Keys(ctx) {
+	for key, err := range e.Names(ctx) {
 		if err == nil {
 			err = r.record(ctx, key)
 		}
@@ -165,8 +165,8 @@ func (r *rekey) unopenable() error {
 var ErrKeyInUse = errors.New("storage: this key must be kept")
 
 // CheckUnused returns nil if no record is sealed with a key, which may be given up then:
-// taken out of every keyring, and destroyed. The key is named by its fingerprint, as in
-// [RekeyReport], and must be an old key of this keyring. Call CheckUnused after
+// taken out of every keyset, and destroyed. The key is named by its fingerprint, as in
+// [RekeyReport], and must be an old key of this keyset. Call CheckUnused after
 // [Encrypted.Rekey], when no process seals with the key any more; what one still did
 // would be written behind its back. It needs a store that is a [Lister], and looks at
 // every record without opening it.
@@ -174,7 +174,7 @@ var ErrKeyInUse = errors.New("storage: this key must be kept")
 // The error wraps [ErrKeyInUse] if records need the key, of which it says how many
 // there are and names the first, or if it is the primary key. It wraps [ErrOpen] if
 // there is a record that doesn't tell which key it needs, and errors.ErrUnsupported if
-// the Sealer isn't a Keyring.
+// the Sealer isn't a Keyset.
 func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	if err := e.check(); err != nil {
 		return err
@@ -185,13 +185,13 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	}
 	switch slices.Index(teller.names(), fingerprint) {
 	case -1: // mistyped, it would seem to be unused
-		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyring, which has %s", fingerprint, strings.Join(teller.names(), ", "))
+		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyset, which has %s", fingerprint, strings.Join(teller.names(), ", "))
 	case 0:
-		return fmt.Errorf("%w: %s is the primary key of this keyring, which seals whatever is written", ErrKeyInUse, fingerprint)
+		return fmt.Errorf("%w: %s is the primary key of this keyset, which seals whatever is written", ErrKeyInUse, fingerprint)
 	}
 	var examined, needed, unknown int
 	var firstNeeded, firstUnknown string
-	for record, err := range e.Keys(ctx) {
+	for record, err := range e.Names(ctx) {
 		if err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	}
 	switch {
 	case needed > 0:
-		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyring that has it as an old key", ErrKeyInUse, needed, examined, fingerprint, firstNeeded)
+		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyset that has it as an old key", ErrKeyInUse, needed, examined, fingerprint, firstNeeded)
 	case unknown > 0:
 		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are mended or deleted", ErrOpen, unknown, examined, firstUnknown, fingerprint)
 	}

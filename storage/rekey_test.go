@@ -14,13 +14,13 @@ import (
 
 // fingerprintOf returns a key's fingerprint as RekeyReport has it.
 func fingerprintOf(t *testing.T, key []byte) string {
-	s := newKeyring(t, key).String()
-	return s[len("storage.Keyring(") : len(s)-1]
+	s := newKeyset(t, key).String()
+	return s[len("storage.Keyset(") : len(s)-1]
 }
 
 // fill stores n records sealed with key, named prefix and a number.
 func fill(t *testing.T, store storage.Store, prefix string, n int, key []byte) {
-	e := storage.Encrypt(store, newKeyring(t, key))
+	e := storage.Encrypt(store, newKeyset(t, key))
 	for i := range n {
 		mustPut(t, e, fmt.Sprint(prefix, i), fmt.Sprint("token of ", prefix, i), "")
 	}
@@ -29,7 +29,7 @@ func fill(t *testing.T, store storage.Store, prefix string, n int, key []byte) {
 // requireTokens checks that key alone opens what fill stored.
 func requireTokens(t *testing.T, store storage.Store, prefix string, n int, key []byte) {
 	t.Helper()
-	e := storage.Encrypt(store, newKeyring(t, key))
+	e := storage.Encrypt(store, newKeyset(t, key))
 	for i := range n {
 		value, _, err := e.Get(ctx, fmt.Sprint(prefix, i))
 		require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestRekeyMovesEveryRecord(t *testing.T) {
 		_, untouched, err := store.Get(ctx, "c0")
 		require.NoError(t, err)
 
-		e := storage.Encrypt(store, newKeyring(t, c, a, b))
+		e := storage.Encrypt(store, newKeyset(t, c, a, b))
 		report, err := e.Rekey(ctx)
 		require.NoError(t, err)
 		primary := fingerprintOf(t, c)
@@ -72,7 +72,7 @@ func TestRekeyMovesEveryRecord(t *testing.T) {
 
 func TestRekeyOfAnEmptyStore(t *testing.T) {
 	key := storage.NewKey()
-	report, err := storage.Encrypt(new(storage.Memory), newKeyring(t, key)).Rekey(ctx)
+	report, err := storage.Encrypt(new(storage.Memory), newKeyset(t, key)).Rekey(ctx)
 	require.NoError(t, err)
 	require.Equal(t, storage.RekeyReport{Primary: fingerprintOf(t, key), ByKey: map[string]int{fingerprintOf(t, key): 0}}, report)
 }
@@ -87,7 +87,7 @@ func TestRekeyGoesOnPastWhatItCannotOpen(t *testing.T) {
 	require.NoError(t, err)
 	mustPut(t, store, "moved", string(moved), "")
 
-	e := storage.Encrypt(store, newKeyring(t, primary, old))
+	e := storage.Encrypt(store, newKeyset(t, primary, old))
 	report, err := e.Rekey(ctx)
 	require.ErrorIs(t, err, storage.ErrOpen)
 	require.ErrorContains(t, err, fmt.Sprintf("storage: 4 of 8 records can't be opened and were left as they are, the first is %q: storage: can't open", report.FirstUnopenable))
@@ -107,7 +107,7 @@ func TestRekeyGoesOnPastWhatItCannotOpen(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, store.Delete(ctx, key, v))
 	}
-	report, err = storage.Encrypt(store, newKeyring(t, primary, lost)).Rekey(ctx)
+	report, err = storage.Encrypt(store, newKeyset(t, primary, lost)).Rekey(ctx)
 	require.NoError(t, err)
 	require.Equal(t, 2, report.Moved)
 	require.Equal(t, 6, report.Examined)
@@ -122,7 +122,7 @@ func TestRekeyOpensWhatNeedsNoMoving(t *testing.T) {
 	require.NoError(t, err)
 	sealed[len(sealed)-1] ^= 1
 	mustPut(t, store, "account 1", string(sealed), v)
-	report, err := storage.Encrypt(store, newKeyring(t, primary)).Rekey(ctx)
+	report, err := storage.Encrypt(store, newKeyset(t, primary)).Rekey(ctx)
 	require.ErrorIs(t, err, storage.ErrOpen)
 	name := fingerprintOf(t, primary)
 	require.Equal(t, storage.RekeyReport{Examined: 2, Unopenable: 1, FirstUnopenable: "account 1", Primary: name, ByKey: map[string]int{name: 2}}, report)
@@ -161,7 +161,7 @@ func TestRekeyLooksAgainAfterAConflict(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			memory := new(storage.Memory)
 			fill(t, memory, "account ", 1, old)
-			other := storage.Encrypt(memory, newKeyring(t, c.key, old))
+			other := storage.Encrypt(memory, newKeyset(t, c.key, old))
 			interfered := false
 			store := hookStore{memory, func(op, key string) error {
 				if op == "Put" && !interfered {
@@ -172,12 +172,12 @@ func TestRekeyLooksAgainAfterAConflict(t *testing.T) {
 				}
 				return nil
 			}}
-			report, err := storage.Encrypt(store, newKeyring(t, primary, old)).Rekey(ctx)
+			report, err := storage.Encrypt(store, newKeyset(t, primary, old)).Rekey(ctx)
 			require.NoError(t, err)
 			require.True(t, interfered)
 			require.Equal(t, 1, report.Examined)
 			require.Equal(t, c.moved, report.Moved)
-			value, _, err := storage.Encrypt(memory, newKeyring(t, primary)).Get(ctx, "account 0")
+			value, _, err := storage.Encrypt(memory, newKeyset(t, primary)).Get(ctx, "account 0")
 			require.NoError(t, err)
 			require.Equal(t, "refreshed", string(value), "what the other writer stored was lost")
 		})
@@ -198,7 +198,7 @@ func TestRekeySkipsWhatIsDeletedMeanwhile(t *testing.T) {
 		}
 		return nil
 	}}
-	report, err := storage.Encrypt(store, newKeyring(t, primary, old)).Rekey(ctx)
+	report, err := storage.Encrypt(store, newKeyset(t, primary, old)).Rekey(ctx)
 	require.NoError(t, err)
 	require.Equal(t, 2, report.Examined)
 	require.Equal(t, 2, report.Moved)
@@ -226,7 +226,7 @@ func TestRekeyIsResumed(t *testing.T) {
 				}
 				return broken
 			}}
-			e := storage.Encrypt(store, newKeyring(t, primary, old))
+			e := storage.Encrypt(store, newKeyset(t, primary, old))
 			first, err := e.Rekey(inner)
 			if cancel {
 				require.ErrorIs(t, err, context.Canceled)
@@ -237,7 +237,7 @@ func TestRekeyIsResumed(t *testing.T) {
 			require.Equal(t, stop/2, first.Moved)
 			require.Equal(t, stop/2, first.Examined)
 
-			second, err := storage.Encrypt(memory, newKeyring(t, primary, old)).Rekey(ctx)
+			second, err := storage.Encrypt(memory, newKeyset(t, primary, old)).Rekey(ctx)
 			require.NoError(t, err)
 			require.Equal(t, n, second.Examined)
 			require.Equal(t, n-stop/2, second.Moved)
@@ -246,7 +246,7 @@ func TestRekeyIsResumed(t *testing.T) {
 	}
 }
 
-// plainSealer hides that a Keyring can tell which key sealed a record, and fails
+// plainSealer hides that a Keyset can tell which key sealed a record, and fails
 // when told to.
 type plainSealer struct {
 	storage.Sealer
@@ -271,7 +271,7 @@ func TestRekeyWithASealerThatCannotTell(t *testing.T) {
 	old, primary := storage.NewKey(), storage.NewKey()
 	store := new(storage.Memory)
 	fill(t, store, "account ", 3, old)
-	sealer := &plainSealer{Sealer: newKeyring(t, primary, old)}
+	sealer := &plainSealer{Sealer: newKeyset(t, primary, old)}
 	e := storage.Encrypt(store, sealer)
 	for range 2 {
 		report, err := e.Rekey(ctx)
@@ -304,9 +304,9 @@ type listStore struct {
 	err error
 }
 
-func (s listStore) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s listStore) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for key := range s.Memory.Keys(ctx) {
+		for key := range s.Memory.Names(ctx) {
 			if !yield(key, nil) {
 				return
 			}
@@ -320,7 +320,7 @@ func TestRekeyReportsBothKindsOfError(t *testing.T) {
 	store := listStore{new(storage.Memory), errors.New("the list breaks off")}
 	fill(t, store, "account ", 2, old)
 	mustPut(t, store, "foreign", "not sealed at all", "")
-	report, err := storage.Encrypt(store, newKeyring(t, primary, old)).Rekey(ctx)
+	report, err := storage.Encrypt(store, newKeyset(t, primary, old)).Rekey(ctx)
 	require.ErrorIs(t, err, store.err)
 	require.ErrorIs(t, err, storage.ErrOpen)
 	require.Equal(t, 2, report.Moved)

@@ -7,10 +7,10 @@ import (
 
 // ErrOpen is returned when sealed bytes can't be opened: they were changed, cut
 // short or moved to another key, or were sealed with a key that isn't in the
-// keyring. Such a record is never taken for a missing one and never overwritten.
+// keyset. Such a record is never taken for a missing one and never overwritten.
 var ErrOpen = errors.New("storage: can't open the sealed record")
 
-// Sealer encrypts and authenticates. [Keyring] is the one to use unless keys may not
+// Sealer encrypts and authenticates. [Keyset] is the one to use unless keys may not
 // be in the memory of this process, not even those that a key management service
 // unwrapped (see module storage/kms).
 //

@@ -77,10 +77,10 @@ type Locker interface {
 // Lister is implemented by a Store that can name its keys. It is optional, and
 // needed only by what walks over all records, such as [Encrypted.Rekey].
 type Lister interface {
-	// Keys yields every key that has a record for as long as the walk lasts,
+	// Names yields every key that has a record for as long as the walk lasts,
 	// each exactly once, in no particular order; one that is created or deleted
 	// meanwhile may be there or not. The caller may call the store's other
 	// methods in between. After an error the walk ends. The error is
 	// errors.ErrUnsupported if a wrapped store can't list.
-	Keys(ctx context.Context) iter.Seq2[string, error]
+	Names(ctx context.Context) iter.Seq2[string, error]
 }

@@ -16,7 +16,7 @@ func TestCheckUnused(t *testing.T) {
 	store := new(storage.Memory)
 	fill(t, store, "old ", 3, old)
 	fill(t, store, "new ", 2, primary)
-	e := storage.Encrypt(store, newKeyring(t, primary, old, never))
+	e := storage.Encrypt(store, newKeyset(t, primary, old, never))
 
 	err := e.CheckUnused(ctx, name)
 	require.ErrorIs(t, err, storage.ErrKeyInUse)
@@ -25,14 +25,14 @@ func TestCheckUnused(t *testing.T) {
 	require.NoError(t, e.CheckUnused(ctx, fingerprintOf(t, never)))
 	err = e.CheckUnused(ctx, fingerprintOf(t, primary))
 	require.ErrorIs(t, err, storage.ErrKeyInUse)
-	require.ErrorContains(t, err, "is the primary key of this keyring")
+	require.ErrorContains(t, err, "is the primary key of this keyset")
 
 	_, err = e.Rekey(ctx)
 	require.NoError(t, err)
 	require.NoError(t, e.CheckUnused(ctx, name))
 
 	// A process that was left behind, and still seals with the old key.
-	behind := storage.Encrypt(store, newKeyring(t, old, primary))
+	behind := storage.Encrypt(store, newKeyset(t, old, primary))
 	_, v, err := behind.Get(ctx, "new 1")
 	require.NoError(t, err)
 	mustPut(t, behind, "new 1", "refreshed", v)
@@ -41,8 +41,8 @@ func TestCheckUnused(t *testing.T) {
 	require.ErrorContains(t, err, `1 of 5 records are sealed with `+fingerprintOf(t, old)+`, the first is "new 1": call Rekey`)
 
 	// A fingerprint that is mistyped, or of a key that isn't there, is no unused key's.
-	for _, other := range []string{"", "storage.Keyring", name[1:], name + "0", fingerprintOf(t, storage.NewKey())} {
-		require.ErrorContains(t, e.CheckUnused(ctx, other), "isn't the fingerprint of a key in this keyring, which has "+fingerprintOf(t, primary))
+	for _, other := range []string{"", "storage.Keyset", name[1:], name + "0", fingerprintOf(t, storage.NewKey())} {
+		require.ErrorContains(t, e.CheckUnused(ctx, other), "isn't the fingerprint of a key in this keyset, which has "+fingerprintOf(t, primary))
 	}
 }
 
@@ -50,7 +50,7 @@ func TestCheckUnusedRefusesWhatItCannotTell(t *testing.T) {
 	old, primary := storage.NewKey(), storage.NewKey()
 	memory := new(storage.Memory)
 	fill(t, memory, "account ", 2, primary)
-	keys := newKeyring(t, primary, old)
+	keys := newKeyset(t, primary, old)
 	broken := errors.New("the store is down")
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()

@@ -126,7 +126,7 @@ func (s *Source) recordRejection(ctx context.Context, snap *snapshot, code strin
 	f := failure{Reason: ReasonRejected, Code: code, At: now(), Final: true}
 	_, changed, _ := s.m.update(ctx, s.key, cell{}, func(stored *record) *record { return stored.rejected(snap.record.ID, f) })
 	if changed { // or else it is gone, replaced or recorded; or the next request will find it out
-		s.m.emit(ctx, Event{Kind: EventLoginRequired, Key: s.key, Reason: f.Reason, Err: &loginError{s.key, f, nil}})
+		s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.key, Reason: f.Reason, Err: &loginError{s.key, f, nil}})
 	}
 }
 

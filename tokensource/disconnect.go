@@ -27,7 +27,7 @@ func (m *Manager) Disconnect(ctx context.Context, key string) error {
 	gone, err := s.disconnect(ctx, l)
 	if err == nil && gone {
 		l.release() // the callback may connect it again
-		m.emit(ctx, Event{Kind: EventDisconnected, Key: key})
+		m.emit(ctx, Event{Kind: EventDisconnected, Connection: key})
 	}
 	return err
 }

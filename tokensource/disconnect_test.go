@@ -83,7 +83,7 @@ func TestDisconnectRevokesAndThenDeletes(t *testing.T) {
 		assert.Equal(f, []string{"refresh-1"}, r.revoked)
 		f.gone(m, f.process())
 		assert.Equal(f, 1, f.seen(EventDisconnected))
-		assert.Equal(f, "k", f.lastEvent(EventDisconnected).Key)
+		assert.Equal(f, "k", f.lastEvent(EventDisconnected).Connection)
 
 		require.NoError(f, m.Save(f.Context(), "k", f.login()))
 		assert.Equal(f, "access-2", f.access(m))

@@ -7,8 +7,8 @@ import (
 
 // Event is something that happened to a connection. It holds no secrets.
 type Event struct {
-	Kind EventKind
-	Key  string // the connection
+	Kind       EventKind
+	Connection string // the connection
 
 	// Reason and Err say what went wrong, for the kinds that mean trouble.
 	Reason Reason

@@ -25,7 +25,7 @@ func logEvents(l *slog.Logger) func(context.Context, tokensource.Event) {
 		case tokensource.EventUnsaved, tokensource.EventLoginRequired:
 			level = slog.LevelError
 		}
-		attrs := []slog.Attr{slog.String("connection", e.Key)}
+		attrs := []slog.Attr{slog.String("connection", e.Connection)}
 		if e.Reason != "" {
 			attrs = append(attrs, slog.String("reason", string(e.Reason)))
 		}
@@ -51,7 +51,7 @@ func ExampleManager_OnEvent() {
 		return a
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-	keys, err := storage.NewKeyring(storage.NewKey())
+	keys, err := storage.NewKeyset(storage.NewKey())
 	if err != nil {
 		panic(err)
 	}

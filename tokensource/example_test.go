@@ -54,7 +54,7 @@ func (p *provider) config() *oauth2.Config {
 // store returns where the examples keep records. A program uses storage.OpenDir,
 // and a key from a file.
 func store() *storage.Encrypted {
-	keys, err := storage.NewKeyring(storage.NewKey())
+	keys, err := storage.NewKeyset(storage.NewKey())
 	if err != nil {
 		panic(err)
 	}
@@ -74,7 +74,7 @@ func ExampleManager() {
 		Store:  store(),
 		APIURL: p.URL,
 		OnEvent: func(_ context.Context, e tokensource.Event) {
-			fmt.Println(e.Key, e.Kind)
+			fmt.Println(e.Connection, e.Kind)
 		},
 	}
 	ctx := context.Background()

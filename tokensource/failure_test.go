@@ -22,7 +22,7 @@ func TestRevokedGrantRequiresALogin(t *testing.T) {
 		var retrieve *oauth2.RetrieveError
 		assert.ErrorAs(f, err, &retrieve, "for whoever wants to see all of it")
 		e := f.lastEvent(EventLoginRequired)
-		assert.Equal(f, "k", e.Key)
+		assert.Equal(f, "k", e.Connection)
 		assert.Equal(f, ReasonRevoked, e.Reason)
 		assert.ErrorIs(f, e.Err, ErrLoginRequired)
 		st := f.status(m)

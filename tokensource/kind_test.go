@@ -18,7 +18,7 @@ import (
 )
 
 func newStore(t *testing.T) *storage.Encrypted {
-	keys, err := storage.NewKeyring(storage.NewKey())
+	keys, err := storage.NewKeyset(storage.NewKey())
 	require.NoError(t, err)
 	return storage.Encrypt(new(storage.Memory), keys)
 }
@@ -89,7 +89,7 @@ func TestPlainConfigUnderAContext(t *testing.T) {
 	server := endpointstest.New(t)
 	provider := server.Provider(endpoints.TaxRock)
 	client := server.Config(endpoints.TaxRock, "http://localhost/callback")
-	m := &tokensource.Manager{Config: &client, Context: provider.Context, APIURL: provider.APIURL, Store: newStore(t)}
+	m := &tokensource.Manager{Config: &client, RequestContext: provider.Context, APIURL: provider.APIURL, Store: newStore(t)}
 	token := server.Connect(endpoints.TaxRock)
 	token.Expiry = time.Now().Add(-time.Minute)
 	require.NoError(t, m.Save(context.Background(), "k", token))

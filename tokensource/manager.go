@@ -17,15 +17,15 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// Config refreshes tokens. *endpoints.Config and *oauth2.Config are Configs; of the
+// Refresher refreshes tokens. *endpoints.Refresher and *oauth2.Refresher are Configs; of the
 // latter, Endpoint.AuthStyle must be set, since auto-detection would spend a
 // refresh token twice.
 //
 // If it also has the method Revoke(context.Context, *oauth2.Token) error, Disconnect
 // calls it; if it has APIURL() string, Client sends tokens to that origin; and if it
 // has TokenRejected(*http.Response) (code string, rejected bool), Client asks it
-// what a 401 means. *endpoints.Config has them all.
-type Config interface {
+// what a 401 means. *endpoints.Refresher has them all.
+type Refresher interface {
 	// TokenSource returns a source whose Token spends t's refresh token.
 	TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenSource
 }
@@ -39,7 +39,7 @@ type Config interface {
 // concurrent use and must not be copied. Programs on other machines may use the
 // same store at the same time.
 type Manager struct {
-	Config Config
+	Config Refresher
 	Store  *storage.Encrypted
 
 	// OnEvent, if not nil, is told what happens to connections. It is called in the
@@ -69,10 +69,10 @@ type Manager struct {
 	// holds no oauth2.HTTPClient. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// Context, if not nil, makes the context of token requests from that of the
-	// caller. It is the place for the Context method of a Provider of package
+	// RequestContext, if not nil, makes the context of token requests from that of the
+	// caller. It is the place for the RequestContext method of a Provider of package
 	// endpoints if Config is a plain *oauth2.Config.
-	Context func(context.Context) context.Context
+	RequestContext func(context.Context) context.Context
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]
@@ -125,7 +125,7 @@ func (m *Manager) Save(ctx context.Context, key string, t *oauth2.Token) error {
 	if err := s.saveLogin(ctx, rec); err != nil {
 		return err
 	}
-	m.emit(ctx, Event{Kind: EventSaved, Key: key, Expiry: rec.Expiry})
+	m.emit(ctx, Event{Kind: EventSaved, Connection: key, Expiry: rec.Expiry})
 	return nil
 }
 
@@ -232,8 +232,8 @@ func (m *Manager) refreshTimeout() time.Duration {
 // doesn't follow redirects, which would take the secrets in the request elsewhere.
 func (m *Manager) withClient(ctx context.Context) context.Context {
 	client := http.Client{Transport: m.Base}
-	if m.Context != nil {
-		ctx = m.Context(ctx)
+	if m.RequestContext != nil {
+		ctx = m.RequestContext(ctx)
 	}
 	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
 		client = *c

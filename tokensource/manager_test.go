@@ -24,7 +24,7 @@ func TestIncompleteManagerSaysWhatIsMissing(t *testing.T) {
 		"tokensource: Manager.Config is a nil *oauth2.Config":               {Config: (*oauth2.Config)(nil), Store: newMemory()},
 		"tokensource: Endpoint.AuthStyle of Manager.Config is not set: aut": {Config: new(oauth2.Config), Store: newMemory()},
 		"tokensource: Manager.Store is not set":                             {Config: p},
-		"Encrypt was given no Store":                                        {Config: p, Store: storage.Encrypt(nil, testKeyring)},
+		"Encrypt was given no Store":                                        {Config: p, Store: storage.Encrypt(nil, testKeyset)},
 		"Encrypt was given no Sealer":                                       {Config: p, Store: storage.Encrypt(new(storage.Memory), nil)},
 	} {
 		m.APIURL = apiURL
@@ -86,7 +86,7 @@ func TestSaveServesTheTokenAndTellsIt(t *testing.T) {
 		assert.Equal(f, "access-1", f.access(m))
 		assert.Equal(f, gets, f.raw.count("get"), "from memory")
 		e := f.lastEvent(EventSaved)
-		assert.Equal(f, "k", e.Key)
+		assert.Equal(f, "k", e.Connection)
 		assert.True(f, e.Expiry.Equal(time.Now().Add(time.Hour)))
 		assert.NoError(f, e.Err)
 	})
@@ -215,20 +215,20 @@ func TestCallbackMayUseTheManager(t *testing.T) {
 			told[e.Kind]++
 			n := told[e.Kind]
 			mu.Unlock()
-			_, _ = m.Status(ctx, e.Key)
-			m.Source(e.Key)
+			_, _ = m.Status(ctx, e.Connection)
+			m.Source(e.Connection)
 			if n > 1 {
 				return
 			}
 			switch e.Kind {
 			case EventSaved, EventRefreshed, EventAdopted, EventUnsaved:
-				_, err := m.Source(e.Key).Token() // there is a valid one
+				_, err := m.Source(e.Connection).Token() // there is a valid one
 				assert.NoError(f, err, e.Kind)
 			case EventLoginRequired:
-				assert.NoError(f, m.Save(ctx, e.Key, f.login()))
+				assert.NoError(f, m.Save(ctx, e.Connection, f.login()))
 			case EventDisconnected:
-				assert.NoError(f, m.Disconnect(ctx, e.Key))
-				assert.NoError(f, m.Save(ctx, e.Key, f.login()))
+				assert.NoError(f, m.Disconnect(ctx, e.Connection))
+				assert.NoError(f, m.Save(ctx, e.Connection, f.login()))
 			}
 		}
 		require.NoError(f, m.Save(f.Context(), "k", f.login()))

@@ -137,7 +137,7 @@ func TestUnknownConnectionIsErrNotFound(t *testing.T) {
 
 // unreadable are values that a Manager can't read, as they are in the raw store.
 func unreadable(t *testing.T) map[string][]byte {
-	seal := func(s string, k *storage.Keyring) []byte {
+	seal := func(s string, k *storage.Keyset) []byte {
 		var m storage.Memory
 		_, err := storage.Encrypt(&m, k).Put(t.Context(), "k", []byte(s), "")
 		require.NoError(t, err)
@@ -145,14 +145,14 @@ func unreadable(t *testing.T) map[string][]byte {
 		require.NoError(t, err)
 		return sealed
 	}
-	other, err := storage.NewKeyring(storage.NewKey())
+	other, err := storage.NewKeyset(storage.NewKey())
 	require.NoError(t, err)
 	return map[string][]byte{
 		"sealed with a key that is missing": seal(goldenRecord, other),
 		"not sealed":                        []byte(goldenRecord),
-		"of a later format":                 seal(`{"format":2,"id":7,"access_token":"secret"}`, testKeyring),
-		"damaged":                           seal(`{"format":1,"access_token":"secret"`, testKeyring),
-		"of no format":                      seal(`{"access_token":"secret"}`, testKeyring),
+		"of a later format":                 seal(`{"format":2,"id":7,"access_token":"secret"}`, testKeyset),
+		"damaged":                           seal(`{"format":1,"access_token":"secret"`, testKeyset),
+		"of no format":                      seal(`{"access_token":"secret"}`, testKeyset),
 	}
 }
 

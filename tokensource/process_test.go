@@ -6,16 +6,16 @@ import (
 	"testing"
 
 	"github.com/oauth2keep/oauth2keep/storage"
-	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
+	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
 )
 
 var expiries = flag.Int("expiries", 200, "how many tokens each part of TestProcesses lets expire")
 
 func TestMain(m *testing.M) {
-	fleettest.Child(func(at string) (storage.Store, error) { return storage.OpenDir(at) })
+	tokensourcetest.Child(func(at string) (storage.Store, error) { return storage.OpenDir(at) })
 	os.Exit(m.Run())
 }
 
 func TestProcesses(t *testing.T) {
-	fleettest.Run(t, (*testing.T).TempDir, fleettest.Size{Processes: 8, Goroutines: 64, Connections: 16, Expiries: *expiries})
+	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16, Expiries: *expiries})
 }

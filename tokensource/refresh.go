@@ -100,7 +100,7 @@ func (r *refresh) step() *ending {
 func now() time.Time { return time.Now().Round(0).UTC() }
 
 func (r *refresh) emit(e Event) {
-	e.Key = r.s.key
+	e.Connection = r.s.key
 	r.events = append(r.events, e)
 }
 

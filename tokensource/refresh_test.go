@@ -14,8 +14,8 @@ import (
 )
 
 // newKey encrypts the records of tests.
-var testKeyring = func() *storage.Keyring {
-	k, err := storage.NewKeyring(storage.NewKey())
+var testKeyset = func() *storage.Keyset {
+	k, err := storage.NewKeyset(storage.NewKey())
 	if err != nil {
 		panic(err)
 	}
@@ -23,7 +23,7 @@ var testKeyring = func() *storage.Keyring {
 }()
 
 // encrypted returns s as a Manager takes it.
-func encrypted(s storage.Store) *storage.Encrypted { return storage.Encrypt(s, testKeyring) }
+func encrypted(s storage.Store) *storage.Encrypted { return storage.Encrypt(s, testKeyset) }
 
 // unlocked hides a store's lock, so that compare-and-swap alone has to do.
 type unlocked struct{ storage.Store }

@@ -80,7 +80,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	workers := make(gate, runWorkers)
-	for key, err := range m.Store.Keys(ctx) {
+	for key, err := range m.Store.Names(ctx) {
 		if err != nil {
 			return fmt.Errorf("tokensource: can't list the connections: %w", err)
 		}
@@ -92,7 +92,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			m.emit(ctx, Event{Kind: EventFailed, Key: key, Reason: ReasonStore, Err: err})
+			m.emit(ctx, Event{Kind: EventFailed, Connection: key, Reason: ReasonStore, Err: err})
 			continue
 		}
 		if !idle(rec, time.Now(), keepAlive) {

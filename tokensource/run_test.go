@@ -108,7 +108,7 @@ func TestRunGoesOnAfterTrouble(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if e.Kind == EventFailed {
-				failed = append(failed, e.Key)
+				failed = append(failed, e.Connection)
 				assert.Equal(t, ReasonStore, e.Reason)
 			}
 		}}
@@ -161,11 +161,11 @@ type switchable struct {
 	off atomic.Bool
 }
 
-func (s *switchable) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s *switchable) Names(ctx context.Context) iter.Seq2[string, error] {
 	if s.off.Load() {
 		return func(yield func(string, error) bool) { yield("", errDown) }
 	}
-	return s.Store.(storage.Lister).Keys(ctx)
+	return s.Store.(storage.Lister).Names(ctx)
 }
 
 func (s *switchable) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {

@@ -17,8 +17,8 @@ import (
 // listed is a faultyStore that can name its keys.
 type listed struct{ *faultyStore }
 
-func (l listed) Keys(ctx context.Context) iter.Seq2[string, error] {
-	return l.Store.(storage.Lister).Keys(ctx)
+func (l listed) Names(ctx context.Context) iter.Seq2[string, error] {
+	return l.Store.(storage.Lister).Names(ctx)
 }
 
 // idleFor returns a Manager with many connections that nobody has used for so long.
@@ -81,7 +81,7 @@ func TestRunPassesOverWhatIsDisconnectedMeanwhile(t *testing.T) {
 			if op == "get" && !gone { // the keys are listed, and not yet read
 				gone = true
 				memory := raw.Store.(*storage.Memory)
-				for key := range memory.Keys(t.Context()) {
+				for key := range memory.Names(t.Context()) {
 					_, v, err := memory.Get(t.Context(), key)
 					require.NoError(t, err)
 					require.NoError(t, memory.Delete(t.Context(), key, v))

@@ -140,9 +140,9 @@ func (s *Source) settlePending(ctx context.Context) (e Event, err error) {
 		s.current.Store(nil)
 	case !saved:
 		s.publish(winner)
-		return Event{Kind: EventAdopted, Key: s.key, Expiry: winner.Expiry}, nil
+		return Event{Kind: EventAdopted, Connection: s.key, Expiry: winner.Expiry}, nil
 	default:
-		return Event{Kind: EventRefreshed, Key: s.key, Expiry: winner.Expiry}, nil
+		return Event{Kind: EventRefreshed, Connection: s.key, Expiry: winner.Expiry}, nil
 	}
 	return Event{}, nil
 }

@@ -57,7 +57,7 @@ const sampling = 5 * time.Millisecond
 // job is a measurement under way.
 type job struct {
 	task
-	keys  *storage.Keyring
+	keys  *storage.Keyset
 	rekey *storage.RekeyReport
 
 	in    *json.Decoder
@@ -99,7 +99,7 @@ func (j *job) measure(ctx context.Context) (r result, err error) {
 	if s.times > 0 {
 		j.total, j.size = s.times, 1
 	}
-	if j.keys, err = storage.NewKeyring(j.Primary, j.Old); err != nil {
+	if j.keys, err = storage.NewKeyset(j.Primary, j.Old); err != nil {
 		return r, err
 	}
 	if j.Profile != "" {

@@ -26,11 +26,11 @@ type report struct {
 // measure fills the database and takes all measurements.
 func (r *report) measure(ctx context.Context, e engine, progress io.Writer) error {
 	old, primary := storage.NewKey(), storage.NewKey()
-	before, err := storage.NewKeyring(old)
+	before, err := storage.NewKeyset(old)
 	if err != nil {
 		return err
 	}
-	after, err := storage.NewKeyring(primary) // which opens nothing that wasn't moved
+	after, err := storage.NewKeyset(primary) // which opens nothing that wasn't moved
 	if err != nil {
 		return err
 	}

@@ -81,11 +81,11 @@ func testEngine(t *testing.T, o options) {
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	ctx := context.Background()
 	old, primary := storage.NewKey(), storage.NewKey()
-	before, err := storage.NewKeyring(old)
+	before, err := storage.NewKeyset(old)
 	require.NoError(t, err)
-	both, err := storage.NewKeyring(primary, old)
+	both, err := storage.NewKeyset(primary, old)
 	require.NoError(t, err)
-	after, err := storage.NewKeyring(primary)
+	after, err := storage.NewKeyset(primary)
 	require.NoError(t, err)
 
 	var made contents

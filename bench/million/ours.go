@@ -82,7 +82,7 @@ func sweepOurs(ctx context.Context, j *job) (int, error) {
 	defer db.Close()
 	var failure error
 	m.OnEvent = func(_ context.Context, e tokensource.Event) {
-		failure = fmt.Errorf("connection %q: %s: %w", e.Key, e.Kind, e.Err)
+		failure = fmt.Errorf("connection %q: %s: %w", e.Connection, e.Kind, e.Err)
 		cancel()
 	}
 	if err := m.Run(ctx); !errors.Is(err, context.Canceled) {
@@ -117,9 +117,9 @@ type walked struct {
 	atEnd func()
 }
 
-func (w walked) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (w walked) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for key, err := range w.Store.Keys(ctx) {
+		for key, err := range w.Store.Names(ctx) {
 			if !yield(key, err) || err != nil {
 				return
 			}

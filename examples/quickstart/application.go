@@ -22,7 +22,7 @@ import (
 // application is a web application that connects accounts. It is what a program
 // that uses oauth2keep looks like; the rest of this command is scenery.
 type application struct {
-	keys     *storage.Keyring
+	keys     *storage.Keyset
 	files    *storage.Dir
 	store    *storage.Encrypted
 	managers map[string]*tokensource.Manager // by provider
@@ -46,7 +46,7 @@ func openApplication(dir string) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := storage.NewKeyring(key)
+	keys, err := storage.NewKeyset(key)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (a *application) add(name string, config *endpoints.Config, callbackPath st
 		func(w http.ResponseWriter, r *http.Request, s *pkce.Session, t *oauth2.Token, err error) {
 			key := ""
 			if s != nil {
-				key = s.Key
+				key = s.Connection
 			}
 			if err == nil {
 				err = manager.Save(r.Context(), key, t)

@@ -45,7 +45,7 @@ type App struct {
 //
 // The keyring may ask the user to unlock it. If ctx is done before the answer, Open
 // returns; the question stays on the screen, because it can't be called off.
-func (a App) Open(ctx context.Context) (*storage.Keyring, error) {
+func (a App) Open(ctx context.Context) (*storage.Keyset, error) {
 	keys, err := a.update(ctx, osKeyring{}, nil)
 	if err != nil {
 		return nil, err

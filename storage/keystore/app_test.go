@@ -37,7 +37,7 @@ func newFileApp(t testing.TB) App {
 	return a
 }
 
-func open(t testing.TB, a App) *storage.Keyring {
+func open(t testing.TB, a App) *storage.Keyset {
 	t.Helper()
 	keys, err := a.Open(ctx)
 	require.NoError(t, err)
@@ -45,13 +45,13 @@ func open(t testing.TB, a App) *storage.Keyring {
 }
 
 // names returns the fingerprints, the primary key's first.
-func names(k *storage.Keyring) []string {
-	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(k.String(), "storage.Keyring("), ")"), ", ")
+func names(k *storage.Keyset) []string {
+	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(k.String(), "storage.Keyset("), ")"), ", ")
 }
 
 // requireSame fails unless two keyrings have the same keys in the same order, and
 // these do the same.
-func requireSame(t testing.TB, a, b *storage.Keyring) {
+func requireSame(t testing.TB, a, b *storage.Keyset) {
 	t.Helper()
 	require.Equal(t, names(a), names(b))
 	sealed, err := a.Seal(ctx, []byte("secret"), nil)
@@ -127,8 +127,8 @@ func TestStoredBytes(t *testing.T) {
 	requireSame(t, keys, open(t, a))
 }
 
-func newKeyring(t testing.TB, b byte) *storage.Keyring {
-	k, err := storage.NewKeyring([]byte(strings.Repeat(string(rune(b)), 32)))
+func newKeyring(t testing.TB, b byte) *storage.Keyset {
+	k, err := storage.NewKeyset([]byte(strings.Repeat(string(rune(b)), 32)))
 	require.NoError(t, err)
 	return k
 }

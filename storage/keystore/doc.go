@@ -68,7 +68,7 @@
 //
 //	oauth2keep keystore v1
 //	keyring                           (or: file)
-//	(the fingerprints of the keys, as storage.Keyring prints them, each on a line)
+//	(the fingerprints of the keys, as storage.Keyset prints them, each on a line)
 //	end
 //
 // Every key that it names must be in the keyring or the file, which may have more; a

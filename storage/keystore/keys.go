@@ -35,11 +35,11 @@ func newKey() (key, error) { return asKey(storage.NewKey()) }
 
 // asKey finds out the fingerprint.
 func asKey(b []byte) (key, error) {
-	ring, err := storage.NewKeyring(b)
+	ring, err := storage.NewKeyset(b)
 	if err != nil {
 		return key{}, err
 	}
-	name := strings.TrimSuffix(strings.TrimPrefix(ring.String(), "storage.Keyring("), ")")
+	name := strings.TrimSuffix(strings.TrimPrefix(ring.String(), "storage.Keyset("), ")")
 	if !isFingerprint(name) {
 		return key{}, fmt.Errorf("keystore: this version of package storage doesn't name the key, but prints %q", ring)
 	}
@@ -56,12 +56,12 @@ func (k key) String() string       { return k.fingerprint }
 func (k key) GoString() string     { return k.fingerprint }
 func (k key) LogValue() slog.Value { return slog.StringValue(k.fingerprint) }
 
-func (l keyList) ring() (*storage.Keyring, error) {
+func (l keyList) ring() (*storage.Keyset, error) {
 	var old [][]byte
 	for _, k := range l[1:] {
 		old = append(old, k.bytes())
 	}
-	return storage.NewKeyring(l[0].bytes(), old...)
+	return storage.NewKeyset(l[0].bytes(), old...)
 }
 
 func (l keyList) fingerprints() []string {

@@ -8,7 +8,7 @@
 //	store := storage.Encrypt(dir, keys)
 //
 // The KMS is asked once for each key when the file is opened. The result is a
-// [storage.Keyring], which seals and opens the records in memory, so that they cost
+// [storage.Keyset], which seals and opens the records in memory, so that they cost
 // no calls, go on working when the KMS is away, and their keys can be replaced with
 // [storage.Encrypted.Rekey]. The keys stay in the memory of the process until it ends:
 // taking the permission away works from the next start on.
@@ -57,7 +57,7 @@
 //
 //	oauth2keep-kms   magic
 //	:1               format
-//	:fingerprint     32 hexadecimal digits, as storage.Keyring prints them
+//	:fingerprint     32 hexadecimal digits, as storage.Keyset prints them
 //	:ciphertext      base64: what the AEAD made of the key, 32 bytes
 //	:checksum        8 hexadecimal digits: the first of the SHA-256 of all before
 //

@@ -21,9 +21,9 @@ import (
 // whose name ends with .lock.
 type File string
 
-// Open returns a Keyring of the keys, as the function [Open] does. A file that
+// Open returns a Keyset of the keys, as the function [Open] does. A file that
 // doesn't exist is an error.
-func (f File) Open(ctx context.Context, k tink.AEADWithContext) (*storage.Keyring, error) {
+func (f File) Open(ctx context.Context, k tink.AEADWithContext) (*storage.Keyset, error) {
 	lines, err := f.read()
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (f File) Open(ctx context.Context, k tink.AEADWithContext) (*storage.Keyrin
 	if err != nil {
 		return nil, fmt.Errorf("kms: %s: %w", f, err)
 	}
-	return storage.NewKeyring(keys[0], keys[1:]...)
+	return storage.NewKeyset(keys[0], keys[1:]...)
 }
 
 // Create makes the file, with key, for example a [storage.NewKey], as the primary one.

@@ -93,7 +93,7 @@ func TestAnExistingKeyCanBeWrapped(t *testing.T) {
 	t.Parallel()
 	f, k := newFile(t), newKMS(t)
 	key := storage.NewKey()
-	plain, err := storage.NewKeyring(key)
+	plain, err := storage.NewKeyset(key)
 	require.NoError(t, err)
 	sealed, err := plain.Seal(ctx, []byte("secret"), nil)
 	require.NoError(t, err)

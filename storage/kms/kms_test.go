@@ -76,8 +76,8 @@ func mustWrap(t testing.TB, k tink.AEADWithContext, key []byte) string {
 }
 
 // names returns the fingerprints, the primary key's first.
-func names(k *storage.Keyring) []string {
-	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(k.String(), "storage.Keyring("), ")"), ", ")
+func names(k *storage.Keyset) []string {
+	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(k.String(), "storage.Keyset("), ")"), ", ")
 }
 
 func nameOf(t testing.TB, key []byte) string {
@@ -106,7 +106,7 @@ func TestWrapAndOpen(t *testing.T) {
 			}
 			keys, err := Open(ctx, k, first)
 			require.NoError(t, err)
-			plain, err := storage.NewKeyring(one)
+			plain, err := storage.NewKeyset(one)
 			require.NoError(t, err)
 			sealed, err := plain.Seal(ctx, []byte("secret"), nil)
 			require.NoError(t, err)

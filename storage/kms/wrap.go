@@ -50,11 +50,11 @@ func wrap(ctx context.Context, k tink.AEADWithContext, key []byte) (wrapped, err
 	return w, nil
 }
 
-// Open returns a Keyring of the keys in text, which has one or more lines that
+// Open returns a Keyset of the keys in text, which has one or more lines that
 // [Wrap] made; the first is the primary key. It has k decrypt each line once, and
 // needs no KMS after that. The text may come from an environment variable, where
 // spaces can take the place of line ends.
-func Open(ctx context.Context, k tink.AEADWithContext, text string) (*storage.Keyring, error) {
+func Open(ctx context.Context, k tink.AEADWithContext, text string) (*storage.Keyset, error) {
 	lines, err := parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("kms: %w", err)
@@ -63,7 +63,7 @@ func Open(ctx context.Context, k tink.AEADWithContext, text string) (*storage.Ke
 	if err != nil {
 		return nil, fmt.Errorf("kms: %w", err)
 	}
-	return storage.NewKeyring(keys[0], keys[1:]...)
+	return storage.NewKeyset(keys[0], keys[1:]...)
 }
 
 func unwrapAll(ctx context.Context, k tink.AEADWithContext, lines []wrapped) ([][]byte, error) {
@@ -99,7 +99,7 @@ func (w wrapped) unwrap(ctx context.Context, k tink.AEADWithContext) ([]byte, er
 	return key, nil
 }
 
-// fingerprint returns the name that a Keyring gives a key.
+// fingerprint returns the name that a Keyset gives a key.
 func fingerprint(key []byte) (string, error) {
 	switch {
 	case len(key) != keySize:
@@ -107,11 +107,11 @@ func fingerprint(key []byte) (string, error) {
 	case [keySize]byte(key) == [keySize]byte{}:
 		return "", errors.New("is all zeros")
 	}
-	ring, err := storage.NewKeyring(key)
+	ring, err := storage.NewKeyset(key)
 	if err != nil {
 		return "", err
 	}
-	name := strings.TrimSuffix(strings.TrimPrefix(ring.String(), "storage.Keyring("), ")")
+	name := strings.TrimSuffix(strings.TrimPrefix(ring.String(), "storage.Keyset("), ")")
 	if !isFingerprint(name) {
 		return "", fmt.Errorf("has no name: this version of package storage prints %q", ring)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/redisstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
-	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
+	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
 )
 
 // place is where records are: what another process needs to open the same store.
@@ -56,7 +56,7 @@ func newPlace(t *testing.T, addr ...string) place {
 }
 
 func TestMain(m *testing.M) {
-	fleettest.Child(openAt)
+	tokensourcetest.Child(openAt)
 	storagetest.Child(openAt)
 	flag.Parse()
 	flag.Set("test.parallel", "5") // tests wait for servers more than they compute
@@ -138,16 +138,16 @@ func TestFleet(t *testing.T) {
 	t.Run("one server", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, durable...)
-		fleettest.Run(t, func(t *testing.T) string { return newPlace(t, s.addr).String() }, fleettest.Size{})
+		tokensourcetest.Run(t, func(t *testing.T) string { return newPlace(t, s.addr).String() }, tokensourcetest.Size{})
 	})
 	t.Run("cluster", func(t *testing.T) {
 		t.Parallel()
 		addrs := addresses(cluster(t))
-		fleettest.Run(t, func(t *testing.T) string { return newPlace(t, addrs...).String() }, fleettest.Size{})
+		tokensourcetest.Run(t, func(t *testing.T) string { return newPlace(t, addrs...).String() }, tokensourcetest.Size{})
 	})
 }
 
-// sealed is a shared whose values are encrypted; each handle has a Keyring of its
+// sealed is a shared whose values are encrypted; each handle has a Keyset of its
 // own, as each process would.
 type sealed struct {
 	*storage.Encrypted
@@ -156,7 +156,7 @@ type sealed struct {
 }
 
 func seal(t *testing.T, inner shared, key []byte) storage.Store {
-	k, err := storage.NewKeyring(key)
+	k, err := storage.NewKeyset(key)
 	require.NoError(t, err)
 	return sealed{storage.Encrypt(inner, k), inner, key}
 }

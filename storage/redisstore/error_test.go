@@ -29,7 +29,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	primary, replica := replicated(t)
 	requireAdvice(t, &redisstore.Store{Client: client(t, replica.addr)}, "let Client lead to the master")
-	for _, err := range (&redisstore.Store{Client: client(t, replica.addr)}).Keys(ctx) {
+	for _, err := range (&redisstore.Store{Client: client(t, replica.addr)}).Names(ctx) {
 		require.ErrorContains(t, err, "is a replica")
 	}
 
@@ -89,7 +89,7 @@ func TestWhatTheListOfPermissionsAllows(t *testing.T) {
 	s := &redisstore.Store{Client: c}
 	v := mustPut(t, s, "key", "value", "")
 	require.Equal(t, v, requireValue(t, s, "key", "value"))
-	for key, err := range s.Keys(ctx) {
+	for key, err := range s.Names(ctx) {
 		require.NoError(t, err)
 		require.Equal(t, "key", key)
 	}
@@ -111,7 +111,7 @@ func TestOneServerOfACluster(t *testing.T) {
 		}
 	}
 	require.ErrorContains(t, moved, "redis.NewClusterClient")
-	for _, err := range s.Keys(ctx) {
+	for _, err := range s.Names(ctx) {
 		require.ErrorContains(t, err, "redis.NewClusterClient") // and not a part of the keys
 	}
 }

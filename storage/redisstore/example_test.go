@@ -31,7 +31,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := storage.NewKeyring(key)
+	keys, err := storage.NewKeyset(key)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestFailoverOfACluster(t *testing.T) {
 		return errors.Is(err, redisstore.ErrUnconfirmed)
 	})
 	requireValue(t, s, "key", "third")
-	for key, err := range s.Keys(ctx) {
+	for key, err := range s.Names(ctx) {
 		require.NoError(t, err)
 		require.Equal(t, "key", key)
 	}
@@ -78,7 +78,7 @@ func TestKeysThroughAFailover(t *testing.T) {
 	fill(t, client(t, w.servers[0].addr), redisstore.DefaultPrefix, n)
 	inStep(t, w.servers[0], 2)
 	seen := make(map[string]bool)
-	for key, err := range w.store(t, 0).Keys(ctx) {
+	for key, err := range w.store(t, 0).Names(ctx) {
 		require.NoError(t, err)
 		require.False(t, seen[key], "twice: %q", key)
 		if seen[key] = true; len(seen) == n/2 {

@@ -80,7 +80,7 @@ func TestFailoverKeepsWhatAllReplicasConfirmed(t *testing.T) {
 		t.Logf("%s: %d writes acknowledged, %d unconfirmed, %d unknown, %d conflicts", l.key,
 			l.acknowledged.Load(), l.unconfirmed.Load(), l.unknown.Load(), l.conflicts.Load())
 	}
-	for key, err := range s.Keys(ctx) {
+	for key, err := range s.Names(ctx) {
 		require.NoError(t, err)
 		require.True(t, existing[key])
 		delete(existing, key)

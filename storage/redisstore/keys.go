@@ -23,16 +23,16 @@ const (
 var errMoving = errors.New("redisstore: servers were restarted or records moved between them during the walk, so that some may be missing from it: " +
 	"walk again later; if the cluster isn't being resharded, see redis-cli --cluster check")
 
-// Keys implements [storage.Lister]. It walks over all masters with SCAN, a page of
+// Names implements [storage.Lister]. It walks over all masters with SCAN, a page of
 // about 500 keys at a time.
 //
 // SCAN may name a key twice. To yield each once, a walk remembers a hash of 16
 // bytes of each: about 40 MB for a million keys. That apart, memory doesn't grow.
 //
 // If a server was restarted, a replica promoted or a slot moved during the walk,
-// Keys walks again, yielding only what is new, and finally returns an error if that
+// Names walks again, yielding only what is new, and finally returns an error if that
 // doesn't end. It never leaves out records silently.
-func (s *Store) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s *Store) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err := s.check(ctx); err != nil {
 			yield("", err)

@@ -37,7 +37,7 @@ func TestTenThousandKeysAreListed(t *testing.T) {
 			s := &redisstore.Store{Client: c}
 			fill(t, c, redisstore.DefaultPrefix, n)
 			seen := make(map[string]bool)
-			for key, err := range s.Keys(ctx) {
+			for key, err := range s.Names(ctx) {
 				require.NoError(t, err)
 				require.False(t, seen[key], "twice: %q", key)
 				seen[key] = true
@@ -59,7 +59,7 @@ func TestKeysAfterARestart(t *testing.T) {
 	const n = 5000
 	fill(t, c, redisstore.DefaultPrefix, n)
 	seen := make(map[string]bool)
-	for key, err := range (&redisstore.Store{Client: c}).Keys(ctx) {
+	for key, err := range (&redisstore.Store{Client: c}).Names(ctx) {
 		require.NoError(t, err)
 		require.False(t, seen[key], "twice: %q", key)
 		seen[key] = true
@@ -83,7 +83,7 @@ func TestPrefixesAreNotPatterns(t *testing.T) {
 	}
 	for _, prefix := range []string{"*", "?", "[ab]", "[^a]", `\`, `\*`, "a", "b", "ab", "{x}", "é\x00"} {
 		var keys []string
-		for key, err := range (&redisstore.Store{Client: c, Prefix: base + prefix + ":"}).Keys(ctx) {
+		for key, err := range (&redisstore.Store{Client: c, Prefix: base + prefix + ":"}).Names(ctx) {
 			require.NoError(t, err)
 			keys = append(keys, key)
 		}
@@ -103,7 +103,7 @@ func TestMemoryOfAWalk(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	began, count := time.Now(), 0
-	for _, err := range (&redisstore.Store{Client: c}).Keys(ctx) {
+	for _, err := range (&redisstore.Store{Client: c}).Names(ctx) {
 		require.NoError(t, err)
 		if count++; count == n {
 			runtime.GC()

@@ -199,7 +199,7 @@ func options(t testing.TB) *redis.Options {
 
 // empty removes what a test has stored, from a server that may outlive it.
 func empty(t testing.TB, s *redisstore.Store) {
-	for key, err := range s.Keys(ctx) {
+	for key, err := range s.Names(ctx) {
 		if err != nil {
 			return // its server is gone, and the records with it
 		}

@@ -123,7 +123,7 @@ func TestSlotsOnTheMove(t *testing.T) {
 	_, err = w.Put(ctx, "key", nil, "")
 	require.ErrorIs(t, err, storage.ErrConflict)
 	var last error
-	for _, err := range s.Keys(ctx) {
+	for _, err := range s.Names(ctx) {
 		last = err
 	}
 	require.ErrorContains(t, last, "walk again later")

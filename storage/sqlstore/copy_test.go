@@ -26,7 +26,7 @@ func TestMovingADirectory(t *testing.T) {
 				n = 100
 			}
 			before, after, table := openDir(t), openDir(t), e.make(t).open(t)
-			keys, err := storage.NewKeyring(storage.NewKey())
+			keys, err := storage.NewKeyset(storage.NewKey())
 			require.NoError(t, err)
 			connect(t, manager(before, keys), n)
 
@@ -54,7 +54,7 @@ func openDir(t *testing.T) *storage.Dir {
 	return d
 }
 
-func manager(s storage.Store, keys *storage.Keyring) *tokensource.Manager {
+func manager(s storage.Store, keys *storage.Keyset) *tokensource.Manager {
 	endpoint := oauth2.Endpoint{TokenURL: "http://127.0.0.1:1/token", AuthStyle: oauth2.AuthStyleInParams} // isn't called
 	return &tokensource.Manager{Config: &oauth2.Config{Endpoint: endpoint}, Store: storage.Encrypt(s, keys)}
 }
@@ -81,7 +81,7 @@ func contents(t *testing.T, s interface {
 	storage.Lister
 }) map[string]string {
 	all := make(map[string]string)
-	for key, err := range s.Keys(ctx) {
+	for key, err := range s.Names(ctx) {
 		require.NoError(t, err)
 		value, _, err := s.Get(ctx, key)
 		require.NoError(t, err)

@@ -131,7 +131,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		_, err = closed.Put(ctx, "key", []byte("hush"), v)
 		refused(t, err, "read the record again")
 		refused(t, closed.Delete(ctx, "key", ""), "can't read table")
-		for _, err := range closed.Keys(ctx) {
+		for _, err := range closed.Names(ctx) {
 			refused(t, err, "can't read table")
 		}
 	})

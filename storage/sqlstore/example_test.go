@@ -37,7 +37,7 @@ func Example() {
 	if err := table.CreateTable(ctx); err != nil {
 		log.Fatal(err)
 	}
-	keys, err := storage.NewKeyring(storage.NewKey()) // in a program: storage.ReadKeyFile
+	keys, err := storage.NewKeyset(storage.NewKey()) // in a program: storage.ReadKeyFile
 	if err != nil {
 		log.Fatal(err)
 	}

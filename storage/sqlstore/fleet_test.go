@@ -3,7 +3,7 @@ package sqlstore_test
 import (
 	"testing"
 
-	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
+	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
 )
 
 // TestFleet has processes refresh tokens that they keep in one table, on each engine.
@@ -12,7 +12,7 @@ func TestFleet(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
-			fleettest.Run(t, func(t *testing.T) string { return e.make(t).String() }, fleettest.Size{})
+			tokensourcetest.Run(t, func(t *testing.T) string { return e.make(t).String() }, tokensourcetest.Size{})
 		})
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"iter"
 )
 
-// Keys implements [storage.Lister]. It fetches a thousand keys at a time, in the
+// Names implements [storage.Lister]. It fetches a thousand keys at a time, in the
 // order of their hashes, and holds no connection while the caller has one of them.
-func (s *Store) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s *Store) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		after := []byte{} // before every hash
 		for {

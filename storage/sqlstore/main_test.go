@@ -19,7 +19,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
-	"github.com/oauth2keep/oauth2keep/tokensource/fleettest"
+	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
 )
 
 var ctx = context.Background()
@@ -133,7 +133,7 @@ func openAt(at string) (storage.Store, error) {
 }
 
 func TestMain(m *testing.M) {
-	fleettest.Child(openAt)
+	tokensourcetest.Child(openAt)
 	storagetest.Child(openAt)
 	// These tests wait for disks and servers most of the time.
 	flag.Parse()

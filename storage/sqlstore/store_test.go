@@ -156,7 +156,7 @@ func TestKeysOfManyRecords(t *testing.T) {
 
 		s := to.open(t)
 		seen := make([]int, count)
-		for key, err := range s.Keys(ctx) {
+		for key, err := range s.Names(ctx) {
 			require.NoError(t, err)
 			var i int
 			if key == "passing" {

@@ -212,12 +212,12 @@ var faults = map[string]fault{
 		}})},
 	"keys ignores its context": {subtest: "after an error the walk ends", open: in(broken{
 		keys: func(m *storage.Memory, _ context.Context) iter.Seq2[string, error] {
-			return m.Keys(context.Background())
+			return m.Names(context.Background())
 		}})},
 	"keys goes on after an error": {subtest: "after an error the walk ends", open: in(broken{
 		keys: func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
-				for key, err := range m.Keys(context.Background()) {
+				for key, err := range m.Names(context.Background()) {
 					if err == nil {
 						err = ctx.Err()
 					}
@@ -295,7 +295,7 @@ var faults = map[string]fault{
 	"keys has one twice": {subtest: "keys yields every key that has a record exactly once", open: in(broken{
 		keys: func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
-				for key, err := range m.Keys(ctx) {
+				for key, err := range m.Names(ctx) {
 					if !yield(key, err) || key == "a" && !yield(key, err) {
 						return
 					}
@@ -306,7 +306,7 @@ var faults = map[string]fault{
 		keys: func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
 				n := 0
-				for key, err := range m.Keys(ctx) {
+				for key, err := range m.Names(ctx) {
 					if n++; n > 100 || !yield(key, err) {
 						return
 					}
@@ -317,7 +317,7 @@ var faults = map[string]fault{
 		keys: func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
 				n := 0
-				for key, err := range m.Keys(ctx) {
+				for key, err := range m.Names(ctx) {
 					if n++; n > 8192 || !yield(key, err) {
 						return
 					}

@@ -51,9 +51,9 @@ func (b broken) Lock(ctx context.Context, key string) (func(), error) {
 	return b.lock(b.Memory, ctx, key)
 }
 
-func (b broken) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (b broken) Names(ctx context.Context) iter.Seq2[string, error] {
 	if b.keys == nil {
-		return b.Memory.Keys(ctx)
+		return b.Memory.Names(ctx)
 	}
 	return b.keys(b.Memory, ctx)
 }
@@ -296,7 +296,7 @@ func (s *tombstones) Put(ctx context.Context, key string, value []byte, old stor
 	return s.Memory.Put(ctx, key, value, old)
 }
 
-func (s *tombstones) Keys(context.Context) iter.Seq2[string, error] {
+func (s *tombstones) Names(context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for key := range s.ever {
 			if !yield(key, nil) {
@@ -323,11 +323,11 @@ func (s *walker) Put(ctx context.Context, key string, value []byte, old storage.
 	return s.Memory.Put(ctx, key, value, old)
 }
 
-func (s *walker) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s *walker) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		s.walking.RLock()
 		defer s.walking.RUnlock()
-		s.Memory.Keys(ctx)(yield)
+		s.Memory.Names(ctx)(yield)
 	}
 }
 
@@ -338,10 +338,10 @@ type oneCursor struct {
 	rest []string
 }
 
-func (s *oneCursor) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s *oneCursor) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var all []string
-		for key := range s.Memory.Keys(ctx) {
+		for key := range s.Memory.Names(ctx) {
 			all = append(all, key)
 		}
 		s.mu.Lock()
@@ -380,7 +380,7 @@ func (s *reordered) Put(ctx context.Context, key string, value []byte, old stora
 	return v, err
 }
 
-func (s *reordered) Keys(ctx context.Context) iter.Seq2[string, error] {
+func (s *reordered) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for i := 0; ; i++ {
 			s.mu.Lock()

@@ -17,7 +17,7 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 	if !ok {
 		t.Skip("the store isn't a Lister")
 	}
-	for _, err := range l.Keys(t.Context()) {
+	for _, err := range l.Names(t.Context()) {
 		if errors.Is(err, errors.ErrUnsupported) {
 			t.Skip("the store can't list its keys: ", err)
 		}
@@ -30,7 +30,7 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 func keysOf(t *testing.T, l storage.Lister) []string {
 	t.Helper()
 	var keys []string
-	for key, err := range l.Keys(t.Context()) {
+	for key, err := range l.Names(t.Context()) {
 		if err != nil {
 			t.Fatalf("Keys: %v", err)
 		}
@@ -125,7 +125,7 @@ var listChecks = []check{
 		}
 		together(t, 1, func(ctx context.Context, _ int) error {
 			seen := make(map[string]int)
-			for key, err := range l.Keys(ctx) {
+			for key, err := range l.Names(ctx) {
 				if err != nil {
 					return fmt.Errorf("store: Keys while records are replaced: %w", err)
 				}
@@ -146,7 +146,7 @@ var listChecks = []check{
 					return fmt.Errorf("a walk during which records were replaced yielded %q %d times", key, seen[key])
 				}
 			}
-			for key, err := range l.Keys(ctx) {
+			for key, err := range l.Names(ctx) {
 				if err != nil {
 					return fmt.Errorf("store: Keys while records are deleted: %w", err)
 				}
@@ -171,7 +171,7 @@ var listChecks = []check{
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			for range 3 {
 				n := 0
-				for _, err := range l.Keys(ctx) {
+				for _, err := range l.Names(ctx) {
 					if err != nil {
 						return err
 					}
@@ -200,7 +200,7 @@ var listChecks = []check{
 			}
 			var got error
 			n := 0
-			for _, err := range l.Keys(ctx) {
+			for _, err := range l.Names(ctx) {
 				if got != nil {
 					t.Fatal("Keys went on after an error")
 				}

@@ -131,8 +131,8 @@ func (r *remote) Delete(ctx context.Context, key string, old storage.Version) er
 	return err
 }
 
-// Keys fetches all keys before it yields the first.
-func (r *remote) Keys(ctx context.Context) iter.Seq2[string, error] {
+// Names fetches all keys before it yields the first.
+func (r *remote) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		answer, _, err := r.call(ctx, request{Op: opKeys})
 		for _, key := range answer.Keys {

@@ -120,7 +120,7 @@ var serverChecks = []check{
 					<-ctx.Done()
 					return ctx.Err()
 				}
-				for _, err := range lister.Keys(ctx) {
+				for _, err := range lister.Names(ctx) {
 					return err
 				}
 				return nil

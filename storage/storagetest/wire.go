@@ -148,7 +148,7 @@ func do(ctx context.Context, s storage.Store, q request, r *response) {
 			err = errors.ErrUnsupported
 			break
 		}
-		for key, keyErr := range lister.Keys(ctx) {
+		for key, keyErr := range lister.Names(ctx) {
 			if err = keyErr; err == nil {
 				r.Keys = append(r.Keys, key)
 			}

@@ -1,4 +1,4 @@
-package fleettest
+package tokensourcetest
 
 import (
 	"context"
@@ -92,7 +92,7 @@ func (f *fleet) login(name string) {
 
 // encrypted returns the parent's store with a keyring of these keys.
 func (f *fleet) encrypted(keys ...[]byte) *storage.Encrypted {
-	ring, err := storage.NewKeyring(keys[0], keys[1:]...)
+	ring, err := storage.NewKeyset(keys[0], keys[1:]...)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package fleettest
+package tokensourcetest
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 const variable = "OAUTH2KEEP_FLEETTEST_JOB"
 
 // reportMark stands before a process's report, since the driver may print as well.
-const reportMark = "fleettest report: "
+const reportMark = "tokensourcetest report: "
 
 // patience is how long things may take that ought to happen soon.
 const patience = time.Minute
@@ -71,7 +71,7 @@ func runChild() {
 		io.Copy(io.Discard, os.Stdin) // ends when the parent says so, or dies
 		stop()
 		time.Sleep(2 * patience)
-		fmt.Fprintln(os.Stderr, "fleettest: the process was told to end, and didn't")
+		fmt.Fprintln(os.Stderr, "tokensourcetest: the process was told to end, and didn't")
 		os.Exit(1)
 	}()
 	var j job
@@ -80,7 +80,7 @@ func runChild() {
 		err = j.run(ctx)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "fleettest:", err)
+		fmt.Fprintln(os.Stderr, "tokensourcetest:", err)
 		os.Exit(1)
 	}
 	os.Exit(0)
@@ -90,7 +90,7 @@ func (j *job) run(ctx context.Context) error {
 	if len(j.Keys) == 0 {
 		return errors.New("the job has no keys")
 	}
-	keys, err := storage.NewKeyring(j.Keys[0], j.Keys[1:]...)
+	keys, err := storage.NewKeyset(j.Keys[0], j.Keys[1:]...)
 	if err != nil {
 		return err
 	}
@@ -190,12 +190,12 @@ func call(client *http.Client, url string) error {
 // sealer counts what can't be opened: a call doesn't fail of it while the token that
 // its process holds is valid.
 type sealer struct {
-	*storage.Keyring
+	*storage.Keyset
 	unopened *int64
 }
 
 func (s *sealer) Open(ctx context.Context, sealed, ad []byte) ([]byte, error) {
-	plaintext, err := s.Keyring.Open(ctx, sealed, ad)
+	plaintext, err := s.Keyset.Open(ctx, sealed, ad)
 	if errors.Is(err, storage.ErrOpen) {
 		atomic.AddInt64(s.unopened, 1)
 	}

@@ -1,4 +1,4 @@
-package fleettest
+package tokensourcetest
 
 import (
 	"context"
@@ -118,7 +118,7 @@ func (f *fleet) lifeOfAProcess() time.Duration {
 // says it is done. Half of the connections are used by nobody: their records don't move
 // to the new key by themselves.
 func keysRotated(f *fleet) {
-	for _, err := range f.encrypted(f.keys...).Keys(f.t.Context()) {
+	for _, err := range f.encrypted(f.keys...).Names(f.t.Context()) {
 		if errors.Is(err, errors.ErrUnsupported) {
 			f.t.Skipf("the store can't list its keys: %v", err)
 		}

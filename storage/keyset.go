@@ -29,12 +29,12 @@ type fingerprint [16]byte
 
 func (f fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
-// Keyring is a [Sealer] that holds its keys in memory. It seals with its primary
+// Keyset is a [Sealer] that holds its keys in memory. It seals with its primary
 // key and opens with any. See the package's section Keys for how to replace a key.
 //
-// A Keyring is immutable, and may be used concurrently. Printed, logged or encoded
+// A Keyset is immutable, and may be used concurrently. Printed, logged or encoded
 // as JSON, also from inside another type, it shows fingerprints of its keys at most.
-type Keyring struct {
+type Keyset struct {
 	// A function, because package fmt reads unexported fields by reflection, without
 	// asking the methods below, and can't look into one.
 	ring func() *ring
@@ -50,11 +50,11 @@ type ringKey struct {
 	xaes *xaes
 }
 
-// NewKeyring returns a Keyring that seals with primary, and opens what was sealed
+// NewKeyset returns a Keyset that seals with primary, and opens what was sealed
 // with primary or any of old. Each key is 32 random bytes, as made by [NewKey] and
 // read by [ReadKeyFile] and [ParseKey]. The keys are copied; repeating one does no
 // harm.
-func NewKeyring(primary []byte, old ...[]byte) (*Keyring, error) {
+func NewKeyset(primary []byte, old ...[]byte) (*Keyset, error) {
 	r := new(ring)
 	for i, key := range append([][]byte{primary}, old...) {
 		k, err := newRingKey(key)
@@ -70,7 +70,7 @@ func NewKeyring(primary []byte, old ...[]byte) (*Keyring, error) {
 		}
 	}
 	r.primary = r.keys[0]
-	return &Keyring{func() *ring { return r }}, nil
+	return &Keyset{func() *ring { return r }}, nil
 }
 
 func newRingKey(key []byte) (*ringKey, error) {
@@ -100,22 +100,22 @@ func (r *ring) find(name fingerprint) *ringKey {
 	return nil
 }
 
-// get returns nil for a Keyring that NewKeyring didn't make.
-func (k *Keyring) get() *ring {
+// get returns nil for a Keyset that NewKeyset didn't make.
+func (k *Keyset) get() *ring {
 	if k == nil || k.ring == nil {
 		return nil
 	}
 	return k.ring()
 }
 
-var errNoKeyring = errors.New("storage: this Keyring has no keys: make it with NewKeyring, and look at its error")
+var errNoKeyset = errors.New("storage: this Keyset has no keys: make it with NewKeyset, and look at its error")
 
 // Seal implements [Sealer]. The result is 62 bytes longer than plaintext. It doesn't
 // use ctx, as it waits for nothing.
-func (k *Keyring) Seal(_ context.Context, plaintext, ad []byte) ([]byte, error) {
+func (k *Keyset) Seal(_ context.Context, plaintext, ad []byte) ([]byte, error) {
 	r := k.get()
 	if r == nil {
-		return nil, errNoKeyring
+		return nil, errNoKeyset
 	}
 	b := make([]byte, 0, sealedMinimum+len(plaintext))
 	b = append(b, sealedMagic...)
@@ -130,10 +130,10 @@ func (k *Keyring) Seal(_ context.Context, plaintext, ad []byte) ([]byte, error) 
 
 // Open implements [Sealer]. The error for a record whose key is missing names the
 // key by its fingerprint. It doesn't use ctx, as it waits for nothing.
-func (k *Keyring) Open(_ context.Context, sealed, ad []byte) ([]byte, error) {
+func (k *Keyset) Open(_ context.Context, sealed, ad []byte) ([]byte, error) {
 	r := k.get()
 	if r == nil {
-		return nil, errNoKeyring
+		return nil, errNoKeyset
 	}
 	name, err := sealedBy(sealed)
 	if err != nil {
@@ -141,7 +141,7 @@ func (k *Keyring) Open(_ context.Context, sealed, ad []byte) ([]byte, error) {
 	}
 	key := r.find(name)
 	if key == nil {
-		return nil, fmt.Errorf("%w: it was sealed with key %s, which isn't in this keyring (it has %s): give that key to NewKeyring as an old one", ErrOpen, name, r)
+		return nil, fmt.Errorf("%w: it was sealed with key %s, which isn't in this keyset (it has %s): give that key to NewKeyset as an old one", ErrOpen, name, r)
 	}
 	plaintext, err := key.xaes.open(sealed[sealedHeader:], sealedAD(sealed[:sealedHeader], ad))
 	if err != nil {
@@ -179,14 +179,14 @@ func appendParts(b []byte, parts ...string) []byte {
 	return b
 }
 
-// sealedWith and names are what Rekey asks a Keyring for.
+// sealedWith and names are what Rekey asks a Keyset for.
 
-func (k *Keyring) sealedWith(sealed []byte) (key string, ok bool) {
+func (k *Keyset) sealedWith(sealed []byte) (key string, ok bool) {
 	name, err := sealedBy(sealed)
 	return name.String(), err == nil
 }
 
-func (k *Keyring) names() []string {
+func (k *Keyset) names() []string {
 	if r := k.get(); r != nil {
 		return r.names()
 	}
@@ -205,18 +205,18 @@ func (r *ring) names() []string {
 func (r *ring) String() string { return strings.Join(r.names(), ", ") }
 
 // String returns the fingerprints of the keys, the primary's first.
-func (k Keyring) String() string {
+func (k Keyset) String() string {
 	if r := k.get(); r != nil {
-		return "storage.Keyring(" + r.String() + ")"
+		return "storage.Keyset(" + r.String() + ")"
 	}
-	return "storage.Keyring()"
+	return "storage.Keyset()"
 }
 
 // GoString returns what String returns.
-func (k Keyring) GoString() string { return k.String() }
+func (k Keyset) GoString() string { return k.String() }
 
 // LogValue returns what String returns.
-func (k Keyring) LogValue() slog.Value { return slog.StringValue(k.String()) }
+func (k Keyset) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // MarshalText returns what String returns. There is no way back.
-func (k Keyring) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+func (k Keyset) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

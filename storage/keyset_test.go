@@ -52,18 +52,18 @@ const sealedToken = "6f326b73" + "01" + "01" + // magic, format, suite
 // sealedTokenAD is the associated data that Encrypted gives for "account 1".
 const sealedTokenAD = "\x00\x00\x00\x00\x00\x00\x00\x14oauth2keep record v1" + "\x00\x00\x00\x00\x00\x00\x00\x09account 1"
 
-func TestKeyringOpensWhatTheFirstVersionSealed(t *testing.T) {
-	k := newKeyring(t, storage.NewKey(), countingKey())
+func TestKeysetOpensWhatTheFirstVersionSealed(t *testing.T) {
+	k := newKeyset(t, storage.NewKey(), countingKey())
 	plaintext, err := k.Open(ctx, unhex(t, sealedToken), []byte(sealedTokenAD))
 	require.NoError(t, err)
 	require.Equal(t, "token", string(plaintext))
 }
 
-func TestKeyringRoundTrip(t *testing.T) {
+func TestKeysetRoundTrip(t *testing.T) {
 	if fips140.Enabled() {
 		t.Log("FIPS 140 mode is on") // read by TestInFIPSMode
 	}
-	k := newKeyring(t, storage.NewKey())
+	k := newKeyset(t, storage.NewKey())
 	for _, plaintext := range [][]byte{nil, {}, {0}, []byte("token"), bytes.Repeat([]byte("x"), 1<<20)} {
 		for _, ad := range [][]byte{nil, []byte("ad"), bytes.Repeat([]byte("y"), 5000)} {
 			sealed, err := k.Seal(ctx, plaintext, ad)
@@ -81,8 +81,8 @@ func TestKeyringRoundTrip(t *testing.T) {
 	}
 }
 
-func TestKeyringSealsAnewEachTime(t *testing.T) {
-	k := newKeyring(t, storage.NewKey())
+func TestKeysetSealsAnewEachTime(t *testing.T) {
+	k := newKeyset(t, storage.NewKey())
 	seen := make(map[string]bool)
 	for range 100 {
 		sealed, err := k.Seal(ctx, []byte("token"), nil)
@@ -92,9 +92,9 @@ func TestKeyringSealsAnewEachTime(t *testing.T) {
 	require.Len(t, seen, 100)
 }
 
-// TestKeyringRefusesAlteredRecords alters a record in every way that takes one step.
-func TestKeyringRefusesAlteredRecords(t *testing.T) {
-	k := newKeyring(t, countingKey(), storage.NewKey())
+// TestKeysetRefusesAlteredRecords alters a record in every way that takes one step.
+func TestKeysetRefusesAlteredRecords(t *testing.T) {
+	k := newKeyset(t, countingKey(), storage.NewKey())
 	sealed, ad := unhex(t, sealedToken), []byte(sealedTokenAD)
 	refused := func(sealed, ad []byte, how string, args ...any) {
 		t.Helper()
@@ -123,20 +123,20 @@ func TestKeyringRefusesAlteredRecords(t *testing.T) {
 	refused([]byte(`{"access_token":"plain"}`), ad, "never sealed")
 }
 
-// TestKeyringBindsTheHeader moves the other key's ciphertext under this key's name.
-func TestKeyringBindsTheHeader(t *testing.T) {
+// TestKeysetBindsTheHeader moves the other key's ciphertext under this key's name.
+func TestKeysetBindsTheHeader(t *testing.T) {
 	a, b := storage.NewKey(), storage.NewKey()
-	k := newKeyring(t, a, b)
-	fromA, err := newKeyring(t, a).Seal(ctx, []byte("a"), nil)
+	k := newKeyset(t, a, b)
+	fromA, err := newKeyset(t, a).Seal(ctx, []byte("a"), nil)
 	require.NoError(t, err)
-	fromB, err := newKeyring(t, b).Seal(ctx, []byte("b"), nil)
+	fromB, err := newKeyset(t, b).Seal(ctx, []byte("b"), nil)
 	require.NoError(t, err)
 	_, err = k.Open(ctx, append(bytes.Clone(fromA[:22]), fromB[22:]...), nil)
 	require.ErrorIs(t, err, storage.ErrOpen)
 }
 
-func TestKeyringErrorsSayWhatToDo(t *testing.T) {
-	k := newKeyring(t, bytes.Repeat([]byte{7}, 32))
+func TestKeysetErrorsSayWhatToDo(t *testing.T) {
+	k := newKeyset(t, bytes.Repeat([]byte{7}, 32))
 	sealed := unhex(t, sealedToken)
 	with := func(i int, b byte) []byte {
 		s := bytes.Clone(sealed)
@@ -149,7 +149,7 @@ func TestKeyringErrorsSayWhatToDo(t *testing.T) {
 		want   string
 	}{
 		{"missing key", sealed, "storage: can't open the sealed record: it was sealed with key c23e1ba17c3144237c5f467411a6b94c, " +
-			"which isn't in this keyring (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyring as an old one"},
+			"which isn't in this keyset (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyset as an old one"},
 		{"foreign", []byte("something else"), "storage: can't open the sealed record: it doesn't begin like a sealed record"},
 		{"newer format", with(4, 2), "storage: can't open the sealed record: its format, 2.1, is unknown: it was changed, or comes from a newer version of oauth2keep"},
 		{"newer suite", with(5, 9), "storage: can't open the sealed record: its format, 1.9, is unknown: it was changed, or comes from a newer version of oauth2keep"},
@@ -161,13 +161,13 @@ func TestKeyringErrorsSayWhatToDo(t *testing.T) {
 			require.ErrorIs(t, err, storage.ErrOpen)
 		})
 	}
-	_, err := newKeyring(t, countingKey()).Open(ctx, sealed, []byte("another record"))
+	_, err := newKeyset(t, countingKey()).Open(ctx, sealed, []byte("another record"))
 	require.EqualError(t, err, "storage: can't open the sealed record: it was changed or cut short, or it was moved here from another record")
 }
 
-func TestKeyringReplacesKeys(t *testing.T) {
+func TestKeysetReplacesKeys(t *testing.T) {
 	first, second, third := storage.NewKey(), storage.NewKey(), storage.NewKey()
-	sealed, err := newKeyring(t, first).Seal(ctx, []byte("token"), nil)
+	sealed, err := newKeyset(t, first).Seal(ctx, []byte("token"), nil)
 	require.NoError(t, err)
 
 	for _, keys := range [][][]byte{
@@ -177,24 +177,24 @@ func TestKeyringReplacesKeys(t *testing.T) {
 		{second, first, second, first},
 		{third, second, first},
 	} {
-		k := newKeyring(t, keys[0], keys[1:]...)
+		k := newKeyset(t, keys[0], keys[1:]...)
 		plaintext, err := k.Open(ctx, sealed, nil)
 		require.NoError(t, err)
 		require.Equal(t, "token", string(plaintext))
 
 		again, err := k.Seal(ctx, plaintext, nil)
 		require.NoError(t, err)
-		_, err = newKeyring(t, keys[0]).Open(ctx, again, nil)
+		_, err = newKeyset(t, keys[0]).Open(ctx, again, nil)
 		require.NoError(t, err, "what is sealed anew must need nothing but the primary key")
 	}
-	_, err = newKeyring(t, second, third).Open(ctx, sealed, nil)
+	_, err = newKeyset(t, second, third).Open(ctx, sealed, nil)
 	require.ErrorIs(t, err, storage.ErrOpen)
 }
 
-func TestKeyringCopiesItsKeys(t *testing.T) {
+func TestKeysetCopiesItsKeys(t *testing.T) {
 	primary, old := countingKey(), bytes.Repeat([]byte{9}, 32)
-	k := newKeyring(t, primary, old)
-	want := newKeyring(t, countingKey(), bytes.Repeat([]byte{9}, 32)).String()
+	k := newKeyset(t, primary, old)
+	want := newKeyset(t, countingKey(), bytes.Repeat([]byte{9}, 32)).String()
 	clear(primary)
 	clear(old)
 	require.Equal(t, want, k.String())
@@ -202,7 +202,7 @@ func TestKeyringCopiesItsKeys(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestNewKeyringRefusesBadKeys(t *testing.T) {
+func TestNewKeysetRefusesBadKeys(t *testing.T) {
 	good := storage.NewKey()
 	const remedy = ", and must have 32 random ones: make it with NewKey, read it with ReadKeyFile or ParseKey"
 	for _, c := range []struct {
@@ -218,32 +218,32 @@ func TestNewKeyringRefusesBadKeys(t *testing.T) {
 		{"zeros", make([]byte, 32), nil, "storage: the primary key is all zeros: it was never filled, or its file was lost in a crash"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k, err := storage.NewKeyring(c.primary, c.old...)
+			k, err := storage.NewKeyset(c.primary, c.old...)
 			require.EqualError(t, err, c.want)
 			require.Nil(t, k)
 		})
 	}
 }
 
-func TestKeyringWithoutKeysSaysSo(t *testing.T) {
-	const want = "storage: this Keyring has no keys: make it with NewKeyring, and look at its error"
-	for _, k := range []*storage.Keyring{nil, {}} {
+func TestKeysetWithoutKeysSaysSo(t *testing.T) {
+	const want = "storage: this Keyset has no keys: make it with NewKeyset, and look at its error"
+	for _, k := range []*storage.Keyset{nil, {}} {
 		_, err := k.Seal(ctx, nil, nil)
 		require.EqualError(t, err, want)
 		_, err = k.Open(ctx, unhex(t, sealedToken), nil)
 		require.EqualError(t, err, want)
 		require.NotErrorIs(t, err, storage.ErrOpen, "the record may be all right")
 	}
-	require.Equal(t, "storage.Keyring()", storage.Keyring{}.String())
+	require.Equal(t, "storage.Keyset()", storage.Keyset{}.String())
 }
 
-// Types that a program might have around a Keyring.
+// Types that a program might have around a Keyset.
 type (
-	hiddenPointer struct{ k *storage.Keyring }
-	hiddenValue   struct{ k storage.Keyring }
+	hiddenPointer struct{ k *storage.Keyset }
+	hiddenValue   struct{ k storage.Keyset }
 	hiddenStore   struct{ s *storage.Encrypted }
 	exported      struct {
-		K  *storage.Keyring
+		K  *storage.Keyset
 		E  *storage.Encrypted
 		hv hiddenValue
 	}
@@ -256,7 +256,7 @@ func (leakySealer) Open(context.Context, []byte, []byte) ([]byte, error) { retur
 
 func TestKeysAreNeverPrinted(t *testing.T) {
 	key, old := printableKey("primary"), printableKey("old")
-	k := newKeyring(t, key, old)
+	k := newKeyset(t, key, old)
 	store := new(storage.Memory)
 	e := storage.Encrypt(store, k)
 	mustPut(t, e, "record", "the token", "")
@@ -267,7 +267,7 @@ func TestKeysAreNeverPrinted(t *testing.T) {
 	for _, v := range []any{
 		k, *k, e, leaky, *k, &k, hiddenPointer{k}, &hiddenPointer{k}, hiddenValue{*k}, &hiddenValue{*k}, hiddenStore{e}, &hiddenStore{e},
 		exported{k, e, hiddenValue{*k}}, &exported{k, e, hiddenValue{*k}},
-		[]*storage.Keyring{k}, []storage.Keyring{*k}, map[string]any{"k": k, "v": *k, "h": hiddenValue{*k}}, store,
+		[]*storage.Keyset{k}, []storage.Keyset{*k}, map[string]any{"k": k, "v": *k, "h": hiddenValue{*k}}, store,
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%q", "%d", "%o", "%c", "%t", "% x"} {
 			fmt.Fprintf(&printed, verb+"\n", v)
@@ -336,9 +336,9 @@ func TestRequireNoKeyFinds(t *testing.T) {
 	}
 }
 
-func TestKeyringPrintsFingerprints(t *testing.T) {
-	k := newKeyring(t, countingKey(), bytes.Repeat([]byte{7}, 32), countingKey())
-	const want = "storage.Keyring(c23e1ba17c3144237c5f467411a6b94c, 74e05bafd157beb25a5507660cb47429)"
+func TestKeysetPrintsFingerprints(t *testing.T) {
+	k := newKeyset(t, countingKey(), bytes.Repeat([]byte{7}, 32), countingKey())
+	const want = "storage.Keyset(c23e1ba17c3144237c5f467411a6b94c, 74e05bafd157beb25a5507660cb47429)"
 	require.Equal(t, want, fmt.Sprintf("%v", k))
 	require.Equal(t, want, fmt.Sprintf("%#v", *k))
 	b, err := json.Marshal(k)
@@ -355,7 +355,7 @@ func TestInFIPSMode(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.Command(self, "-test.v", "-test.run=^(TestXAES|TestKeyring|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))")
+	cmd := exec.Command(self, "-test.v", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))")
 	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
 	out, err := cmd.CombinedOutput()
 	if bytes.Contains(out, []byte("panic: fips140:")) {

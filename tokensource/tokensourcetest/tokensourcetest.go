@@ -1,4 +1,4 @@
-// Package fleettest runs a fleet of real processes that keep the same connections
+// Package tokensourcetest runs a fleet of real processes that keep the same connections
 // fresh in one store, and checks that no token is lost: while nothing goes wrong,
 // while processes are killed, and while the encryption key is replaced. It is for
 // whoever writes a [storage.Store]. Package storagetest checks the store's contract
@@ -7,12 +7,12 @@
 // A driver's test is a few lines:
 //
 //	func TestMain(m *testing.M) {
-//		fleettest.Child(func(at string) (storage.Store, error) { return mystore.Open(at) })
+//		tokensourcetest.Child(func(at string) (storage.Store, error) { return mystore.Open(at) })
 //		os.Exit(m.Run())
 //	}
 //
 //	func TestFleet(t *testing.T) {
-//		fleettest.Run(t, func(t *testing.T) string { return t.TempDir() }, fleettest.Size{})
+//		tokensourcetest.Run(t, func(t *testing.T) string { return t.TempDir() }, tokensourcetest.Size{})
 //	}
 //
 // # What happens
@@ -39,7 +39,7 @@
 // The processes share a machine, and so a clock and a network that doesn't fail. What
 // becomes of a refresh whose answer is lost on the way, or of a process that sleeps
 // through its lease, package tokensource tests by simulation, for every store.
-package fleettest
+package tokensourcetest
 
 import (
 	"cmp"
@@ -92,10 +92,10 @@ func Run(t *testing.T, at func(t *testing.T) string, size Size) {
 		t.Skip("takes a minute and a half; run without -short")
 	}
 	if size.TokenLife != 0 && size.TokenLife < 2*time.Second {
-		t.Fatalf("fleettest: a TokenLife of %v is too short: a token would end on its way", size.TokenLife)
+		t.Fatalf("tokensourcetest: a TokenLife of %v is too short: a token would end on its way", size.TokenLife)
 	}
 	if opener == nil {
-		t.Fatal("fleettest: call fleettest.Child in TestMain, before m.Run: the fleet's processes are made of this program")
+		t.Fatal("tokensourcetest: call tokensourcetest.Child in TestMain, before m.Run: the fleet's processes are made of this program")
 	}
 	for _, s := range []struct {
 		name  string

@@ -1,4 +1,4 @@
-package fleettest
+package tokensourcetest
 
 import (
 	"context"
@@ -82,7 +82,7 @@ func TestRunWithoutChild(t *testing.T) {
 		return
 	}
 	if out, ok := again(t, "^TestRunWithoutChild$", withoutChild+"=yes"); assert.False(t, ok, out) {
-		assert.Contains(t, out, "call fleettest.Child in TestMain")
+		assert.Contains(t, out, "call tokensourcetest.Child in TestMain")
 	}
 }
 
@@ -121,7 +121,7 @@ func TestProcessesTellWhatIsWrong(t *testing.T) {
 	t.Run("no job", func(t *testing.T) {
 		out, ok := again(t, "^$", variable+"={")
 		assert.False(t, ok)
-		assert.Contains(t, out, "fleettest: unexpected end of JSON input")
+		assert.Contains(t, out, "tokensourcetest: unexpected end of JSON input")
 	})
 	t.Run("no report", func(t *testing.T) {
 		p := &process{ended: make(chan struct{})}
