@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // Config is an OAuth 2.0 client of one [Provider], made by [Provider.Config]. It
@@ -119,7 +121,7 @@ type originTransport struct {
 
 func (t *originTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
-	case sameOrigin(r.URL, t.api):
+	case origin.Same(r.URL, t.api):
 		return t.bearer.RoundTrip(r)
 	case r.Response != nil: // net/http follows a redirect
 		return t.bearer.Base.RoundTrip(r)
@@ -128,18 +130,4 @@ func (t *originTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	return nil, t.provider.mistake("the token is for %s://%s and is not sent to %s://%s", t.api.Scheme, t.api.Host, r.URL.Scheme, r.URL.Host)
-}
-
-// sameOrigin compares scheme, host and port (RFC 6454, section 5).
-func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) &&
-		strings.EqualFold(a.Hostname(), b.Hostname()) &&
-		portOf(a) == portOf(b)
-}
-
-func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	return map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
 }

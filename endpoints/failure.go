@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // What can be wrong with an answer that isn't an error of the provider's. The
@@ -20,9 +23,6 @@ var (
 	errNotString = errors.New("the refresh_token in it is not a string")
 	errRedirect  = errors.New("it is a redirect, which is not followed because the request holds secrets")
 )
-
-// codeUnreadable is the error code of an answer that makes no sense.
-const codeUnreadable = "unreadable_response"
 
 // failureBody is the JSON of an adapted error.
 type failureBody struct {
@@ -40,35 +40,39 @@ func (b failureBody) marshal() []byte {
 }
 
 // failure returns the adapted form of an error that the provider sent.
-func (p *Provider) failure(a *answer, members map[string]any) (status int, body []byte) {
-	status = a.resp.StatusCode
+func (p *Provider) failure(a *answer, members map[string]any) adapted {
+	status := a.resp.StatusCode
 	if !isFailure(status) {
 		status = http.StatusBadRequest // an error inside 200
 	}
 	code, description := p.Style.errorOf(members)
-	if kinds[code] == KindUnknown && printable(code, a.secrets) != code {
-		code = ""
+	kind := code.declared
+	if code.kind == tokenerror.Unknown && (!tokenerror.LooksLikeCode(code.text) || redact.Text(code.text, a.secrets) != code.text) {
+		code.text = ""
 	}
-	description = printable(description, a.secrets)
-	asRFC := code != "" && code == members["error"] // where a description is optional
-	if code == "" {
-		code = guessCode(status, description, a.grant)
+	description = redact.Line(description, maxErrorText, a.secrets)
+	if kind == tokenerror.GrantRejected && a.grant != "refresh_token" && tokenerror.BlamesRedirect(description) {
+		kind = tokenerror.RedirectMismatch
+	}
+	asRFC := code.text != "" && code.text == members["error"] // where a description is optional
+	if code.text == "" {
+		code.text = guessCode(status, description, a.grant)
 	}
 	if description == "" && !asRFC {
 		description = "HTTP status " + statusText(a.resp)
 	}
-	return status, failureBody{
-		Error:       code,
+	return adapted{status, failureBody{
+		Error:       code.text,
 		Description: description,
-		URI:         printableURL(text(members["error_uri"]), a.secrets),
-	}.marshal()
+		URI:         redact.URL(text(members["error_uri"]), maxErrorText, a.secrets),
+	}.marshal(), kind}
 }
 
 // unreadable returns the adapted form of an answer that says nothing, such as a
 // firewall's page. Its body is not repeated, since nothing is known about it. A
 // success status becomes 502: what was asked for may have happened.
-func (p *Provider) unreadable(a *answer, cause error) (status int, body []byte) {
-	status = a.resp.StatusCode
+func (p *Provider) unreadable(a *answer, cause error) adapted {
+	status := a.resp.StatusCode
 	if !isFailure(status) {
 		status = http.StatusBadGateway
 	}
@@ -77,7 +81,7 @@ func (p *Provider) unreadable(a *answer, cause error) (status int, body []byte) 
 		why += " and leads to the host " + u.Host
 	}
 	media := mediaType(a.resp)
-	code := codeUnreadable
+	code := tokenerror.CodeUnreadable
 	switch {
 	case status >= 500 || status < 400:
 	case cause == errEmpty:
@@ -85,11 +89,11 @@ func (p *Provider) unreadable(a *answer, cause error) (status int, body []byte) 
 	case cause == errNotJSON && media == "text/plain":
 		code = guessCode(status, string(a.body), a.grant) // some explain an error in a line of text
 	}
-	return status, failureBody{
+	return adapted{status: status, body: failureBody{
 		Error: code,
 		Description: fmt.Sprintf("the answer can't be used: %s (HTTP status %s, %d bytes of %s)",
-			printable(why, a.secrets), statusText(a.resp), len(a.body), media),
-	}.marshal()
+			redact.Line(why, maxErrorText, a.secrets), statusText(a.resp), len(a.body), media),
+	}.marshal()}
 }
 
 // statusText is the status without the server's own words for it.
@@ -147,7 +151,7 @@ func (s *AuthStyle) describesError(members map[string]any) bool {
 		return false
 	}
 	code, description := s.errorOf(members)
-	return code != "" && description != ""
+	return code.text != "" && description != ""
 }
 
 var (
@@ -157,16 +161,23 @@ var (
 	}
 )
 
+// errorCode is an error code of the provider's.
+type errorCode struct {
+	text     string // as the provider writes it, or as the RFC does if it has it
+	kind     tokenerror.Kind
+	declared tokenerror.Kind // kind, if that is what Style.ErrorCodes says
+}
+
 // errorOf finds the code and description of an error in the shapes that occur.
-func (s *AuthStyle) errorOf(members map[string]any) (code, description string) {
+func (s *AuthStyle) errorOf(members map[string]any) (code errorCode, description string) {
 	for _, place := range errorPlaces(members) {
 		for _, name := range slices.Concat(s.ErrorMembers, codeMembers) {
 			candidate := s.codeIn(place, name)
-			if kinds[candidate] != KindUnknown {
+			if candidate.kind != tokenerror.Unknown {
 				code = candidate
 				break
 			}
-			if code == "" {
+			if code.text == "" {
 				code = candidate
 			}
 		}
@@ -175,12 +186,12 @@ func (s *AuthStyle) errorOf(members map[string]any) (code, description string) {
 				description, _ = place[name].(string)
 			}
 		}
-		if kinds[code] != KindUnknown {
+		if code.kind != tokenerror.Unknown {
 			break
 		}
 	}
 	for _, name := range []string{"error", "errors"} { // a sentence where a code should be
-		if sentence, ok := members[name].(string); ok && description == "" && sentence != code {
+		if sentence, ok := members[name].(string); ok && description == "" && sentence != code.text {
 			description = sentence
 		}
 	}
@@ -203,37 +214,35 @@ func errorPlaces(members map[string]any) []map[string]any {
 	return places
 }
 
-// codeIn returns the error code that the member holds, or "" if it holds none.
-func (s *AuthStyle) codeIn(place map[string]any, name string) string {
+// codeIn returns the error code that the member holds, or none.
+func (s *AuthStyle) codeIn(place map[string]any, name string) errorCode {
 	v := lookup(place, name)
-	code := text(v)
-	if _, known := s.ErrorCodes[code]; !known && !slices.Contains(s.ErrorMembers, name) {
+	code := s.meaning(text(v))
+	if code.kind == tokenerror.Unknown && !slices.Contains(s.ErrorMembers, name) {
 		// Not a code: a flag; a repeated HTTP status; a sentence; the URL that is
 		// the type of a problem (RFC 9457).
 		_, isFlag := v.(bool)
-		_, notNumber := strconv.Atoi(code)
-		if isFlag || notNumber == nil || strings.ContainsAny(code, " /:\t\r\n") {
-			return ""
+		_, notNumber := strconv.Atoi(code.text)
+		if isFlag || notNumber == nil || strings.ContainsAny(code.text, " /:\t\r\n") {
+			return errorCode{}
 		}
 	}
-	return s.meaning(code)
+	return code
 }
 
-// meaning returns the RFC's code for the provider's, or that if the RFC has none.
-func (s *AuthStyle) meaning(code string) string {
-	if meaning, ok := s.ErrorCodes[code]; ok {
-		return meaning
-	}
+// meaning returns what is known of an error code. What ErrorCodes says goes first.
+func (s *AuthStyle) meaning(code string) errorCode {
 	// Finch's documentation has most of its codes with and without the suffix.
-	short, suffixed := strings.CutSuffix(code, "_error")
-	switch {
-	case kinds[code] != KindUnknown:
-	case suffixed && kinds[short] != KindUnknown:
-		return short
-	case kinds[code+"_error"] != KindUnknown:
-		return code + "_error"
+	for _, text := range []string{code, strings.TrimSuffix(code, "_error"), code + "_error"} {
+		if meaning, ok := s.ErrorCodes[text]; ok {
+			_, kind := tokenerror.Lookup(meaning)
+			return errorCode{text, kind, kind}
+		}
 	}
-	return code
+	if known, kind := tokenerror.Lookup(code); known != "" {
+		return errorCode{text: known, kind: kind}
+	}
+	return errorCode{text: code}
 }
 
 // guessCode gives a code to an error that came without one. For a refresh it
@@ -243,15 +252,15 @@ func guessCode(status int, words, grant string) string {
 	words = strings.ToLower(words)
 	has := func(part string) bool { return strings.Contains(words, part) }
 	switch {
-	case status == http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests || has("rate limit") || has("too many requests"):
 		return "too_many_requests"
 	case status >= 500:
 		return "server_error"
 	case status == http.StatusUnauthorized:
 		return "invalid_client"
 	case grant != "authorization_code" || words == "":
-		return codeUnreadable
-	case blamesRedirect(words):
+		return tokenerror.CodeUnreadable
+	case tokenerror.BlamesRedirect(words):
 		return "redirect_uri_mismatch"
 	case has("client") || has("secret"):
 		return "invalid_client"
@@ -259,12 +268,4 @@ func guessCode(status int, words, grant string) string {
 		return "invalid_grant"
 	}
 	return "invalid_request"
-}
-
-// blamesRedirect reports whether the description of an error blames the redirect_uri
-// alone. Many servers recite RFC 6749, section 5.2, for every invalid_grant:
-// "invalid, expired, revoked, does not match the redirection URI …".
-func blamesRedirect(description string) bool {
-	d := strings.ToLower(description)
-	return strings.Contains(d, "redirect") && !strings.Contains(d, "expired") && !strings.Contains(d, "revoked")
 }

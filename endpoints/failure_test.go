@@ -188,9 +188,9 @@ func TestErrorShapesOfOtherProviders(t *testing.T) {
 		kind                          endpoints.ErrorKind
 	}{
 		{"Fitbit", `{"success":false,"errors":[{"errorType":"invalid_grant","message":"Authorization code invalid"}]}`, "invalid_grant", "Authorization code invalid", endpoints.KindCodeRejected},
-		{"Facebook", `{"error":{"message":"Code used","type":"OAuthException","code":190,"fbtrace_id":"A1"}}`, "invalid_grant", "Code used", endpoints.KindCodeRejected},
+		{"Facebook", `{"error":{"message":"Code used","type":"OAuthException","code":190,"fbtrace_id":"A1"}}`, "190", "Code used", endpoints.KindCodeRejected},
 		{"Facebook, a code of its own", `{"error":{"message":"No","type":"OAuthException","code":1,"fbtrace_id":"A1"}}`, "OAuthException", "No", endpoints.KindUnknown},
-		{"Apigee", `{"fault":{"faultstring":"?","faultcode":"keymanagement.service.InvalidAPICall"}}`, "invalid_client", "HTTP status 400 Bad Request", endpoints.KindClientRejected},
+		{"Apigee", `{"fault":{"faultstring":"?","faultcode":"keymanagement.service.InvalidAPICall"}}`, "keymanagement.service.InvalidAPICall", "HTTP status 400 Bad Request", endpoints.KindClientRejected},
 		{"RFC 9457", `{"type":"https://errors.example/x","title":"Your code was used","status":400}`, "invalid_grant", "Your code was used", endpoints.KindCodeRejected},
 		{"a list of sentences", `{"errors":["Bad"],"message":"The client is unknown"}`, "invalid_client", "The client is unknown", endpoints.KindClientRejected},
 		{"a sentence under errors", `{"errors":"The client is unknown"}`, "invalid_client", "The client is unknown", endpoints.KindClientRejected},
@@ -230,9 +230,63 @@ func TestDescriptionIsOneShortLine(t *testing.T) {
 		`{"error":"invalid_grant","error_description":"  one\r\n\ttwo\u0000\u202e three `+strings.Repeat("é", 200)+`"}`))
 	var retrieve *oauth2.RetrieveError
 	require.ErrorAs(t, err, &retrieve)
-	assert.Equal(t, "one two three "+strings.Repeat("é", 143)+"…", retrieve.ErrorDescription)
+	assert.Equal(t, "one two three "+strings.Repeat("é", 141)+"…", retrieve.ErrorDescription)
 
 	_, err = exchange(t, endpoints.AuthStyle{}, answerJSON(400, `{"name":"invalid_grant","message":"`+strings.Repeat("long ", 1000)+`"}`))
 	require.ErrorAs(t, err, &retrieve)
 	assert.Equal(t, "HTTP status 400 Bad Request", retrieve.ErrorDescription, "a page isn't cut to a line")
+}
+
+// What a definition says of a code holds for every grant and status, and the code
+// stays the provider's.
+func TestProvidersOwnCodeDecides(t *testing.T) {
+	style := endpoints.AuthStyle{
+		ErrorMembers: []string{"code"},
+		ErrorCodes:   map[string]string{"40029": "invalid_grant", "E7": "temporarily_unavailable", "invalid_client": "invalid_grant"},
+	}
+	p := rfc
+	p.Style = style
+	for _, test := range []struct {
+		status            int
+		code              string
+		exchange, refresh endpoints.ErrorKind
+	}{
+		{400, "40029", endpoints.KindCodeRejected, endpoints.KindLoginRequired},
+		{200, "40029", endpoints.KindCodeRejected, endpoints.KindLoginRequired},
+		{500, "40029", endpoints.KindCodeRejected, endpoints.KindLoginRequired},
+		{401, "E7", endpoints.KindProviderTrouble, endpoints.KindProviderTrouble},
+		{401, "invalid_client", endpoints.KindCodeRejected, endpoints.KindLoginRequired},
+	} {
+		answer := answerJSON(test.status, `{"code":"`+test.code+`","message":"No"}`)
+		_, err := exchange(t, style, answer)
+		assert.Equal(t, test.exchange, endpoints.KindOf(err), "%d %s", test.status, test.code)
+		_, err = refresh(answering(answer).context(), p.Config(oauth2.Config{ClientID: "id"}), "old-refresh-token")
+		assert.Equal(t, test.refresh, endpoints.KindOf(err), "%d %s", test.status, test.code)
+		var retrieve *oauth2.RetrieveError
+		require.ErrorAs(t, err, &retrieve)
+		assert.Equal(t, test.code, retrieve.ErrorCode)
+	}
+	_, err := exchange(t, style, answerJSON(400, `{"code":"40029","message":"redirect_uri mismatch"}`))
+	assert.Equal(t, endpoints.KindRedirectMismatch, endpoints.KindOf(err))
+}
+
+func TestRateLimitIsKnownByItsWordsToo(t *testing.T) {
+	for contentType, body := range map[string]string{
+		"application/json": `{"message":"API rate limit exceeded"}`,
+		"text/plain":       "Too many requests",
+	} {
+		for _, status := range []int{400, 403} {
+			_, err := refresh(answering(answer(status, contentType, body)).context(), rfc.Config(oauth2.Config{ClientID: "id"}), "old-refresh-token")
+			assert.Equal(t, endpoints.KindRateLimited, endpoints.KindOf(err), body)
+		}
+	}
+}
+
+func TestCodeIsReadHoweverItIsWritten(t *testing.T) {
+	for _, code := range []string{"INVALID_GRANT", "invalid_grant: Token is expired.", "Invalid_Grant_Error"} {
+		for name, conf := range map[string]client{"adapted": rfc.Config(oauth2.Config{ClientID: "id"}), "plain": &oauth2.Config{ClientID: "id", Endpoint: rfc.Endpoint}} {
+			_, err := conf.Exchange(answering(answerJSON(400, `{"error":"`+code+`"}`)).context(), "c0de")
+			assert.Equal(t, endpoints.KindCodeRejected, endpoints.KindOf(err), "%s, %s", code, name)
+		}
+	}
 }

@@ -27,6 +27,7 @@ var Finch = Provider{
 		RevokeWithBearer: true,
 		// {"code": 400, "name": "invalid_grant", "finch_code": …, "message": …}
 		ErrorMembers: []string{"finch_code", "name"},
+		ErrorCodes:   map[string]string{"authentication_error": "login_required", "unauthorized_request": "login_required"},
 	},
 }
 

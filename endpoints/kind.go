@@ -3,15 +3,11 @@ package endpoints
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
-	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // ErrorKind says what to do about an error of a token endpoint. See [KindOf].
@@ -31,7 +27,8 @@ const (
 	KindRedirectMismatch
 
 	// KindClientRejected: the provider doesn't take the application's client id
-	// or secret, or its request. The application is misconfigured.
+	// or secret, or its request, or has no token endpoint at that URL. The
+	// application is misconfigured.
 	KindClientRejected
 
 	// KindLoginRequired: the grant is gone. Only the user, at the consent page,
@@ -58,73 +55,37 @@ const (
 	KindNotAdapted
 )
 
-// kinds are the error codes of RFC 6749, section 5.2, RFC 6750, section 3.1, of
-// the providers defined here, and of the servers that stand behind many others.
-var kinds = map[string]ErrorKind{
-	"invalid_grant":         KindCodeRejected, // or KindLoginRequired: see KindOf
-	"invalid_code":          KindCodeRejected,
-	"bad_verification_code": KindCodeRejected, // GitHub
-	"redirect_uri_mismatch": KindRedirectMismatch,
-	"invalid_redirect_uri":  KindRedirectMismatch,
-
-	"invalid_client":               KindClientRejected,
-	"unauthorized_client":          KindClientRejected,
-	"access_denied":                KindClientRejected,
-	"invalid_request":              KindClientRejected,
-	"invalid_scope":                KindClientRejected,
-	"invalid_target":               KindClientRejected,
-	"unsupported_grant_type":       KindClientRejected,
-	"unsupported_response_type":    KindClientRejected,
-	"unsupported_token_type":       KindClientRejected, // RFC 7009
-	"bad_request":                  KindClientRejected,
-	"incorrect_client_credentials": KindClientRejected, // GitHub
-	"payment_required":             KindClientRejected,
-
-	"invalid_token":          KindLoginRequired,
-	"unauthorized_request":   KindLoginRequired,
-	"authentication_error":   KindLoginRequired,
-	"reauthenticate_user":    KindLoginRequired,
-	"account_setup_required": KindLoginRequired,
-	"login_required":         KindLoginRequired,
-	"consent_required":       KindLoginRequired,
-	"interaction_required":   KindLoginRequired,
-
-	"insufficient_scope":               KindInsufficientScope,
-	"error_permissions":                KindInsufficientScope,
-	"insufficient_account_permissions": KindInsufficientScope,
-
-	"too_many_requests":    KindRateLimited,
-	"rate_limit_exceeded":  KindRateLimited,
-	"finch_application_rl": KindRateLimited,
-	"slow_down":            KindRateLimited,
-
-	"server_error":            KindProviderTrouble,
-	"temporarily_unavailable": KindProviderTrouble,
-	"not_implemented":         KindProviderTrouble,
-	"bad_gateway":             KindProviderTrouble,
-
-	codeUnreadable: KindUnreadable,
+// kinds are what the kinds of package tokenerror are called here.
+var kinds = map[tokenerror.Kind]ErrorKind{
+	tokenerror.GrantRejected:     KindCodeRejected,
+	tokenerror.RedirectMismatch:  KindRedirectMismatch,
+	tokenerror.ClientRejected:    KindClientRejected,
+	tokenerror.LoginRequired:     KindLoginRequired,
+	tokenerror.InsufficientScope: KindInsufficientScope,
+	tokenerror.RateLimited:       KindRateLimited,
+	tokenerror.Unavailable:       KindProviderTrouble,
+	tokenerror.Unreadable:        KindUnreadable,
+	tokenerror.NotAdapted:        KindNotAdapted,
 }
 
 // KindOf tells what to do about an error that Exchange, a token source, Revoke or
 // package tokensource returned. The error may be wrapped.
 func KindOf(err error) ErrorKind {
 	var token interface{ TokenReason() string } // of package tokensource
-	var retrieve *oauth2.RetrieveError
-	var own interface{ NotSent() bool }
-	var network net.Error // *url.Error is one
+	var network net.Error                       // *url.Error is one
 	ofToken := KindUnknown
 	if errors.As(err, &token) {
 		ofToken = reasons[token.TokenReason()]
 	}
+	meaning, answered := tokenerror.Of(err)
 	switch {
 	case ofToken == KindLoginRequired:
 		return KindLoginRequired
-	case errors.As(err, &retrieve):
-		return kindOf(retrieve)
+	case answered:
+		return kinds[meaning.Kind]
 	case token != nil:
 		return ofToken
-	case errors.As(err, &own), errors.Is(err, context.Canceled):
+	case tokenerror.WasNotSent(err), errors.Is(err, context.Canceled):
 		return KindUnknown
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return KindProviderTrouble
@@ -143,74 +104,12 @@ var reasons = map[string]ErrorKind{
 	"unavailable":        KindProviderTrouble,
 }
 
-func kindOf(err *oauth2.RetrieveError) ErrorKind {
-	if notAdapted(err) {
-		return KindNotAdapted
-	}
-	status, grant := 0, ""
-	if err.Response != nil {
-		status = err.Response.StatusCode
-		if r := err.Response.Request; r != nil {
-			grant, _ = grantOf(r)
-		}
-	}
-	kind := kinds[err.ErrorCode]
-	switch {
-	case status == http.StatusTooManyRequests:
-		return KindRateLimited
-	case kind == KindUnreadable && (status < 500 || status == http.StatusBadGateway):
-		return KindUnreadable // 502 also stands for a success that can't be read
-	case status >= 500:
-		return KindProviderTrouble
-	case err.ErrorCode == "":
-		return KindUnreadable
-	case kind == KindUnknown && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
-		return KindClientRejected // there is no token endpoint at that URL
-	case kind == KindClientRejected && blamesRedirect(err.ErrorDescription):
-		return KindRedirectMismatch // Auth0's unauthorized_client
-	case kind != KindCodeRejected:
-		return kind
-	case grant == "refresh_token":
-		return KindLoginRequired
-	case blamesRedirect(err.ErrorDescription):
-		return KindRedirectMismatch
-	}
-	return KindCodeRejected
-}
-
-// notAdapted reports whether x/oauth2's own form was sent to a provider that takes
-// something else.
-func notAdapted(err *oauth2.RetrieveError) bool {
-	if err.Response == nil || err.Response.Request == nil || err.Response.Request.URL == nil {
-		return false
-	}
-	if _, adapted := grantOf(err.Response.Request); adapted {
-		return false
-	}
-	if err.Response.StatusCode == http.StatusUnsupportedMediaType {
-		return true // whoever says so to a form takes something else
-	}
-	asked := err.Response.Request.URL.String()
-	known := []Provider{Finch, Chart, TaxRock, TaxRockSandbox}
-	return slices.ContainsFunc(known, func(p Provider) bool { return p.Endpoint.TokenURL == asked })
-}
-
 // RetryAfter returns how long the provider asked to wait, with a Retry-After
-// header (RFC 9110, section 10.2.3) in seconds or as a date. It returns 0 if err
-// holds no such wish.
+// header (RFC 9110, section 10.2.3) in seconds or as a date: at most a day. It
+// returns 0 if err holds no such wish.
 func RetryAfter(err error) time.Duration {
-	var retrieve *oauth2.RetrieveError
-	if !errors.As(err, &retrieve) || retrieve.Response == nil {
-		return 0
-	}
-	value := strings.TrimSpace(retrieve.Response.Header.Get("Retry-After"))
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), math.MaxInt32)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(time.Until(at), 0)
-	}
-	return 0
+	meaning, _ := tokenerror.Of(err)
+	return meaning.RetryAfter
 }
 
 // Hint returns a sentence fit for the screen of the user who is connecting or has

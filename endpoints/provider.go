@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // Provider describes one OAuth 2.0 provider: where its endpoints are and how they
@@ -252,17 +254,10 @@ func (p Provider) clone() Provider {
 	return p
 }
 
-// mistake is an error of the program's own, found before anything was sent.
-type mistake struct{ error }
-
-func (m mistake) Unwrap() error { return m.error }
-
-// NotSent tells package tokensource that no request was made.
-func (mistake) NotSent() bool { return true }
-
-// mistake makes a mistake whose text names p.
+// mistake makes an error of the program's own, found before anything was sent. Its
+// text names p.
 func (p *Provider) mistake(format string, args ...any) error {
-	return mistake{p.errorf(format, args...)}
+	return tokenerror.NotSent(p.errorf(format, args...))
 }
 
 // errorf makes an error whose text names p.

@@ -135,8 +135,8 @@ func TestQuirksOfErrors(t *testing.T) {
 		kind                   endpoints.ErrorKind
 	}{
 		{"Slack", `200 {"ok":false,"error":"invalid_code"}`, "invalid_code", endpoints.KindCodeRejected},
-		{"TikTok for business", `200 {"code":40110,"message":"Auth code is expired","data":{}}`, "invalid_grant", endpoints.KindCodeRejected},
-		{"WeChat", `200 {"errcode":40029,"errmsg":"invalid code"}`, "invalid_grant", endpoints.KindCodeRejected},
+		{"TikTok for business", `200 {"code":40110,"message":"Auth code is expired","data":{}}`, "40110", endpoints.KindCodeRejected},
+		{"WeChat", `200 {"errcode":40029,"errmsg":"invalid code"}`, "40029", endpoints.KindCodeRejected},
 		{"COROS", `200 {"result":"5001","message":"bad"}`, "5001", endpoints.KindUnknown},
 	} {
 		t.Run(test.provider, func(t *testing.T) {

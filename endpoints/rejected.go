@@ -1,55 +1,44 @@
 package endpoints
 
 import (
-	"bytes"
-	"io"
 	"net/http"
-	"strings"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 )
 
-// maxRejection is how much of an API's 401 is read to find out what it means.
-const maxRejection = 64 << 10
+const (
+	maxRejection      = 64 << 10        // bytes of an API's 401 that are read to find out what it means
+	rejectionPatience = 5 * time.Second // how long that may take
+)
 
 // TokenRejected tells what a 401 of the provider's API means: whether it is about
 // the token, and the provider's code for that. The code is "" if the response
 // doesn't say, as when it is a firewall's. The response's body can still be read
-// afterwards. Package tokensource asks.
+// afterwards. TokenRejected waits no longer than five seconds for it, and reads none
+// of it if a WWW-Authenticate header tells enough. Package tokensource asks.
 func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool) {
-	head, err := io.ReadAll(io.LimitReader(resp.Body, maxRejection))
-	rest := io.MultiReader(bytes.NewReader(head), resp.Body)
-	if err != nil {
-		rest = io.MultiReader(bytes.NewReader(head), failingReader{err})
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{rest, resp.Body}
-
-	for _, challenge := range resp.Header.Values("WWW-Authenticate") { // RFC 6750, section 3
-		if _, value, ok := strings.Cut(challenge, `error="`); ok {
-			code, _, _ = strings.Cut(value, `"`)
-			code = c.config().provider.Style.meaning(code)
-		}
-	}
+	style := &c.config().provider.Style
+	code, _ = httpauth.Refused(resp.Header)
 	if code == "" {
-		members, err := decodeMembers(resp.Header.Get("Content-Type"), head)
+		members, err := decodeMembers(resp.Header.Get("Content-Type"), httpauth.Peek(resp, maxRejection, rejectionPatience))
 		if err != nil {
 			return "", true
 		}
-		if code, _ = c.config().provider.Style.errorOf(members); code == "" {
+		found, _ := style.errorOf(members)
+		if code = found.text; code == "" {
 			return "unauthorized", true // the API's own words, but no code in them
 		}
 	}
-	switch kinds[code] {
-	case KindLoginRequired:
-		return code, true
-	case KindUnknown:
-		return "", true
+	meaning := code
+	if own, ok := style.ErrorCodes[style.meaning(code).text]; ok {
+		meaning = own // what the Style says holds for the API as well
 	}
-	return code, false
+	switch httpauth.RefusalOf(meaning) {
+	case httpauth.RefusalToken:
+		return code, true
+	case httpauth.RefusalOther:
+		return code, false
+	}
+	return "", true
 }
-
-// failingReader is what is left of a body that couldn't be read to its end.
-type failingReader struct{ err error }
-
-func (r failingReader) Read([]byte) (int, error) { return 0, r.err }

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"golang.org/x/oauth2"
@@ -31,6 +33,9 @@ func TestTokenRejectedTellsWhatA401Means(t *testing.T) {
 		{"a firewall", "", "text/html", `<html>invalid_token</html>`, "", true},
 		{"nothing", "", "", ``, "", true},
 		{"a body of more than is read", "", "application/json", large, "", true},
+		{"expired_token in its place", `Bearer error="expired_token"`, "", "", "expired_token", true},
+		{"the second of two challenges", `Basic realm="error=\"insufficient_scope\"", Bearer realm="x", error=invalid_token`, "", "", "invalid_token", true},
+		{"a dead grant", "", "application/json", `{"error":"invalid_grant"}`, "invalid_grant", true},
 		{"a scope", `Bearer error="insufficient_scope"`, "", "", "insufficient_scope", false},
 		{"the client", "", "application/json", `{"error":"invalid_client"}`, "invalid_client", false},
 	} {
@@ -62,4 +67,40 @@ func TestTokenRejectedLeavesTheErrorOfABodyThatBreaksOff(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	assert.Equal(t, `{"error":"inv`, string(body))
 	assert.Equal(t, errors.New("read failed"), err)
+}
+
+// One code may mean a dead refresh token at the token endpoint and a dead access
+// token at the API.
+func TestTokenRejectedGoesByTheProvidersOwnCodes(t *testing.T) {
+	p := rfc
+	p.Style = endpoints.AuthStyle{
+		ErrorMembers: []string{"code"},
+		ErrorCodes:   map[string]string{"40029": "invalid_grant", "40013": "invalid_client", "expired": "login_required"},
+	}
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	for body, want := range map[string]bool{`{"code":40029}`: true, `{"code":"expired"}`: true, `{"code":40013}`: false} {
+		w := httptest.NewRecorder()
+		answerJSON(401, body)(w, nil)
+		code, rejected := conf.TokenRejected(w.Result())
+		assert.NotEmpty(t, code, body)
+		assert.Equal(t, want, rejected, body)
+	}
+}
+
+func TestTokenRejectedDoesNotWaitForABodyWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, server := io.Pipe()
+		resp := &http.Response{StatusCode: 401, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}
+		go io.WriteString(server, `{"error":`)
+		start := time.Now()
+		code, rejected := rfc.Config(oauth2.Config{}).TokenRejected(resp)
+		assert.Empty(t, code)
+		assert.True(t, rejected)
+		assert.Equal(t, 5*time.Second, time.Since(start))
+		go func() {
+			io.WriteString(server, `"x"}`)
+			server.Close()
+		}()
+		assert.Equal(t, `{"error":"x"}`, readAll(t, resp.Body), "and the body can still be read")
+	})
 }

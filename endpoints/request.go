@@ -3,13 +3,14 @@ package endpoints
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // request returns the request to send in place of r, which holds form, and the
@@ -17,7 +18,7 @@ import (
 func (p *Provider) request(r *http.Request, form url.Values) (sent *http.Request, secrets []string, err error) {
 	s := &p.Style
 	grant := form.Get("grant_type")
-	sent = r.Clone(context.WithValue(r.Context(), adaptedGrant{}, grant))
+	sent = r.Clone(tokenerror.WithAdapted(r.Context(), tokenerror.Adapted{Grant: grant}))
 	sent.Body, sent.GetBody, sent.ContentLength = nil, nil, 0
 	sent.Method = s.method()
 	params := make(url.Values, len(form))

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // answer is what the provider answered, and what must be known of the request to
@@ -24,10 +26,17 @@ type answer struct {
 	secrets []string // what may not be repeated in an error
 }
 
+// adapted is what x/oauth2 is given in place of an answer.
+type adapted struct {
+	status int
+	body   []byte
+	kind   tokenerror.Kind // what the error in it means, if the Style says that
+}
+
 // adaptResponse turns the answer to a token request into flat RFC 6749 JSON and
 // the status that goes with it. A success keeps everything that came beside the
 // token, and an error has nothing in it but its code and description.
-func (p *Provider) adaptResponse(a *answer) (status int, body []byte) {
+func (p *Provider) adaptResponse(a *answer) adapted {
 	members, err := a.members()
 	if err == nil && p.Style.Response != nil {
 		if hookErr := p.Style.Response(a.resp.StatusCode, members); hookErr != nil {
@@ -45,11 +54,11 @@ func (p *Provider) adaptResponse(a *answer) (status int, body []byte) {
 	if err := p.Style.standardize(members, a.grant); err != nil {
 		return p.unreadable(a, err)
 	}
-	body, err = json.Marshal(exactNumbers(members))
+	body, err := json.Marshal(exactNumbers(members))
 	if err != nil {
 		return p.unreadable(a, errNotJSON)
 	}
-	return a.resp.StatusCode, body
+	return adapted{status: a.resp.StatusCode, body: body}
 }
 
 func isFailure(status int) bool { return status < 200 || status > 299 }

@@ -108,7 +108,7 @@ func TestErrorInsideASuccessIsAnError(t *testing.T) {
 		{"a code and a message instead of a token", `{"code":"invalid_grant","message":"Spent"}`, endpoints.AuthStyle{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
 		{"slack", `{"ok":false,"error":"invalid_code"}`, slack, "invalid_code", "", endpoints.KindCodeRejected},
 		{"slack, with a token all the same", `{"ok":false,"access_token":"x"}`, slack, "unreadable_response", "HTTP status 200 OK", endpoints.KindUnreadable},
-		{"wechat", `{"errcode":40029,"errmsg":"invalid code"}`, wechat, "invalid_grant", "invalid code", endpoints.KindCodeRejected},
+		{"wechat", `{"errcode":40029,"errmsg":"invalid code"}`, wechat, "40029", "invalid code", endpoints.KindCodeRejected},
 		{"wechat, unknown", `{"errcode":50002,"errmsg":"limited"}`, wechat, "50002", "limited", endpoints.KindUnknown},
 		{"coros", `{"result":"5001","message":"bad"}`, coros, "5001", "bad", endpoints.KindUnknown},
 		{"nested", `{"data":{},"error":{"code":"invalid_grant","message":"Spent"}}`, tiktok, "invalid_grant", "Spent", endpoints.KindCodeRejected},

@@ -86,20 +86,20 @@ func isRevocation(ctx context.Context) bool {
 
 // adaptRevocation adapts the answer to a revocation, of which nothing is wanted but
 // whether it failed. A success may be empty.
-func (p *Provider) adaptRevocation(a *answer) (status int, body []byte) {
+func (p *Provider) adaptRevocation(a *answer) adapted {
 	members, err := a.members()
 	if err != nil {
 		if isFailure(a.resp.StatusCode) {
 			return p.unreadable(a, err)
 		}
-		return a.resp.StatusCode, nil
+		return adapted{status: a.resp.StatusCode}
 	}
 	failed, told := p.Style.verdict(members)
 	members = p.Style.flatten(members)
 	if isFailure(a.resp.StatusCode) || failed || !told && signalsError(members) {
 		return p.failure(a, members)
 	}
-	return a.resp.StatusCode, nil
+	return adapted{status: a.resp.StatusCode}
 }
 
 // retrieveError makes the error that x/oauth2 makes of an adapted response.

@@ -106,7 +106,7 @@ func TestRevokeTellsWhetherItFailed(t *testing.T) {
 		{"the client's credentials", endpoints.TaxRock, answerJSON(401, `{"error":"invalid_client","error_description":"Wrong secret"}`), "invalid_client", endpoints.KindClientRejected},
 		{"trouble", endpoints.Chart, answerJSON(503, `{"message":"Down"}`), "server_error", endpoints.KindProviderTrouble},
 		{"an error inside 200", rfc, answerJSON(200, `{"error":"invalid_client"}`), "invalid_client", endpoints.KindClientRejected},
-		{"a redirect", endpoints.Finch, http.RedirectHandler("https://elsewhere.example/", http.StatusTemporaryRedirect).ServeHTTP, "unreadable_response", endpoints.KindUnreadable},
+		{"a redirect", endpoints.Finch, http.RedirectHandler("https://elsewhere.example/", http.StatusTemporaryRedirect).ServeHTTP, "unreadable_response", endpoints.KindClientRejected},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // BodyFormat is how a provider takes the parameters of a token request.
@@ -108,7 +110,9 @@ type AuthStyle struct {
 	ErrorMembers []string
 
 	// ErrorCodes gives the meaning of the provider's own error codes, as codes of
-	// RFC 6749: "40029" may be "invalid_grant".
+	// RFC 6749 or others that are known: "40029" may be "invalid_grant". It decides
+	// what [KindOf] says and package tokensource does, whatever the status is; the
+	// provider's code stays what it is in an error.
 	ErrorCodes map[string]string
 
 	// Request, if set, changes a token, refresh or revocation request in ways
@@ -214,6 +218,11 @@ func (s *AuthStyle) validateNames() error {
 			if from == "" || to == "" {
 				return fmt.Errorf("an empty name in Style.%s", names.field)
 			}
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(s.ErrorCodes)) {
+		if known, _ := tokenerror.Lookup(s.ErrorCodes[code]); known == "" {
+			return fmt.Errorf("Style.ErrorCodes gives %s the meaning %q, which is no known code", code, s.ErrorCodes[code])
 		}
 	}
 	taken := make(map[string]string)

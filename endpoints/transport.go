@@ -11,6 +11,9 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+
+	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 const (
@@ -57,16 +60,6 @@ func normalized(rawURL string) string {
 	return r.URL.String()
 }
 
-// adaptedGrant is the context key under which a request that went through a
-// transport says what grant type it had: to a transport further down, which must
-// not adapt it again, and to KindOf.
-type adaptedGrant struct{}
-
-func grantOf(r *http.Request) (grant string, adapted bool) {
-	grant, adapted = r.Context().Value(adaptedGrant{}).(string)
-	return grant, adapted
-}
-
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !t.adapts(r) {
@@ -81,11 +74,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	sent, secrets, err := t.provider.request(r, form)
 	if err != nil {
-		return nil, t.provider.mistake("%w", redactError(err, secrets))
+		return nil, t.provider.mistake("%w", redact.Error(err, secrets))
 	}
 	resp, err := t.next().RoundTrip(sent)
 	if err != nil {
-		return nil, redactError(err, secrets)
+		return nil, redact.Error(err, secrets)
 	}
 	return t.response(r, resp, &answer{resp: resp, grant: form.Get("grant_type"), secrets: secrets})
 }
@@ -97,8 +90,8 @@ func (t *transport) adapts(r *http.Request) bool {
 	if r.Method != http.MethodPost || media != formType {
 		return false
 	}
-	if _, adapted := grantOf(r); adapted {
-		return false
+	if _, adapted := tokenerror.AdaptedFrom(r.Context()); adapted {
+		return false // by a transport further up
 	}
 	switch r.URL.String() {
 	case "":
@@ -152,25 +145,25 @@ func (t *transport) response(r *http.Request, resp *http.Response, a *answer) (*
 		defer resp.Body.Close()
 		a.body, a.err = readAll(resp.Body)
 		if a.err != nil && a.err != errTooLarge {
-			return nil, redactError(t.provider.errorf("can't read the token response: %w", a.err), a.secrets)
+			return nil, redact.Error(t.provider.errorf("can't read the token response: %w", a.err), a.secrets)
 		}
 	}
 	adapt := t.provider.adaptResponse
 	if isRevocation(r.Context()) {
 		adapt = t.provider.adaptRevocation
 	}
-	status, body := adapt(a)
+	rfc := adapt(a)
 	return &http.Response{
-		Status:        fmt.Sprintf("%d %s", status, http.StatusText(status)),
-		StatusCode:    status,
+		Status:        fmt.Sprintf("%d %s", rfc.status, http.StatusText(rfc.status)),
+		StatusCode:    rfc.status,
 		Proto:         resp.Proto,
 		ProtoMajor:    resp.ProtoMajor,
 		ProtoMinor:    resp.ProtoMinor,
 		Header:        adaptHeader(resp.Header, a.secrets),
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(rfc.body)),
+		ContentLength: int64(len(rfc.body)),
 		TLS:           resp.TLS,
-		Request:       withoutSecrets(r, a.grant),
+		Request:       withoutSecrets(r, tokenerror.Adapted{Grant: a.grant, Kind: rfc.kind}),
 	}, nil
 }
 
@@ -182,7 +175,7 @@ var keptHeaders = []string{"Date", "Retry-After", "X-Request-Id", "Request-Id", 
 func adaptHeader(h http.Header, secrets []string) http.Header {
 	adapted := http.Header{"Content-Type": {"application/json"}}
 	for _, name := range keptHeaders {
-		if v := strings.TrimSpace(h.Get(name)); v != "" && len(v) <= maxErrorText && redact(v, secrets) == v {
+		if v := strings.TrimSpace(h.Get(name)); v != "" && len(v) <= maxErrorText && redact.Text(v, secrets) == v {
 			adapted.Set(name, v)
 		}
 	}
@@ -191,9 +184,9 @@ func adaptHeader(h http.Header, secrets []string) http.Header {
 
 // withoutSecrets returns what an error may know of r. An error keeps the response,
 // which leads to its request.
-func withoutSecrets(r *http.Request, grant string) *http.Request {
+func withoutSecrets(r *http.Request, a tokenerror.Adapted) *http.Request {
 	u := *r.URL
 	u.User = nil
 	bare := &http.Request{Method: r.Method, URL: &u, Host: r.Host, Proto: r.Proto, Header: http.Header{}}
-	return bare.WithContext(context.WithValue(context.Background(), adaptedGrant{}, grant))
+	return bare.WithContext(tokenerror.WithAdapted(context.Background(), a))
 }

@@ -60,6 +60,7 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.Style.HeaderParams = map[string]string{"": "X"} }, "an empty name in Style.HeaderParams"},
 	{func(p *endpoints.Provider) { p.Style.ResponseNames = map[string]string{"access_token": ""} }, "an empty name in Style.ResponseNames"},
 	{func(p *endpoints.Provider) { p.Style.ErrorCodes = map[string]string{"": "invalid_grant"} }, "an empty name in Style.ErrorCodes"},
+	{func(p *endpoints.Provider) { p.Style.ErrorCodes = map[string]string{"7": "nonsense"} }, `Style.ErrorCodes gives 7 the meaning "nonsense", which is no known code`},
 	{func(p *endpoints.Provider) {
 		p.Style.Omit, p.Style.RequestNames = []string{"code"}, map[string]string{"code": "ticket"}
 	}, "AuthStyle both omits and renames code"},

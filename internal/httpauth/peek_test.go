@@ -1,0 +1,48 @@
+package httpauth
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestPeekLeavesTheBody(t *testing.T) {
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		body, head string
+		err        error
+	}{
+		{"", "", nil}, {"abc", "abc", nil}, {"abcde", "abcd", nil}, {"abc", "abc", broken},
+	} {
+		body := io.Reader(strings.NewReader(test.body))
+		if test.err != nil {
+			body = io.MultiReader(body, iotest.ErrReader(test.err))
+		}
+		resp := &http.Response{Body: io.NopCloser(body)}
+		assert.Equal(t, test.head, string(Peek(resp, 4, time.Minute)))
+		all, err := io.ReadAll(resp.Body)
+		assert.Equal(t, test.body, string(all))
+		assert.Equal(t, test.err, err)
+	}
+	assert.Empty(t, Peek(&http.Response{}, 4, time.Minute))
+}
+
+func TestPeekOfABodyWithoutEndIsOverInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, _ := io.Pipe()
+		resp := &http.Response{Body: body}
+		start := time.Now()
+		assert.Empty(t, Peek(resp, 4, time.Second))
+		assert.Equal(t, time.Second, time.Since(start))
+		assert.NoError(t, resp.Body.Close())
+		_, err := resp.Body.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, io.ErrClosedPipe, "closing it has ended the read that went on")
+	})
+}
