@@ -11,7 +11,7 @@ import (
 // A token doesn't expire; it lives until it is revoked. Chart knows no scopes. For
 // its embedded flow, which must not send a redirect_uri, see [Config.Exchange].
 // Chart's reference names another host, https://api.trychart.com: to use it, copy
-// Chart and change Endpoint.TokenURL, RevokeURL and APIURL.
+// Chart and change Endpoint.TokenURL, RevokeURL and APIURLs.
 //
 // https://docs.trychart.com
 var Chart = Provider{
@@ -22,7 +22,7 @@ var Chart = Provider{
 		AuthStyle: oauth2.AuthStyleInParams,
 	},
 	RevokeURL: "https://api.trychartapi.com/disconnect",
-	APIURL:    "https://api.trychartapi.com",
+	APIURLs:   []string{"https://api.trychartapi.com"},
 	Style: AuthStyle{
 		Body:             JSONBody,
 		Omit:             []string{"response_type", "grant_type", "scope"},

@@ -34,7 +34,7 @@ func bearers(requests []string) []string {
 
 func clientOf(ctx context.Context, apiURL string) *http.Client {
 	p := rfc
-	p.APIURL = apiURL
+	p.APIURLs = []string{apiURL}
 	return p.Config(oauth2.Config{ClientID: "id"}).Client(ctx, &oauth2.Token{AccessToken: "a1"})
 }
 
@@ -51,7 +51,6 @@ func TestClientSendsTheTokenToTheAPIOriginOnly(t *testing.T) {
 		{"HTTPS://api.example", "https://api.example/", "api.example/ Bearer a1", ""},
 		{"https://api.example:8443", "https://api.example:8443/", "api.example:8443/ Bearer a1", ""},
 		{"https://[::1]:8443", "https://[::1]:8443/", "[::1]:8443/ Bearer a1", ""},
-		{"", "https://anywhere.example/", "anywhere.example/ Bearer a1", ""},
 
 		{"https://api.example", "https://api.example:8443/", "", "the token is for https://api.example and is not sent to https://api.example:8443"},
 		{"https://api.example", "http://api.example/", "", "the token is for https://api.example and is not sent to http://api.example"},
@@ -97,8 +96,116 @@ func TestClientFollowsRedirectsWithoutTheTokenElsewhere(t *testing.T) {
 	resp.Body.Close()
 	assert.Equal(t, 200, resp.StatusCode)
 	assert.Equal(t, []string{
-		"api.example/start Bearer a1", "cdn.example/file", "api.example/back Bearer a1", "api.example:8443/end",
-	}, bearers(net.requests()))
+		"api.example/start Bearer a1", "cdn.example/file", "api.example/back", "api.example:8443/end",
+	}, bearers(net.requests()), "what the stranger has chosen gets no token either")
+}
+
+func TestClientNeedsToKnowWhereTheAPIIs(t *testing.T) {
+	net := newInternet(t, answer(200, "", ""))
+	p := rfc
+	p.APIURLs = nil
+	_, err := p.Config(oauth2.Config{ClientID: "id"}).Client(net.context(), &oauth2.Token{AccessToken: "a1"}).Get("https://api.example/")
+	assert.ErrorContains(t, err, "endpoints: RFC: Provider.APIURLs must say where the API is that the token is for")
+	assert.Empty(t, net.requests())
+}
+
+func TestClientSendsTheTokenToEachAPIOrigin(t *testing.T) {
+	net := newInternet(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/start" {
+			http.Redirect(w, r, "https://uploads.example/end", http.StatusTemporaryRedirect)
+		}
+	})
+	p := rfc
+	p.APIURLs = []string{"https://api.example/v1", "https://uploads.example"}
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	assert.Equal(t, p.APIURLs, conf.APIURLs())
+	conf.APIURLs()[0] = "https://evil.example"
+	client := conf.Client(net.context(), &oauth2.Token{AccessToken: "a1"})
+	for _, u := range []string{"https://api.example/start", "https://uploads.example/x"} {
+		resp, err := client.Get(u)
+		require.NoError(t, err)
+		resp.Body.Close()
+	}
+	_, err := client.Get("https://evil.example/")
+	assert.ErrorContains(t, err, "the token is for https://api.example, https://uploads.example and is not sent to https://evil.example")
+	assert.Equal(t, []string{"api.example/start Bearer a1", "uploads.example/end Bearer a1", "uploads.example/x Bearer a1"}, bearers(net.requests()))
+}
+
+func TestClientRefusesAHostThatIsntTheURLs(t *testing.T) {
+	net := newInternet(t, answer(200, "", ""))
+	client := clientOf(net.context(), "https://api.example")
+	r, err := http.NewRequest("GET", "https://api.example/", nil)
+	require.NoError(t, err)
+	r.Host = "evil.example"
+	_, err = client.Do(r)
+	assert.ErrorContains(t, err, "is not sent to https://api.example for the host evil.example")
+	_, err = client.Transport.RoundTrip(&http.Request{Method: "GET"})
+	assert.ErrorContains(t, err, "is not sent to a request without a URL")
+	assert.Empty(t, net.requests())
+}
+
+func TestTokenTypeIsNeverTheScheme(t *testing.T) {
+	net := newInternet(t, answer(200, "", ""))
+	for _, tokenType := range []string{"", "bearer", "BearerToken", "bot", "jwt-bearer", "mac", "Basic"} {
+		token := &oauth2.Token{AccessToken: "a1", TokenType: tokenType}
+		resp, err := rfc.Config(oauth2.Config{ClientID: "id"}).Client(net.context(), token).Get("https://api.example/")
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.NoError(t, endpoints.Finch.Config(oauth2.Config{ClientID: "id"}).Revoke(net.context(), token))
+	}
+	requests := bearers(net.requests())
+	assert.Len(t, requests, 14)
+	for _, r := range requests {
+		assert.True(t, strings.HasSuffix(r, " Bearer a1"), r)
+	}
+}
+
+func TestClientKeepsAnotherAuthorization(t *testing.T) {
+	net := newInternet(t, answer(200, "", ""))
+	client := clientOf(net.context(), "https://api.example")
+	for own, want := range map[string]string{"Basic aWQ6cw==": "Basic aWQ6cw==", "bearer other": "Bearer a1", "": "Bearer a1"} {
+		r, err := http.NewRequest("GET", "https://api.example/", nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", own)
+		resp, err := client.Do(r)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, own, r.Header.Get("Authorization"))
+		sent := net.requests()
+		assert.Contains(t, sent[len(sent)-1], "\nAuthorization: "+want+"\n")
+		r.Header = nil
+		resp, err = client.Transport.RoundTrip(r)
+		require.NoError(t, err, "without a header")
+		resp.Body.Close()
+	}
+}
+
+func TestResponseLeadsToNoToken(t *testing.T) {
+	net := newInternet(t, answer(200, "", ""))
+	r, err := http.NewRequest("GET", "https://api.example/", nil)
+	require.NoError(t, err)
+	resp, err := clientOf(net.context(), "https://api.example").Transport.RoundTrip(r)
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Same(t, r, resp.Request)
+	assert.Empty(t, r.Header)
+}
+
+// closer is a transport that counts.
+type closer struct {
+	roundTripper
+	closed int
+}
+
+func (c *closer) CloseIdleConnections() { c.closed++ }
+
+func TestIdleConnectionsAreClosedBelow(t *testing.T) {
+	base := new(closer)
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: base})
+	clientOf(ctx, "https://api.example").CloseIdleConnections()
+	p := rfc
+	p.Context(ctx).Value(oauth2.HTTPClient).(*http.Client).CloseIdleConnections()
+	assert.Equal(t, 2, base.closed)
 }
 
 func TestClientRefreshesAnExpiredToken(t *testing.T) {

@@ -1,15 +1,14 @@
 package endpoints
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
-
-	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // Config is an OAuth 2.0 client of one [Provider], made by [Provider.Config]. It
@@ -85,21 +84,17 @@ func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenS
 	return conf.oauth.TokenSource(conf.provider.Context(ctx), t)
 }
 
-// Client returns an HTTP client that sends t, refreshed when it expires, to the
-// origin of Provider.APIURL. A request to another origin is an error; when a
-// redirect leads there, it is followed without the token.
-func (c *Config) Client(ctx context.Context, t *oauth2.Token) *http.Client {
-	conf := c.config()
-	client := oauth2.NewClient(conf.provider.Context(ctx), c.TokenSource(ctx, t))
-	if api, err := url.Parse(conf.provider.APIURL); err == nil && api.Host != "" {
-		bearer := client.Transport.(*oauth2.Transport)
-		client.Transport = &originTransport{provider: conf.provider, api: api, bearer: bearer}
-	}
-	return client
-}
+// APIURLs returns Provider.APIURLs. Package tokensource asks for them.
+func (c *Config) APIURLs() []string { return slices.Clone(c.config().provider.APIURLs) }
 
-// APIURL returns Provider.APIURL. Package tokensource asks for it.
-func (c *Config) APIURL() string { return c.config().provider.APIURL }
+// Registration returns whose tokens those of c are: the provider's issuer and the
+// client's id there. The issuer is Provider.Issuer, or else the origin of the token
+// URL, such as "https://api.tryfinch.com". Package tokensource asks, and keeps both
+// with each token.
+func (c *Config) Registration() (issuer, clientID string) {
+	conf := c.config()
+	return cmp.Or(conf.provider.Issuer, originOf(conf.provider.Endpoint.TokenURL)), conf.oauth.ClientID
+}
 
 // String names the provider and the client id, and never the secret.
 func (c Config) String() string {
@@ -111,23 +106,3 @@ func (c Config) String() string {
 type failingSource struct{ err error }
 
 func (s failingSource) Token() (*oauth2.Token, error) { return nil, s.err }
-
-// originTransport lets the bearer token out to one origin only.
-type originTransport struct {
-	provider *Provider
-	api      *url.URL
-	bearer   *oauth2.Transport
-}
-
-func (t *originTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	switch {
-	case origin.Same(r.URL, t.api):
-		return t.bearer.RoundTrip(r)
-	case r.Response != nil: // net/http follows a redirect
-		return t.bearer.Base.RoundTrip(r)
-	}
-	if r.Body != nil {
-		r.Body.Close()
-	}
-	return nil, t.provider.mistake("the token is for %s://%s and is not sent to %s://%s", t.api.Scheme, t.api.Host, r.URL.Scheme, r.URL.Host)
-}

@@ -17,7 +17,7 @@ var Finch = Provider{
 		AuthStyle: oauth2.AuthStyleInParams,
 	},
 	RevokeURL: "https://api.tryfinch.com/disconnect",
-	APIURL:    "https://api.tryfinch.com",
+	APIURLs:   []string{"https://api.tryfinch.com"},
 	Style: AuthStyle{
 		Body:             JSONBody,
 		Omit:             []string{"response_type", "grant_type"},

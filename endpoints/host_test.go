@@ -29,7 +29,7 @@ func TestHostCanBeOverriddenInACopyOfTheProvider(t *testing.T) {
 	p := endpoints.Chart
 	p.Endpoint.TokenURL = otherChart + "/auth/token"
 	p.RevokeURL = otherChart + "/disconnect"
-	p.APIURL = otherChart
+	p.APIURLs = []string{otherChart}
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			net := newInternet(t, answerJSON(200, `{"access_token":"issued-token"}`))
@@ -70,7 +70,30 @@ func TestHostCanBeOverriddenInTheConfig(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, exchangeAtOtherChart, net.only(t))
 	assert.Equal(t, "https://connect.elsewhere.example/?client_id=id&state=s", conf.AuthCodeURL("s"))
-	assert.Equal(t, "https://api.trychartapi.com", conf.APIURL(), "where the API is, the endpoint doesn't say")
+	assert.Equal(t, []string{"https://api.trychartapi.com"}, conf.APIURLs(), "where the API is, the endpoint doesn't say")
+}
+
+func TestRegistrationNamesTheIssuerAndTheClient(t *testing.T) {
+	issuer := rfc
+	issuer.Issuer = "https://auth.example/tenant"
+	elsewhere := oauth2.Endpoint{TokenURL: "https://staging.example:8443/token"}
+	sameOrigin := oauth2.Endpoint{TokenURL: "https://AUTH.example:443/other"}
+	for _, test := range []struct {
+		provider endpoints.Provider
+		endpoint oauth2.Endpoint
+		issuer   string
+	}{
+		{endpoints.Finch, oauth2.Endpoint{}, "https://api.tryfinch.com"},
+		{endpoints.Finch, elsewhere, "https://staging.example:8443"},
+		{rfc, sameOrigin, "https://auth.example"},
+		{issuer, oauth2.Endpoint{}, "https://auth.example/tenant"},
+		{issuer, sameOrigin, "https://auth.example/tenant"},
+		{issuer, elsewhere, "https://staging.example:8443"}, // whose issuer isn't that
+	} {
+		got, id := test.provider.Config(oauth2.Config{ClientID: "id", Endpoint: test.endpoint}).Registration()
+		assert.Equal(t, test.issuer, got)
+		assert.Equal(t, "id", id)
+	}
 }
 
 func TestHostCanBeOverriddenByATransport(t *testing.T) {

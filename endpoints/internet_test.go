@@ -148,5 +148,5 @@ var rfc = endpoints.Provider{
 		AuthStyle: oauth2.AuthStyleInParams,
 	},
 	RevokeURL: "https://auth.example/revoke",
-	APIURL:    "https://api.example/v1",
+	APIURLs:   []string{"https://api.example/v1"},
 }

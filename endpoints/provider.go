@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -23,6 +23,11 @@ import (
 type Provider struct {
 	// Name is used in error messages.
 	Name string
+
+	// Issuer is the provider's issuer identifier (RFC 8414, section 2; RFC 9207), a
+	// URL, if it has one. Package tokensource binds tokens to it: see
+	// [Config.Registration].
+	Issuer string
 
 	// Endpoint holds the provider's URLs. Endpoint.AuthStyle must be set: with
 	// oauth2.AuthStyleAutoDetect, x/oauth2 sends a failed request a second time in
@@ -37,10 +42,15 @@ type Provider struct {
 	// can't revoke them and Config.Revoke says so.
 	RevokeURL string
 
-	// APIURL is any URL of the provider's API. Its origin (scheme, host and port)
-	// is the one that the clients made by this module send access tokens to. If
-	// empty, Config.Client sends them wherever it is asked to, as x/oauth2 does.
-	APIURL string
+	// APIURLs are URLs of the provider's API. Their origins (scheme, host and port)
+	// are the only ones that the clients made by this module send access tokens
+	// to.
+	APIURLs []string
+
+	// InsecureHTTP allows URLs of http at other hosts than this machine. Whoever is
+	// on the way there can then read the secrets and tokens (OAuth 2.1, section
+	// 1.5); without it, they are a mistake.
+	InsecureHTTP bool
 
 	// AuthParams, ExchangeParams and RefreshParams are sent with the authorization
 	// request, the authorization_code grant and the refresh_token grant, unless
@@ -60,11 +70,15 @@ type Provider struct {
 // Config returns c as a client of p. It keeps no reference to c.
 //
 // The URLs of p are used, except those that c.Endpoint sets itself; to move
-// revocation and the API to another host as well, change a copy of p instead.
+// revocation and the API to another host as well, change a copy of p instead. Where
+// c.Endpoint.TokenURL has another origin than p's, p.Issuer isn't used.
 // c.Scopes become whatever p calls them. A mistake in p or c, such as
 // contradictory settings, is returned by every method of Config that can fail,
 // before anything is sent; [Provider.Validate] tells earlier.
 func (p Provider) Config(c oauth2.Config) *Config {
+	if c.Endpoint.TokenURL != "" && originOf(c.Endpoint.TokenURL) != originOf(p.Endpoint.TokenURL) {
+		p.Issuer = "" // that of another server
+	}
 	override(&p.Endpoint.AuthURL, c.Endpoint.AuthURL)
 	override(&p.Endpoint.TokenURL, c.Endpoint.TokenURL)
 	override(&p.Endpoint.DeviceAuthURL, c.Endpoint.DeviceAuthURL)
@@ -98,10 +112,7 @@ func (p Provider) Config(c oauth2.Config) *Config {
 // Without the context, x/oauth2 sends its own form; what the provider answers to
 // that can't be adapted, but [KindOf] recognizes it for the providers defined here.
 func (p Provider) Context(ctx context.Context) context.Context {
-	client := http.DefaultClient
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
-		client = c
-	}
+	client := clientOf(ctx)
 	adapted := *client
 	adapted.Transport = newTransport(p.clone(), client.Transport)
 	return context.WithValue(ctx, oauth2.HTTPClient, &adapted)
@@ -187,21 +198,30 @@ func (p *Provider) validate() error {
 }
 
 func (p *Provider) validateURLs() error {
-	for _, u := range []struct {
-		field, url string
-		required   bool
-	}{
-		{"Endpoint.AuthURL", p.Endpoint.AuthURL, false},
-		{"Endpoint.TokenURL", p.Endpoint.TokenURL, true},
-		{"RefreshURL", p.RefreshURL, false},
-		{"RevokeURL", p.RevokeURL, false},
-		{"APIURL", p.APIURL, false},
+	type field struct{ name, url string }
+	urls := []field{{"Endpoint.TokenURL", p.Endpoint.TokenURL}}
+	for _, optional := range []field{
+		{"Issuer", p.Issuer}, {"Endpoint.AuthURL", p.Endpoint.AuthURL}, {"RefreshURL", p.RefreshURL}, {"RevokeURL", p.RevokeURL},
 	} {
-		if u.url == "" && !u.required {
-			continue
+		if optional.url != "" {
+			urls = append(urls, optional)
 		}
-		if parsed, err := url.Parse(u.url); err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" {
-			return fmt.Errorf("%s must be an absolute http or https URL", u.field)
+	}
+	for _, u := range p.APIURLs {
+		urls = append(urls, field{"APIURLs", u})
+	}
+	for _, u := range urls {
+		parsed, err := url.Parse(u.url)
+		if err == nil {
+			_, err = origin.Of(parsed)
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s must be an absolute http or https URL", u.name)
+		case !p.InsecureHTTP && !origin.Secure(parsed):
+			return fmt.Errorf("%s must be an https URL, or one of http at this machine; InsecureHTTP allows others", u.name)
+		case u.name == "Issuer" && (parsed.RawQuery != "" || parsed.Fragment != ""):
+			return fmt.Errorf("%s can't have a query or a fragment", u.name)
 		}
 	}
 	if p.Style.RevokeWithBearer && p.RevokeURL == "" {
@@ -246,6 +266,7 @@ func (p *Provider) validateParams() error {
 
 // clone returns a copy of p that shares no map or slice with it.
 func (p Provider) clone() Provider {
+	p.APIURLs = slices.Clone(p.APIURLs)
 	p.AuthParams = maps.Clone(p.AuthParams)
 	p.ExchangeParams = maps.Clone(p.ExchangeParams)
 	p.RefreshParams = maps.Clone(p.RefreshParams)
@@ -267,6 +288,12 @@ func (p *Provider) errorf(format string, args ...any) error {
 		return fmt.Errorf("endpoints: %w", err)
 	}
 	return fmt.Errorf("endpoints: %s: %w", p.Name, err)
+}
+
+// originOf returns the origin of a URL as text, or "" if it has none.
+func originOf(rawURL string) string {
+	o, _ := origin.Parse(rawURL)
+	return o.String()
 }
 
 // override sets the field to the value, unless that is the zero value.

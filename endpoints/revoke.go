@@ -68,7 +68,7 @@ func (c *config) revocationRequest(ctx context.Context, t *oauth2.Token) (*http.
 	r.Header.Set("Content-Type", formType)
 	switch {
 	case p.Style.RevokeWithBearer:
-		t.SetAuthHeader(r)
+		r.Header.Set("Authorization", "Bearer "+t.AccessToken)
 	case !inParams:
 		r.SetBasicAuth(url.QueryEscape(c.oauth.ClientID), url.QueryEscape(c.oauth.ClientSecret))
 	}

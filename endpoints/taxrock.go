@@ -27,7 +27,7 @@ func taxRock(login, api string) Provider {
 		// Not in TaxRock's documentation: it is where the server that stands
 		// behind its login revokes refresh tokens.
 		RevokeURL:     login + "/oauth/revoke",
-		APIURL:        api,
+		APIURLs:       []string{api},
 		AuthParams:    map[string]string{"audience": audience},
 		RefreshParams: map[string]string{"audience": audience},
 		DefaultScopes: []string{"offline_access", "read:client-accounts"},

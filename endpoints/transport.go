@@ -104,12 +104,10 @@ func (t *transport) adapts(r *http.Request) bool {
 	return false
 }
 
-func (t *transport) next() http.RoundTripper {
-	if t.base != nil {
-		return t.base
-	}
-	return http.DefaultTransport
-}
+func (t *transport) next() http.RoundTripper { return baseOf(t.base) }
+
+// CloseIdleConnections lets http.Client's method of that name reach the base.
+func (t *transport) CloseIdleConnections() { closeIdle(t.next()) }
 
 // readForm reads and closes the body of r.
 func readForm(r *http.Request) (url.Values, error) {

@@ -19,6 +19,8 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
+const insecure = " must be an https URL, or one of http at this machine; InsecureHTTP allows others"
+
 // mistakes are settings that are missing, unknown or contradict each other.
 var mistakes = []struct {
 	change func(p *endpoints.Provider)
@@ -30,7 +32,17 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "auth.example" }, "Endpoint.AuthURL must be an absolute http or https URL"},
 	{func(p *endpoints.Provider) { p.RefreshURL = "ftp://auth.example/" }, "RefreshURL must be an absolute http or https URL"},
 	{func(p *endpoints.Provider) { p.RevokeURL = "https:///revoke" }, "RevokeURL must be an absolute http or https URL"},
-	{func(p *endpoints.Provider) { p.APIURL = "api.example:443" }, "APIURL must be an absolute http or https URL"},
+	{func(p *endpoints.Provider) { p.APIURLs = append(p.APIURLs, "api.example:443") }, "APIURLs must be an absolute http or https URL"},
+	{func(p *endpoints.Provider) { p.APIURLs = append(p.APIURLs, "") }, "APIURLs must be an absolute http or https URL"},
+	{func(p *endpoints.Provider) { p.Issuer = "auth.example" }, "Issuer must be an absolute http or https URL"},
+	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/?tenant=1" }, "Issuer can't have a query or a fragment"},
+	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/#1" }, "Issuer can't have a query or a fragment"},
+	{func(p *endpoints.Provider) { p.Issuer = "http://auth.example" }, "Issuer" + insecure},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "http://auth.example" }, "Endpoint.AuthURL" + insecure},
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "http://auth.example" }, "Endpoint.TokenURL" + insecure},
+	{func(p *endpoints.Provider) { p.RefreshURL = "http://192.168.0.1" }, "RefreshURL" + insecure},
+	{func(p *endpoints.Provider) { p.RevokeURL = "http://localhost.example" }, "RevokeURL" + insecure},
+	{func(p *endpoints.Provider) { p.APIURLs = append(p.APIURLs, "http://api.example") }, "APIURLs" + insecure},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect }, "Endpoint.AuthStyle must be set: auto-detection would spend a single-use code twice"},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = 3 }, "unknown Endpoint.AuthStyle 3"},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = -1 }, "unknown Endpoint.AuthStyle -1"},
@@ -166,7 +178,9 @@ func TestZeroConfigIsAMistake(t *testing.T) {
 	_, err = conf.Client(context.Background(), nil).Get("https://api.example/")
 	assert.ErrorContains(t, err, want)
 	assert.Empty(t, conf.AuthCodeURL("state"))
-	assert.Empty(t, conf.APIURL())
+	assert.Empty(t, conf.APIURLs())
+	issuer, clientID := conf.Registration()
+	assert.Empty(t, issuer+clientID)
 	assert.Equal(t, "endpoints.Config(, )", conf.String())
 }
 
@@ -183,9 +197,30 @@ func TestTheProvidersDefinedHereAreValid(t *testing.T) {
 	assert.NoError(t, swapped.Validate())
 }
 
+func TestPlainHTTPIsForThisMachineOrAllowed(t *testing.T) {
+	at := func(u string) endpoints.Provider {
+		p := rfc
+		p.Endpoint.AuthURL, p.Endpoint.TokenURL, p.RefreshURL, p.RevokeURL, p.APIURLs, p.Issuer = u, u, u, u, []string{u}, u
+		return p
+	}
+	for _, u := range []string{"http://localhost:8080", "http://127.0.0.1/x", "http://[::1]:1"} {
+		assert.NoError(t, at(u).Validate(), u)
+	}
+	p := at("http://auth.example")
+	assert.Error(t, p.Validate())
+	_, err := p.Config(oauth2.Config{ClientID: "id"}).Exchange(context.Background(), "c0de")
+	assert.ErrorContains(t, err, "Endpoint.TokenURL"+insecure, "before anything is sent")
+	plain := oauth2.Config{ClientID: "id", Endpoint: p.Endpoint}
+	_, err = plain.Exchange(p.Context(context.Background()), "c0de")
+	assert.ErrorContains(t, err, "Endpoint.TokenURL"+insecure)
+	p.InsecureHTTP = true
+	assert.NoError(t, p.Validate())
+}
+
 // deepest is a provider that uses every field.
 func deepest() endpoints.Provider {
 	p := rfc
+	p.Issuer, p.InsecureHTTP, p.APIURLs = "https://auth.example/tenant", true, []string{"https://api.example"}
 	p.RefreshURL = "https://auth.example/refresh"
 	p.AuthParams = map[string]string{"prompt": "consent"}
 	p.ExchangeParams = map[string]string{"expiring": "1"}

@@ -175,8 +175,10 @@ func (m *Manager) parseAPI() (*url.URL, error) {
 		return nil, err
 	}
 	raw := m.APIURL
-	if c, ok := m.Config.(interface{ APIURL() string }); ok && raw == "" {
-		raw = c.APIURL()
+	if c, ok := m.Config.(interface{ APIURLs() []string }); ok && raw == "" {
+		if urls := c.APIURLs(); len(urls) > 0 {
+			raw = urls[0]
+		}
 	}
 	if raw == "" {
 		return nil, errors.New("tokensource: set Manager.APIURL to say which origin the tokens are for: Manager.Config doesn't")

@@ -32,18 +32,18 @@ func TestKindOfErrorsOfConnections(t *testing.T) {
 	m := &tokensource.Manager{Config: provider.Config(server.Config(endpoints.Finch, "")), Store: newStore(t)}
 	require.NoError(t, m.Save(t.Context(), "k", server.Connect(endpoints.Finch)))
 	server.RevokeAll(endpoints.Finch)
-	resp, err := m.Client("k").Get(provider.APIURL + "/introspect")
+	resp, err := m.Client("k").Get(provider.APIURLs[0] + "/introspect")
 	require.NoError(t, err)
 	resp.Body.Close()
 
-	_, err = m.Client("k").Get(provider.APIURL + "/introspect")
+	_, err = m.Client("k").Get(provider.APIURLs[0] + "/introspect")
 	require.ErrorIs(t, err, tokensource.ErrLoginRequired)
 	assert.Equal(t, endpoints.KindLoginRequired, endpoints.KindOf(err))
 	_, err = m.Source("k").Token()
 	assert.Equal(t, endpoints.KindLoginRequired, endpoints.KindOf(err))
 
 	for name, get := range map[string]func() (*http.Response, error){
-		"no such connection": func() (*http.Response, error) { return m.Client("nobody").Get(provider.APIURL) },
+		"no such connection": func() (*http.Response, error) { return m.Client("nobody").Get(provider.APIURLs[0]) },
 		"another origin":     func() (*http.Response, error) { return m.Client("k").Get("https://other.example") },
 	} {
 		_, err := get()
@@ -89,11 +89,11 @@ func TestPlainConfigUnderAContext(t *testing.T) {
 	server := endpointstest.New(t)
 	provider := server.Provider(endpoints.TaxRock)
 	client := server.Config(endpoints.TaxRock, "http://localhost/callback")
-	m := &tokensource.Manager{Config: &client, RequestContext: provider.Context, APIURL: provider.APIURL, Store: newStore(t)}
+	m := &tokensource.Manager{Config: &client, RequestContext: provider.Context, APIURL: provider.APIURLs[0], Store: newStore(t)}
 	token := server.Connect(endpoints.TaxRock)
 	token.Expiry = time.Now().Add(-time.Minute)
 	require.NoError(t, m.Save(context.Background(), "k", token))
-	resp, err := m.Client("k").Get(provider.APIURL + "/client-accounts")
+	resp, err := m.Client("k").Get(provider.APIURLs[0] + "/client-accounts")
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	assert.Equal(t, http.StatusOK, resp.StatusCode)

@@ -22,7 +22,7 @@ import (
 // refresh token twice.
 //
 // If it also has the method Revoke(context.Context, *oauth2.Token) error, Disconnect
-// calls it; if it has APIURL() string, Client sends tokens to that origin; and if it
+// calls it; if it has APIURLs() []string, Client sends tokens to that origin; and if it
 // has TokenRejected(*http.Response) (code string, rejected bool), Client asks it
 // what a 401 means. *endpoints.Refresher has them all.
 type Refresher interface {

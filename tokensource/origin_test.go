@@ -152,7 +152,7 @@ type apiConfig struct {
 	url string
 }
 
-func (c apiConfig) APIURL() string { return c.url }
+func (c apiConfig) APIURLs() []string { return []string{c.url} }
 
 func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 	for _, test := range []struct{ manager, config, want, mistake string }{

@@ -53,7 +53,7 @@ func TestAPIRefusals(t *testing.T) {
 			[]string{"Bearer " + s.Connect(rock, "offline_access").AccessToken}, 403},
 	} {
 		before := s.Stats(tt.p)
-		a := send(t, http.MethodGet, s.Provider(tt.p).APIURL+tt.path, http.Header{"Authorization": tt.auth}, nil)
+		a := send(t, http.MethodGet, s.Provider(tt.p).APIURLs[0]+tt.path, http.Header{"Authorization": tt.auth}, nil)
 		assert.Equal(t, tt.status, a.status, tt.name)
 		assert.Equal(t, tt.want, a.body, tt.name)
 		if tt.p.Name == "TaxRock" && a.status == 401 {
@@ -68,7 +68,7 @@ func TestLookUpByEIN(t *testing.T) {
 	p := endpoints.TaxRock
 	s := endpointstest.New(t)
 	header := jsonHeader("Authorization", "Bearer "+s.Connect(p).AccessToken)
-	url := s.Provider(p).APIURL + "/client-accounts/lookup/ein"
+	url := s.Provider(p).APIURLs[0] + "/client-accounts/lookup/ein"
 	a := send(t, http.MethodPost, url, header, []byte(`{"businessEin":"11-1111111"}`))
 	assert.Equal(t, http.StatusOK, a.status)
 	assert.Equal(t, "Acme Holdings", a.members(t)["result"].(map[string]any)["clientAccountName"])

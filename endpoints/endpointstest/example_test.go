@@ -31,7 +31,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	resp, err := config.Client(ctx, token).Get(config.APIURL() + "/client-accounts")
+	resp, err := config.Client(ctx, token).Get(config.APIURLs()[0] + "/client-accounts")
 	if err != nil {
 		log.Fatal(err)
 	}

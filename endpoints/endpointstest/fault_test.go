@@ -238,7 +238,7 @@ func TestLostAnswerOnAUsedConnection(t *testing.T) {
 		_, err = io.Copy(io.Discard, resp.Body)
 		return resp.StatusCode, err
 	}
-	tokenURL, apiURL, body := s.Provider(p).Endpoint.TokenURL, s.Provider(p).APIURL+"/client-accounts", marshal(t, refresh(s, p, token.RefreshToken))
+	tokenURL, apiURL, body := s.Provider(p).Endpoint.TokenURL, s.Provider(p).APIURLs[0]+"/client-accounts", marshal(t, refresh(s, p, token.RefreshToken))
 	for _, lost := range []bool{false, true} {
 		if lost {
 			s.Fail(p, endpointstest.Fault{Trouble: endpointstest.LostAnswer, Times: 1})

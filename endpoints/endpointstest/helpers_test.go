@@ -126,7 +126,7 @@ func get(t *testing.T, s *endpointstest.Server, p endpoints.Provider, path, acce
 	if access != "" {
 		h.Set("Authorization", "Bearer "+access)
 	}
-	return send(t, http.MethodGet, s.Provider(p).APIURL+path, h, nil)
+	return send(t, http.MethodGet, s.Provider(p).APIURLs[0]+path, h, nil)
 }
 
 // query is a complete authorization request to p.

@@ -42,7 +42,7 @@ func TestCloseLosesPatience(t *testing.T) {
 	s, err := Start()
 	require.NoError(t, err)
 	p := s.Provider(endpoints.Finch)
-	c, err := net.Dial("tcp", host(p.APIURL))
+	c, err := net.Dial("tcp", host(p.APIURLs[0]))
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.Write([]byte("POST /auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"))

@@ -3,6 +3,7 @@ package endpointstest
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,7 +78,12 @@ const closeTimeout = 5 * time.Second
 func (s *Server) Provider(p endpoints.Provider) endpoints.Provider {
 	site := s.site(p)
 	login := host(p.Endpoint.AuthURL)
-	for _, u := range []*string{&p.Endpoint.AuthURL, &p.Endpoint.TokenURL, &p.RefreshURL, &p.RevokeURL, &p.APIURL} {
+	urls := []*string{&p.Issuer, &p.Endpoint.AuthURL, &p.Endpoint.TokenURL, &p.RefreshURL, &p.RevokeURL}
+	p.APIURLs = slices.Clone(p.APIURLs)
+	for i := range p.APIURLs {
+		urls = append(urls, &p.APIURLs[i])
+	}
+	for _, u := range urls {
 		switch host(*u) {
 		case "":
 		case login:

@@ -35,19 +35,19 @@ func TestProvider(t *testing.T) {
 	seen := make(map[string]string)
 	for name, p := range all {
 		here := s.Provider(p)
-		login, api := origin(t, here.Endpoint.AuthURL), origin(t, here.APIURL)
+		login, api := origin(t, here.Endpoint.AuthURL), origin(t, here.APIURLs[0])
 		assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, login)
 		assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, api)
 		for _, o := range []string{login, api} {
 			assert.Empty(t, seen[o], "%s and %s share an origin", name, seen[o])
 			seen[o] = name
 		}
-		real := map[string]string{origin(t, p.Endpoint.AuthURL): login, origin(t, p.APIURL): api}
+		real := map[string]string{origin(t, p.Endpoint.AuthURL): login, origin(t, p.APIURLs[0]): api}
 		for _, u := range []struct{ real, here string }{
 			{p.Endpoint.AuthURL, here.Endpoint.AuthURL},
 			{p.Endpoint.TokenURL, here.Endpoint.TokenURL},
 			{p.RevokeURL, here.RevokeURL},
-			{p.APIURL, here.APIURL},
+			{p.APIURLs[0], here.APIURLs[0]},
 		} {
 			o := origin(t, u.real)
 			assert.Equal(t, strings.Replace(u.real, o, real[o], 1), u.here)
@@ -57,14 +57,14 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, here.Validate())
 
 		here.Endpoint.AuthURL, here.Endpoint.TokenURL = p.Endpoint.AuthURL, p.Endpoint.TokenURL
-		here.RevokeURL, here.APIURL = p.RevokeURL, p.APIURL
+		here.RevokeURL, here.APIURLs[0] = p.RevokeURL, p.APIURLs[0]
 		assert.Equal(t, p, here)
 	}
 	other := endpoints.Chart // the host that Chart's reference names
 	other.Endpoint.TokenURL = "https://api.trychart.com/auth/token"
 	assert.Equal(t, s.Provider(endpoints.Chart).Endpoint, s.Provider(other).Endpoint)
 	other.RefreshURL = "https://api.trychart.com/again?x=1"
-	assert.Equal(t, s.Provider(endpoints.Chart).APIURL+"/again?x=1", s.Provider(other).RefreshURL)
+	assert.Equal(t, s.Provider(endpoints.Chart).APIURLs[0]+"/again?x=1", s.Provider(other).RefreshURL)
 	other.Endpoint.AuthURL = "https://connect.example.com"
 	assert.Equal(t, s.Config(endpoints.Chart, ""), s.Config(other, ""), "known by its name")
 }
@@ -123,7 +123,7 @@ func TestLastRequest(t *testing.T) {
 	assert.Equal(t, "/auth/token?x=1", r.URI)
 	assert.Equal(t, "1", r.Header.Get("X-Mine"))
 	assert.Equal(t, body, string(r.Body))
-	send(t, "GET", s.Provider(p).APIURL+"/introspect", nil, nil)
+	send(t, "GET", s.Provider(p).APIURLs[0]+"/introspect", nil, nil)
 	assert.Equal(t, "GET", s.LastRequest(p, "/introspect").Method)
 	assert.Equal(t, body, string(s.LastRequest(p, "/auth/token").Body))
 }
@@ -177,7 +177,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		token := s.Connect(p)
 		for range 20 {
 			wg.Go(func() {
-				r, err := http.NewRequest("GET", s.Provider(p).APIURL+apiPath[p.Name], nil)
+				r, err := http.NewRequest("GET", s.Provider(p).APIURLs[0]+apiPath[p.Name], nil)
 				assert.NoError(t, err)
 				token.SetAuthHeader(r)
 				resp, err := client.Do(r)
@@ -196,7 +196,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	s.Close()
 	// What is left is on its last line.
 	assert.Eventually(t, func() bool { return goroutines() == "" }, 5*time.Second, time.Millisecond, goroutines)
-	_, err = client.Get(s.Provider(endpoints.Finch).APIURL)
+	_, err = client.Get(s.Provider(endpoints.Finch).APIURLs[0])
 	assert.Error(t, err)
 }
 
@@ -285,7 +285,7 @@ func TestManyProcesses(t *testing.T) {
 		own := s.Connect(p)
 		child := exec.Command(os.Args[0], "-test.run=^TestChildProcess$")
 		child.Env = append(os.Environ(), "ENDPOINTSTEST_CHILD=1",
-			"API="+s.Provider(p).APIURL+"/client-accounts", "ACCESS="+shared.AccessToken,
+			"API="+s.Provider(p).APIURLs[0]+"/client-accounts", "ACCESS="+shared.AccessToken,
 			"TOKEN="+s.Provider(p).Endpoint.TokenURL, "ID="+s.Config(p, "").ClientID, "SECRET="+s.Config(p, "").ClientSecret,
 			"REFRESH="+own.RefreshToken)
 		wg.Go(func() {

@@ -223,13 +223,13 @@ func TestOtherMethodsAndPaths(t *testing.T) {
 			{"PUT", here.Endpoint.TokenURL, "POST"},
 			{"GET", here.RevokeURL, "POST"},
 			{"DELETE", here.Endpoint.AuthURL, "GET, POST"},
-			{"POST", here.APIURL + apiPath[p.Name], "GET"},
+			{"POST", here.APIURLs[0] + apiPath[p.Name], "GET"},
 		} {
 			a := send(t, tt.method, tt.url, nil, nil)
 			assert.Equal(t, http.StatusMethodNotAllowed, a.status, "%s %s %s", name, tt.method, tt.url)
 			assert.Equal(t, tt.allow, a.header.Get("Allow"))
 		}
-		for _, url := range []string{here.APIURL + "/nothing", here.Endpoint.TokenURL + "/", here.Endpoint.AuthURL + "/nothing"} {
+		for _, url := range []string{here.APIURLs[0] + "/nothing", here.Endpoint.TokenURL + "/", here.Endpoint.AuthURL + "/nothing"} {
 			a := send(t, "GET", url, nil, nil)
 			assert.Equal(t, http.StatusNotFound, a.status, url)
 			assert.NotEmpty(t, a.members(t))

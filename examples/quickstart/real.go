@@ -93,7 +93,7 @@ func (a *realAccount) run(ctx context.Context) (err error) {
 	manager := app.managers[a.provider]
 
 	step("It calls the API")
-	body, err := get(ctx, manager.Client(key), provider.APIURL+a.path, http.StatusOK)
+	body, err := get(ctx, manager.Client(key), provider.APIURLs[0]+a.path, http.StatusOK)
 	if err != nil {
 		return err
 	}

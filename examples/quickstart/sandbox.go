@@ -180,7 +180,7 @@ func (t *tour) call(ctx context.Context) error {
 	step("It calls the APIs with an authenticated *http.Client for each account")
 	for _, a := range accounts {
 		client := t.app.managers[a.name].Client(a.name + "/alice")
-		body, err := get(ctx, client, t.sandbox.Provider(a.provider).APIURL+a.path, http.StatusOK)
+		body, err := get(ctx, client, t.sandbox.Provider(a.provider).APIURLs[0]+a.path, http.StatusOK)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
 		}
@@ -205,7 +205,7 @@ func (t *tour) expire(ctx context.Context) error {
 	for i := range errs {
 		wg.Go(func() {
 			client := t.app.managers["taxrock"].Client("taxrock/alice")
-			_, errs[i] = get(ctx, client, t.sandbox.Provider(endpoints.TaxRock).APIURL+"/client-accounts", http.StatusOK)
+			_, errs[i] = get(ctx, client, t.sandbox.Provider(endpoints.TaxRock).APIURLs[0]+"/client-accounts", http.StatusOK)
 		})
 	}
 	wg.Wait()
@@ -228,7 +228,7 @@ func (t *tour) revoke(ctx context.Context) error {
 	step("The employer disconnects the account at Finch")
 	manager := t.app.managers["finch"]
 	t.sandbox.RevokeAll(endpoints.Finch)
-	company := t.sandbox.Provider(endpoints.Finch).APIURL + "/employer/company"
+	company := t.sandbox.Provider(endpoints.Finch).APIURLs[0] + "/employer/company"
 	if _, err := get(ctx, manager.Client("finch/alice"), company, http.StatusUnauthorized); err != nil {
 		return err
 	}

@@ -144,3 +144,56 @@ func lower(s string) string {
 		return r
 	}, s)
 }
+
+// A Set is the origins that a secret is for.
+type Set []Origin
+
+// ParseSet returns the origins of the URLs.
+func ParseSet(rawURLs []string) (Set, error) {
+	set := make(Set, 0, len(rawURLs))
+	for _, raw := range rawURLs {
+		o, err := Parse(raw)
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, o)
+	}
+	return set, nil
+}
+
+// String lists the origins.
+func (s Set) String() string {
+	var all []string
+	for _, o := range s {
+		all = append(all, o.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// Takes reports whether r goes to one of the origins.
+func (s Set) Takes(r *http.Request) bool {
+	for _, o := range s {
+		if o.Takes(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// Left reports whether r is part of a chain of redirects, as net/http follows them,
+// that is or once was outside of the origins. From there on a request goes where a
+// stranger has sent it, also if that is one of the origins again.
+func (s Set) Left(r *http.Request) bool {
+	if r.Response == nil {
+		return false // no redirect
+	}
+	for ; r != nil; r = r.Response.Request {
+		if !s.Takes(r) {
+			return true
+		}
+		if r.Response == nil {
+			return false
+		}
+	}
+	return true // where it came from isn't known
+}

@@ -130,6 +130,39 @@ func TestSecretsGoOverHTTPSOrStayOnTheMachine(t *testing.T) {
 	assert.False(t, Secure(nil))
 }
 
+func TestChainOfRedirectsThatHasLeft(t *testing.T) {
+	set, err := ParseSet([]string{"https://api.example.com", "https://uploads.example.com:8443"})
+	require.NoError(t, err)
+	assert.Equal(t, "https://api.example.com, https://uploads.example.com:8443", set.String())
+	for _, test := range []struct {
+		chain []string
+		left  bool
+	}{
+		{[]string{"https://api.example.com/1"}, false},
+		{[]string{"https://evil.example/1"}, false}, // no redirect led there
+		{[]string{"https://api.example.com/1", "https://uploads.example.com:8443/2", "https://api.example.com/3"}, false},
+		{[]string{"https://api.example.com/1", "https://evil.example/2"}, true},
+		{[]string{"https://api.example.com/1", "http://api.example.com/2", "https://api.example.com/3"}, true},
+		{[]string{"https://api.example.com/1", "https://evil.example/2", "https://api.example.com/3", "https://api.example.com/4"}, true},
+		{[]string{"https://evil.example/1", "https://api.example.com/2"}, true},
+	} {
+		var r *http.Request
+		for _, u := range test.chain {
+			next := &http.Request{URL: parse(t, u)}
+			if r != nil {
+				next.Response = &http.Response{Request: r}
+			}
+			r = next
+		}
+		assert.Equal(t, test.left, set.Left(r), "%q", test.chain)
+	}
+	r := &http.Request{URL: parse(t, "https://api.example.com"), Response: new(http.Response)}
+	assert.True(t, set.Left(r), "a redirect from nowhere")
+	_, err = ParseSet([]string{"https://api.example.com", "/v1"})
+	assert.Error(t, err)
+	assert.False(t, Set(nil).Takes(r))
+}
+
 // FuzzOrigin checks that what counts as one origin is dialed as one, and that an
 // origin is that of its own text.
 func FuzzOrigin(f *testing.F) {

@@ -103,7 +103,7 @@ func (j *job) run(ctx context.Context) error {
 	}
 	var r report
 	p := endpoints.TaxRock
-	p.Endpoint.TokenURL, p.APIURL = j.TokenURL, j.APIURL
+	p.Endpoint.TokenURL, p.APIURLs = j.TokenURL, []string{j.APIURL}
 	m := &tokensource.Manager{
 		Config: p.Config(oauth2.Config{ClientID: j.ClientID, ClientSecret: j.ClientSecret}),
 		Store:  storage.Encrypt(s, &sealer{keys, &r.Unopened}),

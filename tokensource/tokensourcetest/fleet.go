@@ -108,7 +108,7 @@ func (f *fleet) start() *process {
 	provider := f.server.Provider(endpoints.TaxRock)
 	j := &job{
 		At: f.at, Keys: f.keys,
-		TokenURL: provider.Endpoint.TokenURL, APIURL: provider.APIURL,
+		TokenURL: provider.Endpoint.TokenURL, APIURL: provider.APIURLs[0],
 		ClientID: f.client.ClientID, ClientSecret: f.client.ClientSecret,
 		Goroutines: f.size.Goroutines, Connections: f.size.Connections,
 		TokenLife: f.size.TokenLife,
