@@ -111,7 +111,7 @@ func refusing(accepted ...string) func(*http.Request, string, string) *http.Resp
 // withAPI has m's clients talk to a fake API.
 func withAPI(m *Manager) *fakeAPI {
 	api := new(fakeAPI)
-	m.Base, m.APIURL = api, apiURL
+	m.Base, m.APIURLs = api, []string{apiURL}
 	return api
 }
 

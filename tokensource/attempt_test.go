@@ -13,7 +13,7 @@ import (
 
 // abandon leaves the attempt of a process that died in the record.
 func (f *fixture) abandon(started time.Time) {
-	f.put(f.stored().with(&attempt{ID: "of a process that died", Started: started}, nil))
+	f.put(f.stored().with(&attempt{ID: "of a process that died", Started: started, Locked: f.locked}, nil))
 }
 
 func TestAbandonedAttemptIsTakenOver(t *testing.T) {
@@ -57,16 +57,16 @@ func TestTokenIsInDoubtAfterATakeover(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
 		f.fault = func() error {
-			assert.True(f, f.stored().InDoubt, "before it is sent again")
+			assert.True(f, f.stored().MayBeSpent, "before it is sent again")
 			return nil
 		}
 		time.Sleep(time.Hour)
 		f.abandon(time.Now())
 		f.access(m)
-		assert.True(f, f.stored().InDoubt, "the new one ends if the dead process's request comes late")
+		assert.True(f, f.stored().MayBeSpent, "the new one ends if the dead process's request comes late")
 		time.Sleep(time.Hour)
 		f.access(m)
-		assert.False(f, f.stored().InDoubt, "one that was refreshed since doesn't")
+		assert.False(f, f.stored().MayBeSpent, "one that was refreshed since doesn't")
 	})
 }
 
@@ -212,14 +212,14 @@ func TestRequestIsNotSentWhenLittleOfTheLeaseIsLeft(t *testing.T) {
 		f.raw.set(nil, func(op string) error {
 			if op == "put" {
 				if puts++; puts == 1 {
-					time.Sleep(leaseTime - margin + time.Second) // the claim is slow to return
+					time.Sleep(claimLimit + time.Second) // the claim is slow to return
 				}
 			}
 			return nil
 		})
 		f.fault = func() error {
 			assert.Equal(f, 2, puts, "claimed anew before it was sent")
-			assert.Zero(f, f.stored().InDoubt, "by ourselves, so nothing was spent")
+			assert.Zero(f, f.stored().MayBeSpent, "by ourselves, so nothing was spent")
 			return nil
 		}
 		assert.Equal(f, "access-2", f.access(m))
@@ -313,7 +313,7 @@ func TestReuseAfterATakeoverIsReportedAsALostResponse(t *testing.T) {
 		})
 		assert.Equal(f, "access-2", f.access(m), "its own request failed, but another's token is there")
 		require.Equal(f, 1, f.reused)
-		assert.True(f, f.stored().InDoubt)
+		assert.True(f, f.stored().MayBeSpent)
 		time.Sleep(time.Hour)
 		_, err := other.Source("k").Token()
 		assert.ErrorIs(f, err, ErrLoginRequired)

@@ -9,132 +9,222 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/httpauth"
+	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// Client returns an HTTP client that authenticates its requests as the connection.
-// It doesn't change the requests that it is given, and may be used, and made, as
-// often as one likes.
+// An API is a Refresher that knows the provider's API. *endpoints.Config is one.
+type API interface {
+	// APIURLs returns a URL of each origin that tokens may be sent to.
+	APIURLs() []string
+
+	// TokenRejected says what a 401 means: whether another token may be taken, and the
+	// API's code if it says that the connection has ended. It must not read the body to
+	// its end without a bound.
+	TokenRejected(*http.Response) (code string, rejected bool)
+}
+
+// Client returns an HTTP client that authenticates its requests as the connection, with
+// a bearer token (RFC 6750). It doesn't change the requests that it is given, and may be
+// used, and made, as often as one likes.
 //
-// The token is sent to the origin of the provider's API and no other: a request
-// for another origin is an error, and when a redirect leads to one, it is followed
-// without the token. The origin is that of Manager.APIURL, or else Config's.
+// The token is sent to the origins of the provider's API and no other: those of
+// Manager.APIURLs, or else Config's. A request for another origin, by its URL or its Host,
+// is an error. When a redirect leads to one, it is followed without the token, and so is
+// every redirect after that, wherever it leads. A request that has an Authorization of its
+// own, other than a Bearer, keeps it.
 //
 // When the API answers 401 the token is refreshed and the request repeated, once,
 // if its body can be read again (http.Request.GetBody); otherwise the response is
 // handed through and the next request has a new token. If the API refuses a token
-// that can't be refreshed, and says that the user must reconnect, that is recorded,
-// and [ErrLoginRequired] from then on. Everything else, such as 429, is handed
-// through.
-func (m *Manager) Client(key string) *http.Client {
-	return &http.Client{Transport: &apiTransport{source: m.Source(key)}}
+// that can't be refreshed, and says that the user must reconnect, the response is handed
+// through and that is recorded: [Manager.Status] tells so at once, and the next
+// request gets [ErrLoginRequired]. Everything else, such as 429, is handed through.
+func (m *Manager) Client(name string) *http.Client {
+	return &http.Client{Transport: &apiTransport{source: m.Source(name)}}
 }
 
 // apiTransport is the http.RoundTripper of Client.
 type apiTransport struct{ source *Source }
 
-// uselessToken is a new token that the API refused too, right after it was issued.
-// Refreshing it would be for nothing until a time.
-type uselessToken struct {
-	id    string
-	until time.Time
-}
-
-// uselessFor is how long a refresh isn't tried after a new token was refused as
-// well: what is wrong then isn't the token.
-const uselessFor = time.Minute
-
 // RoundTrip implements http.RoundTripper.
 func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	api, err := t.source.m.api()
+	if r.URL == nil {
+		return nil, closing(r, errors.New("tokensource: the request has no URL"))
+	}
+	with, err := t.takesToken(r)
 	if err != nil {
 		return nil, closing(r, err)
 	}
-	if !sameOrigin(r.URL, api) {
-		if r.Response != nil { // net/http follows a redirect
-			return t.base().RoundTrip(r)
-		}
-		return nil, closing(r, fmt.Errorf("tokensource: the token of connection %q is for %s://%s and is not sent to %s://%s",
-			t.source.key, api.Scheme, api.Host, r.URL.Scheme, r.URL.Host))
+	if !with {
+		return t.base().RoundTrip(r)
 	}
-	start := time.Now()
-	snap, err := t.source.get(r.Context())
+	v, err := t.source.get(r.Context())
 	if err != nil {
 		return nil, closing(r, err)
 	}
-	resp, err := t.base().RoundTrip(authorized(r, snap))
+	resp, err := t.send(r, r.Body, v)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return t.refused(r, resp, snap, start)
+	return t.refused(r, resp, v)
 }
 
-// refused deals with a 401 to a request that began at start.
-func (t *apiTransport) refused(r *http.Request, resp *http.Response, snap *snapshot, start time.Time) (*http.Response, error) {
+// CloseIdleConnections is for http.Client's method of that name.
+func (t *apiTransport) CloseIdleConnections() {
+	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// takesToken reports whether the token goes with r. It is an error to ask for that where
+// it mustn't go.
+func (t *apiTransport) takesToken(r *http.Request) (bool, error) {
+	if r.Context().Value(tokenRequest{}) != nil {
+		return false, nil // it is what a token request is made with
+	}
+	m := t.source.m
+	m.apiOnce.Do(func() { m.apis, m.apiErr = m.apiOrigins() })
+	if m.apiErr != nil {
+		return false, m.apiErr
+	}
+	if !m.apis.take(r) {
+		if r.Response != nil { // net/http follows a redirect
+			return false, nil
+		}
+		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, m.apis, hostOf(r))
+	}
+	for from := r; from.Response != nil && from.Response.Request != nil; from = from.Response.Request {
+		if !m.apis.take(from.Response.Request) {
+			return false, nil // who was asked on the way has chosen what is asked now
+		}
+	}
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return scheme == "" || strings.EqualFold(scheme, "Bearer"), nil
+}
+
+// origins are those that tokens may be sent to.
+type origins []origin.Origin
+
+// take reports whether r goes to one of them.
+func (o origins) take(r *http.Request) bool {
+	for i := range o {
+		if o[i].Takes(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostOf is where r goes, for an error.
+func hostOf(r *http.Request) string {
+	if r.Host != "" && r.Host != r.URL.Host {
+		return fmt.Sprintf("%s://%s as host %q", r.URL.Scheme, r.URL.Host, r.Host)
+	}
+	return r.URL.Scheme + "://" + r.URL.Host
+}
+
+// send sends a copy of r with the token in it.
+func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http.Response, error) {
+	c := new(http.Request)
+	*c = *r // what both share, a RoundTripper doesn't change
+	c.Body = body
+	c.Header = make(http.Header, len(r.Header)+1)
+	for name, values := range r.Header {
+		c.Header[name] = values
+	}
+	c.Header["Authorization"] = v.bearer
+	resp, err := t.base().RoundTrip(c)
+	if resp != nil {
+		resp.Request = r // without the token
+	}
+	return resp, err
+}
+
+// refused deals with a 401.
+func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*http.Response, error) {
 	s := t.source
 	code, rejected := s.m.tokenRejected(resp)
 	if !rejected {
 		return resp, nil
 	}
-	if u := s.useless.Load(); u != nil && u.id == snap.record.ID && time.Now().Before(u.until) {
-		rec, _, err := s.m.read(r.Context(), s.key)
-		if err != nil || rec.ID == snap.record.ID {
-			return resp, nil
-		}
-		// Another process has another one, which may be adopted below.
-	}
-	if snap.record.RefreshToken == "" {
+	if v.record.RefreshToken == "" && !s.m.set.obtains {
 		// Without the provider's word for it, a 401 may be a firewall's.
-		if code != "" && s.reject(snap) {
-			s.recordRejection(r.Context(), snap, code)
+		if code != "" {
+			s.recordRejection(v, code)
 		}
 		return resp, nil
 	}
-	s.reject(snap)
+	if !s.reject(v) {
+		// Another token is of no use, unless another process has got one meanwhile.
+		c, err := s.m.read(r.Context(), s.name)
+		if err != nil || c.ID == v.record.ID {
+			return resp, nil
+		}
+		s.publish(v, c.record, time.Now())
+	}
 	body, ok := bodyAgain(r)
 	if !ok {
 		return resp, nil
 	}
 	fresh, err := s.get(r.Context())
-	if err == nil && fresh.times.due(time.Now()) {
+	if err == nil && fresh.due(time.Now()) {
 		// Another process's token, about to end as well: it could end on the way, and
 		// there is but one replay. Its refresh has begun; wait for that.
 		s.reject(fresh)
 		fresh, err = s.get(r.Context())
 	}
-	if err != nil || fresh.record.ID == snap.record.ID {
+	if err != nil || fresh.record.ID == v.record.ID {
 		if body != nil {
 			body.Close()
 		}
 		return resp, nil // the next request gets err
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // lets the connection be used again
-	resp.Body.Close()
-	again := authorized(r, fresh)
-	again.Body = body
-	resp, err = t.base().RoundTrip(again)
-	// A token that was there before, from another process, may just have ended too.
-	issued := fresh.record.Obtained.After(start.Round(0))
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && issued {
-		s.useless.Store(&uselessToken{fresh.record.ID, time.Now().Add(uselessFor)})
+	drain(resp.Body)
+	resp, err = t.send(r, body, fresh)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		if _, rejected := s.m.tokenRejected(resp); rejected {
+			s.reject(fresh)
+		}
 	}
 	return resp, err
 }
 
-// recordRejection records that the API has ended the connection.
-func (s *Source) recordRejection(ctx context.Context, snap *snapshot, code string) {
-	ctx = context.WithoutCancel(ctx)
-	f := failure{Reason: ReasonRejected, Code: code, At: now(), Final: true}
-	_, changed, _ := s.m.update(ctx, s.key, cell{}, func(stored *record) *record { return stored.rejected(snap.record.ID, f) })
-	if changed { // or else it is gone, replaced or recorded; or the next request will find it out
-		s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.key, Reason: f.Reason, Err: &loginError{s.key, f, nil}})
+// drain reads what is left of a body, a little and for a moment at most, so that its
+// connection can be used again, and closes it.
+func drain(body io.ReadCloser) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10))
+		body.Close()
+	}()
+	moment := time.NewTimer(drainTime)
+	defer moment.Stop()
+	select {
+	case <-done:
+	case <-moment.C:
+		body.Close()
 	}
 }
 
-// authorized returns a copy of r with the token in it.
-func authorized(r *http.Request, snap *snapshot) *http.Request {
-	c := r.Clone(r.Context())
-	c.Header.Set("Authorization", snap.bearer)
-	return c
+const drainTime = 100 * time.Millisecond
+
+// recordRejection records that the API has ended the connection.
+func (s *Source) recordRejection(v *view, code string) {
+	if !s.refuse(v) {
+		return // someone else is at it, or it was replaced
+	}
+	began := time.Now()
+	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
+	c, changed, _ := s.m.update(context.Background(), s.name, cell{}, func(stored *record) *record { return stored.ended(v.record.ID, f) })
+	if !changed {
+		return // it is gone, replaced or recorded; or the next call records it
+	}
+	s.publish(v, c.record, began)
+	s.m.emit(context.Background(), Event{Kind: EventLoginRequired, Connection: s.name, Reason: f.Reason, Err: newError(s.name, f, nil)})
 }
 
 // bodyAgain returns the body of r anew, if that is possible.
@@ -154,7 +244,7 @@ func closing(r *http.Request, err error) error {
 	if r.Body != nil {
 		r.Body.Close()
 	}
-	return notSent{err}
+	return tokenerror.NotSent(err)
 }
 
 func (t *apiTransport) base() http.RoundTripper {
@@ -164,59 +254,40 @@ func (t *apiTransport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// api returns the URL of the provider's API.
-func (m *Manager) api() (*url.URL, error) {
-	m.apiOnce.Do(func() { m.apiURL, m.apiErr = m.parseAPI() })
-	return m.apiURL, m.apiErr
-}
-
-func (m *Manager) parseAPI() (*url.URL, error) {
-	if err := m.check(); err != nil {
+// apiOrigins returns the origins that tokens may be sent to.
+func (m *Manager) apiOrigins() (apis origins, err error) {
+	if _, err := m.settings(); err != nil {
 		return nil, err
 	}
-	raw := m.APIURL
-	if c, ok := m.Config.(interface{ APIURLs() []string }); ok && raw == "" {
-		if urls := c.APIURLs(); len(urls) > 0 {
-			raw = urls[0]
+	urls := m.APIURLs
+	if c, ok := m.Config.(API); ok && len(urls) == 0 {
+		urls = c.APIURLs()
+	}
+	if len(urls) == 0 {
+		return nil, errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")
+	}
+	for _, raw := range urls {
+		o, err := origin.Parse(raw)
+		if err != nil {
+			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
 		}
+		if u, err := url.Parse(raw); err == nil && !origin.Secure(u) && !m.InsecureHTTP {
+			return nil, fmt.Errorf("tokensource: tokens would be sent to %v, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", o)
+		}
+		apis = append(apis, o)
 	}
-	if raw == "" {
-		return nil, errors.New("tokensource: set Manager.APIURL to say which origin the tokens are for: Manager.Config doesn't")
-	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return nil, errors.New("tokensource: Manager.APIURL is not an absolute URL")
-	}
-	return u, nil
+	return apis, nil
 }
 
-// tokenRejected reports whether a 401 is about the token, and the provider's code
+// tokenRejected reports whether a 401 is about the token, and the API's code
 // for that if it gives one (RFC 6750, section 3).
 func (m *Manager) tokenRejected(resp *http.Response) (code string, rejected bool) {
-	if c, ok := m.Config.(interface {
-		TokenRejected(*http.Response) (code string, rejected bool)
-	}); ok {
-		return c.TokenRejected(resp)
+	if m.set.api != nil {
+		return m.set.api.TokenRejected(resp)
 	}
-	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
-		if _, rest, ok := strings.Cut(challenge, `error="`); ok {
-			code, _, _ = strings.Cut(rest, `"`)
-			return printableCode(code), code == "invalid_token"
-		}
+	code, refusal := httpauth.Refused(resp.Header)
+	if refusal != httpauth.RefusalToken {
+		code = "" // it doesn't say that the connection has ended
 	}
-	return "", true
-}
-
-// sameOrigin compares scheme, host and port (RFC 6454, section 5).
-func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) &&
-		strings.EqualFold(a.Hostname(), b.Hostname()) &&
-		portOf(a) == portOf(b)
-}
-
-func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	return map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	return code, refusal != httpauth.RefusalOther
 }

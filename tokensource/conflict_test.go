@@ -92,9 +92,9 @@ func TestSuccessWinsOverWhatOthersWroteAboutItsParent(t *testing.T) {
 // Whoever took over has spent the same refresh token.
 func TestSuccessAfterATakeoverIsInDoubt(t *testing.T) {
 	for name, write := range map[string]func(*record){
-		"whoever took over is at it": func(r *record) { r.InDoubt, r.Attempt = true, &attempt{ID: "of another process"} },
-		"whoever took over failed":   func(r *record) { r.InDoubt, r.Attempt = true, nil },
-		"they know of each other":    func(r *record) { r.Contested = true },
+		"whoever took over is at it": func(r *record) { r.MayBeSpent, r.Attempt = true, &attempt{ID: "of another process"} },
+		"whoever took over failed":   func(r *record) { r.MayBeSpent, r.Attempt = true, nil },
+		"they know of each other":    func(r *record) { r.SentTwice = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEvery(t, func(f *fixture) {
@@ -106,7 +106,7 @@ func TestSuccessAfterATakeoverIsInDoubt(t *testing.T) {
 				})
 				time.Sleep(time.Hour)
 				assert.Equal(f, "access-2", f.access(m))
-				assert.True(f, f.stored().InDoubt)
+				assert.True(f, f.stored().MayBeSpent)
 				f.revoke()
 				time.Sleep(time.Hour)
 				_, err := m.Source("k").Token()
@@ -179,7 +179,7 @@ func TestDeletedRecordIsNotCreatedAnew(t *testing.T) {
 func TestRecordDeletedWhileItsTokenIsServedIsNoticedAtTheNextRefresh(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
-		require.NoError(f, f.process().Disconnect(f.Context(), "k"))
+		require.NoError(f, f.process().Forget(f.Context(), "k"))
 		assert.Equal(f, "access-1", f.access(m), "it may still be valid")
 		time.Sleep(time.Hour)
 		_, err := m.Source("k").Token()

@@ -4,52 +4,70 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// Disconnect revokes the connection's grant at the provider, if Config can, and
-// then deletes its record. If the revocation fails the record stays, so that it can
-// be tried again. Disconnecting what isn't connected does nothing. A login that is
-// saved while the old one is being revoked stays.
+// A Revoker is a Refresher that can revoke a grant at the provider (RFC 7009). *endpoints.Config
+// is one.
+type Revoker interface {
+	// Revoke ends the grant of t, and returns nil as well if it has ended before. The
+	// error is errors.ErrUnsupported if the provider has no way to do so.
+	Revoke(ctx context.Context, t *oauth2.Token) error
+}
+
+// Disconnect revokes the connection's grant at the provider and then deletes its record. If
+// the revocation fails the record stays, so that it can be tried again. Disconnecting what
+// isn't connected does nothing. A login that is saved while the old one is being revoked
+// stays.
+//
+// If Config can't revoke, nothing is done, and the error is errors.ErrUnsupported: tell the
+// user where to revoke the grant, and call [Manager.Forget].
 //
 // It waits for a refresh that is in flight, here or elsewhere: what that brings has
 // to be revoked too.
-func (m *Manager) Disconnect(ctx context.Context, key string) error {
-	if err := m.check(); err != nil {
+func (m *Manager) Disconnect(ctx context.Context, name string) error {
+	if _, err := m.settings(); err != nil {
 		return err
 	}
-	s := m.Source(key)
-	l := s.newLease()
-	defer l.release()
-	gone, err := s.disconnect(ctx, l)
+	s := m.Source(name)
+	gone, err := s.disconnect(ctx)
 	if err == nil && gone {
-		l.release() // the callback may connect it again
-		m.emit(ctx, Event{Kind: EventDisconnected, Connection: key})
+		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 	}
 	return err
 }
 
-// disconnect revokes and deletes, and reports whether it did either.
-func (s *Source) disconnect(ctx context.Context, l *lease) (gone bool, err error) {
+// disconnect revokes and deletes, and reports whether it did.
+func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
+	m, lease := s.m, s.newLease()
+	defer lease.release()
 	var revoked *record
 	for {
-		if err := s.savePending(ctx); err != nil {
+		if err := s.trySave(ctx); err != nil {
 			return false, err // what is unsaved would have to be revoked too
 		}
-		c, err := s.m.load(ctx, s.key)
+		basis := s.known()
+		look := span{began: time.Now()}
+		c, err := m.read(ctx, s.name)
+		look.ended = time.Now()
 		switch {
-		case errors.Is(err, storage.ErrNotFound):
-			s.forget(context.WithoutCancel(ctx))
+		case isReason(err, ReasonNotConnected):
+			s.forget(basis, nil)
 			return revoked != nil, nil
 		case err != nil:
 			return false, err
-		case revoked != nil && !c.Login.Equal(revoked.Login):
+		case revoked != nil && c.LoginID != revoked.LoginID:
 			return false, nil // connected again meanwhile: that is the later decision
 		}
-		ok, err := l.acquire(ctx, c) // so that nobody refreshes it meanwhile
+		revoker, ok := m.Config.(Revoker)
+		if !ok {
+			return false, s.cannotRevoke()
+		}
+		ok, err = lease.acquire(ctx, c, look) // so that nobody refreshes it meanwhile
 		if errors.Is(err, errBusy) {
 			return false, ctx.Err()
 		}
@@ -59,57 +77,116 @@ func (s *Source) disconnect(ctx context.Context, l *lease) (gone bool, err error
 		if !ok {
 			continue
 		}
-		token := l.cell.token()
-		l.keep(context.WithoutCancel(ctx))
-		err = s.m.revoke(ctx, token)
-		l.stop()
-		if err != nil {
-			_, _ = s.m.write(context.WithoutCancel(ctx), s.key, l.cell.with(nil, l.cell.Failure), l.cell.version) // else the lease ends it
-			return false, fmt.Errorf("tokensource: can't revoke connection %q: %w", s.key, err)
+		if err := s.revoke(ctx, revoker, lease); err != nil {
+			return false, err
 		}
-		revoked = l.cell.record
-		if err := s.delete(context.WithoutCancel(ctx), l.cell.version); !errors.Is(err, storage.ErrConflict) {
+		revoked = lease.cell.record
+		if err := s.delete(basis, lease.cell.version); !errors.Is(err, storage.ErrConflict) {
 			return err == nil, err
 		}
 	}
 }
 
-// revoke revokes t at the provider, if that is possible.
-func (m *Manager) revoke(ctx context.Context, t *oauth2.Token) error {
-	revoker, ok := m.Config.(interface {
-		Revoke(context.Context, *oauth2.Token) error
-	})
-	if !ok {
+func (s *Source) cannotRevoke() error {
+	return fmt.Errorf("tokensource: connection %q can't be revoked by Manager.Config, a %T: %w (Manager.Forget deletes its record without that)",
+		s.name, s.m.Config, errors.ErrUnsupported)
+}
+
+// revoke revokes the token under the lease. If that fails the lease is given up.
+func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) error {
+	lease.keep()
+	requests, cancel := context.WithTimeout(s.m.requestContext(ctx), s.m.refreshTimeout())
+	defer cancel()
+	token := lease.cell.token()
+	answers := guarded(func() (struct{}, error) { return struct{}{}, revoker.Revoke(requests, token) })
+	limit := time.NewTimer(s.m.refreshTimeout() + lateness)
+	defer limit.Stop()
+	err := errLate
+	select {
+	case a := <-answers:
+		err = a.err
+	case <-limit.C:
+	}
+	lease.stop()
+	if err == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(m.withClient(ctx), m.refreshTimeout())
-	defer cancel()
-	if err := revoker.Revoke(ctx, t); !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	s.giveBack(lease)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return s.cannotRevoke()
 	}
-	return nil
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	o := outcomeOf(err, new(wire))
+	e := newError(s.name, failure{Reason: o.reason, Code: o.code}, err)
+	e.action = "revoke the grant of"
+	if e.Reason.loginRequired() { // the provider refuses what it should take for done
+		e.Reason = ReasonUnavailable
+	}
+	return e
+}
+
+// giveBack takes our attempt out of the record. Where that fails, the lease ends it.
+func (s *Source) giveBack(lease *lease) {
+	parent := lease.cell
+	_, _, _ = s.m.update(context.Background(), s.name, parent, func(stored *record) *record {
+		return stored.released(parent.ID, lease.id)
+	})
 }
 
 // delete deletes the record, also if the caller has gone meanwhile: what is revoked
 // is no use to anyone.
-func (s *Source) delete(ctx context.Context, version storage.Version) error {
-	_ = s.order.lock(ctx) // ctx is never done
-	defer s.order.unlock()
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+func (s *Source) delete(basis *view, version storage.Version) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := s.m.Store.Delete(ctx, s.key, version); err != nil {
-		return fmt.Errorf("tokensource: can't delete connection %q: %w", s.key, err)
+	if err := s.m.Store.Delete(ctx, s.name, version); err != nil {
+		return fmt.Errorf("tokensource: can't delete connection %q: %w", s.name, err)
 	}
-	s.current.Store(nil)
-	s.lastFailure.Store(nil)
+	s.forget(basis, nil)
 	return nil
 }
 
-// forget drops what this process knows of a connection that is no more.
-func (s *Source) forget(ctx context.Context) {
-	if s.order.lock(ctx) == nil {
-		defer s.order.unlock()
+// Forget deletes the connection's record without telling the provider, also one that can't
+// be opened or read: because its key is lost, a file is damaged, or a newer version wrote
+// it. The grant lives on at the provider; [Manager.Disconnect] ends it. A record of another
+// [Registration] is an error, and stays. Forgetting what isn't connected does nothing.
+func (m *Manager) Forget(ctx context.Context, name string) error {
+	if _, err := m.settings(); err != nil {
+		return err
 	}
-	s.current.Store(nil)
-	s.lastFailure.Store(nil)
+	s := m.Source(name)
+	basis := s.known()
+	for try := 0; ; try++ {
+		c, err := m.read(ctx, name)
+		switch {
+		case isReason(err, ReasonNotConnected):
+			s.forget(basis, nil)
+			return nil
+		case isReason(err, ReasonOtherClient):
+			return err
+		case err == nil:
+			err = m.Store.Delete(ctx, name, c.version)
+		case errors.Is(err, storage.ErrOpen), isRecordError(err):
+			err = m.discard(ctx, name)
+		}
+		if errors.Is(err, storage.ErrConflict) && try < maxConflicts {
+			if err := m.pause(ctx, try); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return m.storeError(name, err)
+		}
+		s.forget(basis, nil)
+		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
+		return nil
+	}
+}
+
+func (m *Manager) discard(ctx context.Context, name string) error {
+	return any(m.Store).(interface {
+		Discard(context.Context, string) error
+	}).Discard(ctx, name)
 }

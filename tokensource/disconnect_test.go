@@ -90,19 +90,31 @@ func TestDisconnectRevokesAndThenDeletes(t *testing.T) {
 	})
 }
 
-func TestDisconnectJustDeletesWhatCannotBeRevoked(t *testing.T) {
+func TestDisconnectSaysWhatCannotBeRevokedAndForgetDeletesIt(t *testing.T) {
 	for name, act := range map[string]func(context.Context) error{
 		"unsupported": func(context.Context) error { return fmt.Errorf("no endpoint: %w", errors.ErrUnsupported) },
 		"no method":   nil,
+		"embedded":    nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEvery(t, func(f *fixture) {
-				m, _ := f.revocable(act)
-				if act == nil {
+				m, r := f.revocable(act)
+				switch name {
+				case "no method":
 					m.Config = f.fakeProvider
+				case "embedded":
+					m.Config, m.Registration = struct{ Refresher }{r}, testOwner
 				}
-				require.NoError(f, m.Disconnect(f.Context(), "k"))
+				before := f.stored()
+				err := m.Disconnect(f.Context(), "k")
+				require.ErrorIs(f, err, errors.ErrUnsupported)
+				assert.ErrorContains(f, err, "Manager.Forget")
+				assert.Equal(f, before, f.stored(), "nothing is done")
+				require.NoError(f, m.Forget(f.Context(), "k"))
 				f.gone(m)
+				assert.Equal(f, 1, f.seen(EventDisconnected))
+				require.NoError(f, m.Disconnect(f.Context(), "k"), "there is nothing to revoke")
+				require.NoError(f, m.Forget(f.Context(), "k"))
 				assert.Equal(f, 1, f.seen(EventDisconnected))
 			})
 		})
@@ -115,8 +127,7 @@ func TestDisconnectKeepsTheRecordIfTheRevocationFails(t *testing.T) {
 		m, r := f.revocable(func(context.Context) error { return failure })
 		before := f.stored()
 		err := m.Disconnect(f.Context(), "k")
-		assert.ErrorIs(f, err, failure)
-		assert.ErrorContains(f, err, `can't revoke connection "k"`)
+		assert.EqualError(f, err, `tokensource: can't revoke the grant of connection "k": the provider is unavailable`)
 		assert.Equal(f, before, f.stored(), "without an attempt")
 		assert.Equal(f, "access-1", f.access(m))
 		assert.Zero(f, f.seen(EventDisconnected))
@@ -303,13 +314,13 @@ func TestDisconnectThatFailsKeepsTheDoubtAboutAnAbandonedAttempt(t *testing.T) {
 		m, _ := f.revocable(func(context.Context) error { return failure })
 		f.abandon(time.Now())
 		before := time.Now()
-		assert.ErrorIs(f, m.Disconnect(f.Context(), "k"), failure)
+		assert.ErrorContains(f, m.Disconnect(f.Context(), "k"), "can't revoke")
 		if f.locked {
 			assert.Zero(f, time.Since(before))
 		} else {
 			assert.Greater(f, time.Since(before), leaseTime)
 		}
-		assert.True(f, f.stored().InDoubt)
+		assert.True(f, f.stored().MayBeSpent)
 		f.revoke()
 		time.Sleep(time.Hour)
 		_, err := m.Source("k").Token()

@@ -1,9 +1,10 @@
 package tokensource
 
 import (
-	"errors"
 	"io"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // cut is how a connection that was cut shows.
-var cut = &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
+var cut = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 
 // once returns err at the first call and nil from then on.
 func once(err error) func() error {
@@ -30,7 +31,7 @@ func TestLostAnswerIsRecoveredInAGraceWindowBySendingAgainAtOnce(t *testing.T) {
 		n := 0
 		f.fault = func() error {
 			if n++; n == 2 {
-				assert.True(f, f.stored().InDoubt, "recorded before it is sent again")
+				assert.True(f, f.stored().MayBeSpent, "recorded before it is sent again")
 			}
 			return nil
 		}
@@ -42,7 +43,7 @@ func TestLostAnswerIsRecoveredInAGraceWindowBySendingAgainAtOnce(t *testing.T) {
 		assert.Zero(f, r.took, "at once")
 		assert.Equal(f, 2, f.count())
 		assert.Equal(f, "refresh-3", f.stored().RefreshToken)
-		assert.False(f, f.stored().InDoubt)
+		assert.False(f, f.stored().MayBeSpent)
 	})
 }
 
@@ -82,7 +83,7 @@ func TestRefreshTokenIsSentTwiceAtMostPerFlight(t *testing.T) {
 		assert.NotErrorIs(f, err, ErrLoginRequired)
 		assert.Equal(f, 2, f.count())
 		rec := f.stored()
-		assert.True(f, rec.InDoubt)
+		assert.True(f, rec.MayBeSpent)
 		assert.Nil(f, rec.Attempt)
 		assert.Equal(f, ReasonUnavailable, rec.Failure.Reason)
 	})
@@ -126,7 +127,7 @@ func TestGatewaysAnswerLeavesADoubt(t *testing.T) {
 			_, err := m.Source("k").Token()
 			require.Error(f, err)
 			assert.Equal(f, 1, f.count(), "an answer came, so it isn't sent again at once")
-			assert.Equal(f, inDoubt, f.stored().InDoubt, "HTTP status %d", status)
+			assert.Equal(f, inDoubt, f.stored().MayBeSpent, "HTTP status %d", status)
 		})
 	}
 }
@@ -134,7 +135,7 @@ func TestGatewaysAnswerLeavesADoubt(t *testing.T) {
 func TestRequestThatWasNeverSentLeavesNoDoubt(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		f.fault = func() error {
-			return &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+			return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 		}
 		m := f.connected()
 		time.Sleep(time.Hour)
@@ -142,8 +143,12 @@ func TestRequestThatWasNeverSentLeavesNoDoubt(t *testing.T) {
 		require.Error(f, err)
 		assert.ErrorContains(f, err, "connection refused")
 		assert.Equal(f, 1, f.count())
-		assert.False(f, f.stored().InDoubt)
-		assert.Equal(f, ReasonUnavailable, f.stored().Failure.Reason)
+		assert.False(f, f.stored().MayBeSpent)
+		assert.Nil(f, f.stored().Failure, "others have a network, perhaps")
+		assert.Nil(f, f.stored().Attempt)
+		assert.Equal(f, ReasonUnavailable, f.status(m).Reason)
+		f.fault = nil
+		assert.Equal(f, "access-2", f.access(f.process()), "and don't wait")
 	})
 }
 
@@ -184,7 +189,7 @@ func TestHangingRequestEndsAfterRefreshTimeout(t *testing.T) {
 			want := 2 * m.refreshTimeout() // it is sent again
 			assert.Equal(f, want, r.took)
 			assert.ErrorContains(f, r.err, "timeout")
-			assert.True(f, f.stored().InDoubt)
+			assert.True(f, f.stored().MayBeSpent)
 		})
 	}
 }
@@ -194,7 +199,7 @@ func TestDoubtThatIsCastDuringARefreshIsKept(t *testing.T) {
 		m := f.connected()
 		f.fault = func() error {
 			rec := *f.stored()
-			rec.InDoubt = true
+			rec.MayBeSpent = true
 			f.put(&rec)
 			f.revoke()
 			return nil

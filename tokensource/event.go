@@ -8,14 +8,15 @@ import (
 // Event is something that happened to a connection. It holds no secrets.
 type Event struct {
 	Kind       EventKind
-	Connection string // the connection
+	Connection string
 
-	// Reason and Err say what went wrong, for the kinds that mean trouble.
+	// Reason and Err say what went wrong, for the kinds that mean trouble. Err is an
+	// *Error. For EventRecovered, Reason says what had gone wrong.
 	Reason Reason
 	Err    error
 
-	// Expiry is when the new token expires, for EventRefreshed, EventAdopted and
-	// EventSaved. It is zero if the token doesn't expire.
+	// Expiry is when the new token expires, for EventRefreshed, EventAdopted,
+	// EventRecovered and EventSaved. It is zero if the token doesn't expire.
 	Expiry time.Time
 }
 
@@ -23,14 +24,16 @@ type Event struct {
 type EventKind string
 
 const (
-	EventSaved         EventKind = "saved"          // the application saved a login
-	EventRefreshed     EventKind = "refreshed"      // this process refreshed the token, and it is saved
-	EventAdopted       EventKind = "adopted"        // a token was taken over that another process saved
-	EventTakenOver     EventKind = "taken_over"     // a refresh was continued that another process had abandoned
-	EventUnsaved       EventKind = "unsaved"        // a new token can't be saved; it is served, and saving is retried
-	EventFailed        EventKind = "failed"         // a refresh failed, and is tried again later
-	EventLoginRequired EventKind = "login_required" // only the user can mend the connection
-	EventDisconnected  EventKind = "disconnected"   // the application disconnected it
+	EventSaved          EventKind = "saved"            // the application saved a login
+	EventNoRefreshToken EventKind = "no_refresh_token" // that login has no refresh token, though the one before had
+	EventRefreshed      EventKind = "refreshed"        // this process refreshed the token, and it is saved
+	EventAdopted        EventKind = "adopted"          // a token was taken over that another process saved
+	EventTakenOver      EventKind = "taken_over"       // a refresh was continued that another process had abandoned
+	EventUnsaved        EventKind = "unsaved"          // a new token can't be saved; it is served, and saving is retried
+	EventFailed         EventKind = "failed"           // a refresh failed, or the store; it is tried again later
+	EventRecovered      EventKind = "recovered"        // what had failed in this process, or in the last refresh, works again
+	EventLoginRequired  EventKind = "login_required"   // only the user can restore the connection
+	EventDisconnected   EventKind = "disconnected"     // the application disconnected or forgot it
 )
 
 func (m *Manager) emit(ctx context.Context, e Event) {

@@ -70,9 +70,9 @@ func ExampleManager() {
 	p := newProvider()
 	defer p.Close()
 	manager := &tokensource.Manager{
-		Config: p.config(),
-		Store:  store(),
-		APIURL: p.URL,
+		Config:  p.config(),
+		Store:   store(),
+		APIURLs: []string{p.URL},
 		OnEvent: func(_ context.Context, e tokensource.Event) {
 			fmt.Println(e.Connection, e.Kind)
 		},
@@ -133,7 +133,7 @@ func ExampleManager_Source() {
 func ExampleManager_Client() {
 	p := newProvider()
 	defer p.Close()
-	manager := &tokensource.Manager{Config: p.config(), Store: store(), APIURL: p.URL}
+	manager := &tokensource.Manager{Config: p.config(), Store: store(), APIURLs: []string{p.URL}}
 	if err := manager.Save(context.Background(), "customer-42", login()); err != nil {
 		fmt.Println(err)
 		return

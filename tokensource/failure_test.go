@@ -31,7 +31,7 @@ func TestRevokedGrantRequiresALogin(t *testing.T) {
 		assert.Equal(f, "invalid_grant", st.ErrorCode)
 		assert.True(f, st.FailedAt.Equal(time.Now()))
 		assert.Zero(f, st.NextTry)
-		assert.False(f, f.stored().InDoubt)
+		assert.False(f, f.stored().MayBeSpent)
 	})
 }
 
@@ -151,7 +151,7 @@ func TestMisconfiguredApplicationNeverEndsAGrant(t *testing.T) {
 				assert.Equal(f, StateFailing, st.State)
 				assert.Equal(f, ReasonMisconfigured, st.Reason)
 				assert.Equal(f, code, st.ErrorCode)
-				assert.False(f, f.stored().InDoubt)
+				assert.False(f, f.stored().MayBeSpent)
 
 				right := f.process()
 				assert.Equal(f, "access-2", f.access(right), "it isn't held off by its misconfigured sibling")
@@ -208,7 +208,16 @@ func TestTransientFailureServesTheOldTokenWhileItIsValid(t *testing.T) {
 				time.Sleep(time.Minute)
 				_, err := m.Source("k").Token()
 				require.Error(f, err)
-				assert.ErrorIs(f, err, failure)
+				var own *Error
+				require.ErrorAs(f, err, &own)
+				assert.Equal(f, f.status(m).Reason, own.Reason)
+				var answered, told *oauth2.RetrieveError
+				if errors.As(failure, &answered) {
+					require.ErrorAs(f, err, &told)
+					assert.Equal(f, answered.Response.StatusCode, told.Response.StatusCode)
+					assert.NotEqual(f, "invalid_grant", told.ErrorCode)
+					assert.Empty(f, told.Body)
+				}
 				assert.NotErrorIs(f, err, ErrLoginRequired)
 				assert.NotContains(f, err.Error(), "secret")
 				assert.Equal(f, StateFailing, f.status(m).State)

@@ -2,13 +2,13 @@ package tokensource
 
 import "context"
 
-// gate is a mutex that can be held across calls of the store: who waits for it can
-// give up. Make it with a capacity of one.
+// gate lets a number of callers in at a time, its capacity: one makes it a mutex that can be
+// held across calls of the store, since who waits for it can give up.
 type gate chan struct{}
 
 func newGate() gate { return make(gate, 1) }
 
-// lock waits for the gate, or until ctx is done.
+// lock waits for a place, or until ctx is done.
 func (g gate) lock(ctx context.Context) error {
 	select {
 	case g <- struct{}{}:

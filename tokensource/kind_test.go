@@ -89,7 +89,7 @@ func TestPlainConfigUnderAContext(t *testing.T) {
 	server := endpointstest.New(t)
 	provider := server.Provider(endpoints.TaxRock)
 	client := server.Config(endpoints.TaxRock, "http://localhost/callback")
-	m := &tokensource.Manager{Config: &client, RequestContext: provider.Context, APIURL: provider.APIURLs[0], Store: newStore(t)}
+	m := &tokensource.Manager{Config: &client, RequestContext: provider.Context, APIURLs: provider.APIURLs, Store: newStore(t)}
 	token := server.Connect(endpoints.TaxRock)
 	token.Expiry = time.Now().Add(-time.Minute)
 	require.NoError(t, m.Save(context.Background(), "k", token))

@@ -2,7 +2,6 @@ package tokensource
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,38 +10,51 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
+// An attempt in a record keeps others from sending the refresh token for as long as its
+// owner lives. Nobody can ask whether that is so, and no two clocks are compared: an owner
+// writes its attempt anew while it waits for an answer, and others take over when they
+// have seen that nothing was written for a lease. So a living owner has to write more often
+// than that, however long its store takes, up to storeLimit:
+//
+//	claimLimit + renewal + storeLimit < leaseTime
+//
+// A claim that took longer than claimLimit, from before it was written until it returned,
+// isn't used: others may have counted from its beginning. The next write begins a renewal
+// after the one before began, or when that has returned, and returns within storeLimit, or
+// is begun again.
+//
+// Others count on what they see. A lease is over if a look began more than a lease after
+// the first look that saw the same version had ended, and no two looks in between were
+// further apart than maxGap: while a read hangs, or a process sleeps, nothing is seen, and
+// what held it up has perhaps held up the owner's writes as well.
 const (
-	// leaseTime is how long an attempt that nobody renews keeps others off. It is
-	// measured by each observer on its own monotonic clock from the moment it
-	// first saw that version of the record, so no two clocks are compared. Six
-	// seconds end within most grace windows of rotating providers, so that a
-	// crash's successor is still given a token.
-	leaseTime = 6 * time.Second
+	storeLimit = 3 * time.Second
+	claimLimit = storeLimit
+	renewal    = time.Second
 
-	// renewal is how often a waiting owner renews its attempt: thrice a lease, so
-	// that two renewals may fail.
-	renewal = 2 * time.Second
+	// leaseTime ends within most grace windows of rotating providers, so that the
+	// successor of a process that crashed is still given a token.
+	leaseTime = 7500 * time.Millisecond
 
-	// margin is how much of the lease must be left when the request is sent.
-	margin = leaseTime / 2
+	// maxSlowClaims is how many claims in a row may take too long.
+	maxSlowClaims = 3
 
-	// pollMin and pollMax bound the wait between two looks at someone else's
-	// attempt.
-	pollMin = 50 * time.Millisecond
-	pollMax = 500 * time.Millisecond
+	// maxGap is a look that takes as long as a call of the store may, and the pause
+	// before it.
+	maxGap = storeLimit + 2*pollMax
 )
 
 // lease is the right to spend a connection's refresh token: an attempt in its record,
 // which is renewed for as long as an answer is awaited, and the store's lock, if it has one.
 type lease struct {
 	m      *Manager
-	key    string
+	name   string
 	id     string // of the attempt; "" if there is none
 	unlock func() // nil if the store's lock isn't held
-
-	polls  int             // how often someone else had it
-	seen   storage.Version // of the record then
-	seenAt time.Time       // when that was first seen
+	others observation
+	tries  int
+	slot   bool // a place among those that have claimed and not saved yet
+	slow   int  // claims that took too long
 
 	mu       gate // guards what follows while the attempt is renewed
 	cell     cell // as the attempt was last written
@@ -54,11 +66,15 @@ type lease struct {
 }
 
 func (s *Source) newLease() *lease {
-	return &lease{m: s.m, key: s.key, mu: newGate()}
+	return &lease{m: s.m, name: s.name, mu: newGate(), stop: func() {}}
 }
 
 // release gives the store's lock back. An attempt that is left in the record ends by itself.
 func (l *lease) release() {
+	if l.slot {
+		l.slot = false
+		l.m.set.claims.unlock()
+	}
 	if l.unlock != nil {
 		l.unlock()
 		l.unlock = nil
@@ -70,93 +86,148 @@ func (l *lease) lock(ctx context.Context) (taken bool, err error) {
 	if l.unlock != nil {
 		return false, nil
 	}
-	unlock, err := l.m.Store.Lock(ctx, l.key)
+	unlock, err := l.m.Store.Lock(ctx, l.name)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return false, nil
+	case err != nil && ctx.Err() != nil:
+		return false, fmt.Errorf("%w: %w", errBusy, ctx.Err())
 	case err != nil:
-		return false, fmt.Errorf("tokensource: can't lock connection %q: %w", l.key, err)
+		return false, l.m.storeError(l.name, err)
 	}
 	l.unlock = unlock
 	return true, nil
 }
 
 // errBusy is the error of an acquire that someone else has kept waiting for too long.
-var errBusy = errors.New("tokensource: another process is refreshing the token")
+var errBusy = errors.New("another process is refreshing the token")
 
-// acquire makes the lease ours, if it is free, or its owner has died. c is the record as
-// it was just read. If acquire returns false it has waited a little, and the record has to be
-// read again.
-func (l *lease) acquire(ctx context.Context, c cell) (ok bool, err error) {
+// errSlow is the error of a claim that took too long to be sure of.
+var errSlow = fmt.Errorf("the store takes more than %v to write, which is too long for a refresh that must not be done twice", claimLimit)
+
+// acquire makes the lease ours, if it is free, or its owner has died. If it returns false
+// the record has to be read again.
+func (l *lease) acquire(ctx context.Context, c cell, look span) (ok bool, err error) {
 	if taken, err := l.lock(ctx); taken || err != nil {
 		return false, err // what was read before the lock was held is stale
 	}
-	others := c.Attempt != nil && !c.heldBy(l.id)
-	if others && l.unlock == nil && !l.abandoned(c.version) {
+	others := c.heldByOther(l.id)
+	if others && !l.abandoned(c, look) {
 		return false, l.pause(ctx)
 	}
+	if !l.slot {
+		if err := l.m.set.claims.lock(ctx); err != nil {
+			return false, fmt.Errorf("%w: %w", errBusy, err)
+		}
+		l.slot = true
+	}
+	if ok, err = l.claim(ctx, c); ok {
+		l.tookOver = others
+		return true, nil
+	}
+	l.m.set.claims.unlock()
+	l.slot = false
+	if err == nil {
+		err = l.pause(ctx) // someone else was first
+	}
+	return false, err
+}
+
+// claim writes our attempt into the record.
+func (l *lease) claim(ctx context.Context, c cell) (ok bool, err error) {
 	if l.id == "" {
-		l.id = rand.Text()
+		l.id = newID()
 	}
+	ctx, cancel := context.WithTimeout(ctx, claimLimit)
+	defer cancel()
 	l.lost, l.since = false, time.Now() // before the write: others count from when they see it
-	next := c.claimed(l.id, l.since)
-	version, err := l.m.write(ctx, l.key, next, c.version)
-	if errors.Is(err, storage.ErrConflict) {
+	next := c.claimed(l.id, l.unlock != nil, l.since)
+	version, err := l.m.write(ctx, l.name, next, c.version)
+	switch {
+	case errors.Is(err, storage.ErrConflict):
 		return false, nil
-	}
-	if err != nil {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return false, l.m.storeError(l.name, errSlow)
+	case err != nil:
 		return false, err
+	case !l.fresh():
+		if l.slow++; l.slow == maxSlowClaims {
+			return false, l.m.storeError(l.name, errSlow)
+		}
+		return false, nil // the process has slept, perhaps
 	}
-	l.cell, l.tookOver = cell{next, version}, l.tookOver || others
-	if l.unlock == nil && elapsed(l.since) > leaseTime-margin {
-		return false, l.pause(ctx) // too slow to be sure: claim it again
-	}
+	l.cell = cell{next, version}
 	return true, nil
 }
 
-// abandoned reports whether the record has been seen at the same version for longer
-// than a lease.
-func (l *lease) abandoned(v storage.Version) bool {
-	if l.seen != v {
-		l.seen, l.seenAt = v, time.Now()
+// fresh reports whether the attempt was written so lately that a request may be sent.
+func (l *lease) fresh() bool { return elapsed(l.since) <= claimLimit }
+
+// abandoned reports whether the owner of the attempt in c has died.
+func (l *lease) abandoned(c cell, look span) bool {
+	if l.unlock != nil && c.Attempt.Locked {
+		return true // it held the lock for as long as it lived
 	}
-	return time.Since(l.seenAt) > leaseTime
+	return l.others.see(c.version, look)
 }
 
 // pause waits before the record is looked at again.
 func (l *lease) pause(ctx context.Context) error {
-	d := min(pollMin<<min(l.polls, 10), pollMax)
-	l.polls++
-	timer := time.NewTimer(d/2 + time.Duration(l.m.random()*float64(d/2)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errBusy, ctx.Err())
+	if err := l.m.pause(ctx, l.tries); err != nil {
+		return fmt.Errorf("%w: %w", errBusy, err)
 	}
+	l.tries++
+	return nil
 }
 
-// keep renews the attempt until stop is called. With the store's lock there is no need:
-// no one can take over.
-func (l *lease) keep(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+// span is how long something took.
+type span struct{ began, ended time.Time }
+
+// observation is what was seen of someone else's attempt.
+type observation struct {
+	version storage.Version
+	since   time.Time // the end of the first look that saw it
+	last    time.Time // the end of the last one
+}
+
+// see notes that a look saw the version v, and reports whether the lease is over.
+func (o *observation) see(v storage.Version, look span) bool {
+	if o.version != v || apart(o.last, look.ended) > maxGap {
+		*o = observation{v, look.ended, look.ended}
+		return false
+	}
+	o.last = look.ended
+	return look.began.Sub(o.since) > leaseTime
+}
+
+// apart is how far a and b are apart, by the monotonic clock or by the wall clock, which
+// runs on while the machine sleeps, whichever says more.
+func apart(a, b time.Time) time.Duration {
+	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
+}
+
+// elapsed is how long ago start was, by either clock.
+func elapsed(start time.Time) time.Duration { return apart(start, time.Now()) }
+
+// keep renews the attempt until stop is called. With the store's lock it does as well: a
+// process whose store doesn't show that it has a lock goes by the attempt alone.
+func (l *lease) keep() {
+	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	l.stop = func() {
 		cancel()
 		wg.Wait()
 	}
-	if l.unlock != nil {
-		return
-	}
+	begun := l.since
 	wg.Go(func() {
-		ticker := time.NewTicker(renewal)
-		defer ticker.Stop()
 		for {
+			timer := time.NewTimer(max(renewal-elapsed(begun), 0))
 			select {
-			case <-ticker.C:
+			case <-timer.C:
+				begun = time.Now()
 				l.renew(ctx, false)
 			case <-ctx.Done():
+				timer.Stop()
 				return
 			}
 		}
@@ -166,7 +237,7 @@ func (l *lease) keep(ctx context.Context) {
 // renew writes the attempt again. A failure is left to the next renewal: the request is on
 // its way, and only its answer counts.
 func (l *lease) renew(ctx context.Context, answerLost bool) {
-	ctx, cancel := context.WithTimeout(ctx, renewal) // one that hangs must not outlast the lease
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	if l.mu.lock(ctx) != nil {
 		return // the answer is there
@@ -176,7 +247,7 @@ func (l *lease) renew(ctx context.Context, answerLost bool) {
 		return
 	}
 	start := time.Now()
-	c, ok, err := l.m.update(ctx, l.key, l.cell, func(stored *record) *record {
+	c, ok, err := l.m.update(ctx, l.name, l.cell, func(stored *record) *record {
 		return stored.renewed(l.cell.ID, l.id, answerLost)
 	})
 	switch {
@@ -187,18 +258,11 @@ func (l *lease) renew(ctx context.Context, answerLost bool) {
 	}
 }
 
-// doubt records that an answer was lost, and reports whether the lease is still ours, so
-// that the refresh token may be sent again.
-func (l *lease) doubt(ctx context.Context) bool {
-	l.renew(ctx, true)
-	_ = l.mu.lock(ctx) // never done
+// answerLost records that an answer was lost, and reports whether the lease is still ours,
+// so that the refresh token may be sent again.
+func (l *lease) answerLost() bool {
+	l.renew(context.Background(), true)
+	_ = l.mu.lock(context.Background())
 	defer l.mu.unlock()
-	return l.unlock != nil || !l.lost && elapsed(l.since) < leaseTime-margin
-}
-
-// elapsed is how long ago start was, by the monotonic clock or by the wall clock,
-// which runs on while the machine sleeps, whichever says more.
-func elapsed(start time.Time) time.Duration {
-	now := time.Now()
-	return max(now.Sub(start), now.Round(0).Sub(start.Round(0)))
+	return !l.lost && l.cell.MayBeSpent && l.fresh()
 }

@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,38 +15,45 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// Refresher refreshes tokens. *endpoints.Refresher and *oauth2.Refresher are Configs; of the
+// A Refresher refreshes tokens. *endpoints.Config and *oauth2.Config are Refreshers; of the
 // latter, Endpoint.AuthStyle must be set, since auto-detection would spend a
 // refresh token twice.
 //
-// If it also has the method Revoke(context.Context, *oauth2.Token) error, Disconnect
-// calls it; if it has APIURLs() []string, Client sends tokens to that origin; and if it
-// has TokenRejected(*http.Response) (code string, rejected bool), Client asks it
-// what a 401 means. *endpoints.Refresher has them all.
+// What else one can do is said by the interfaces [Registrant], [Revoker] and [API]. A type
+// that embeds the interface Refresher hides them: embed the Refresher's own type, or give
+// the type their methods.
 type Refresher interface {
-	// TokenSource returns a source whose Token spends t's refresh token.
+	// TokenSource returns a source whose Token spends t's refresh token. t is the whole
+	// stored token, with what the provider sent beside it, and has expired. The context
+	// ends after Manager.RefreshTimeout.
 	TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenSource
 }
 
 // Manager keeps the tokens of one provider's connections: saved, encrypted, fresh
-// and never lost. A connection is one account's grant, stored under a key that the
+// and never lost. A connection is one account's grant, stored under a name that the
 // application chooses.
 //
 // Config and Store are required; every other field has a useful zero value. The
 // fields must not be changed once a method was called. A Manager is safe for
 // concurrent use and must not be copied. Programs on other machines may use the
-// same store at the same time.
+// same store at the same time, and so may any number of Managers, of other providers and
+// clients too: each keeps to the records of its own [Registration].
 type Manager struct {
 	Config Refresher
 	Store  *storage.Encrypted
 
-	// OnEvent, if not nil, is told what happens to connections. It is called in the
-	// middle of things, by several goroutines at a time: it must return soon, and
-	// must not call Flush or wait for a token of the connection that it is told
-	// about.
+	// Registration says whose tokens Config refreshes. It is needed only if Config
+	// doesn't say it: see Registrant.
+	Registration Registration
+
+	// OnEvent, if not nil, is told what happens to connections. It is called by several
+	// goroutines at a time, with no lock held, and may use the Manager, but must not
+	// call Flush. Those who wait for the token wait for it to return. Its context is
+	// that of a call of Save, Disconnect or Forget, and carries nothing otherwise.
 	OnEvent func(context.Context, Event)
 
 	// EarlyExpiry is how long before its end a token is refreshed. Zero means a
@@ -56,39 +64,84 @@ type Manager struct {
 	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds.
 	RefreshTimeout time.Duration
 
+	// StaleAfter bounds how long a process goes on with a token that another one has
+	// replaced or disconnected, although it is still valid: when a connection is used,
+	// and its record was last looked at longer ago, that is done again in the background.
+	// After ten times as long it is done before the token is served. While the store
+	// doesn't answer, the token is served on. Zero means a minute.
+	StaleAfter time.Duration
+
 	// KeepAlive is how long Run lets a connection go without a refresh. Zero means a
 	// week. It must be shorter than the time after which the provider forgets a
 	// refresh token that isn't used.
 	KeepAlive time.Duration
 
-	// APIURL is any URL of the API that Client's tokens are for; they are sent to
-	// its origin and no other. It is needed only if Config doesn't say it.
-	APIURL string
+	// APIURLs are URLs of the APIs that Client's tokens are for: one of each origin that
+	// they may be sent to. They are needed only if Config doesn't say them: see API.
+	APIURLs []string
+
+	// InsecureHTTP lets tokens go to http URLs of other machines. Without it they are
+	// refused, except on the loopback: see OAuth 2.1, section 1.5.
+	InsecureHTTP bool
 
 	// Base makes the HTTP requests of Client, and those for tokens if the context
 	// holds no oauth2.HTTPClient. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// RequestContext, if not nil, makes the context of token requests from that of the
-	// caller. It is the place for the RequestContext method of a Provider of package
-	// endpoints if Config is a plain *oauth2.Config.
+	// RequestContext, if not nil, makes the context of a token request. Of the caller's
+	// context, the one that it is given has the oauth2.HTTPClient at most, since others
+	// wait for the same request. It is the place for the Context method of a Provider of
+	// package endpoints if Config is a plain *oauth2.Config.
 	RequestContext func(context.Context) context.Context
+
+	once sync.Once // guards set and err
+	set  settings
+	err  error
+
+	apiOnce sync.Once // guards apis and apiErr
+	apis    origins   // where tokens may be sent
+	apiErr  error     // why they can't be sent anywhere
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]
+	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
 	unsaved map[*Source]bool
 	saveNow chan struct{} // wakes who saves them; nil if nobody does
 
-	apiOnce sync.Once
-	apiURL  *url.URL // of the API, as the fields say
-	apiErr  error
-
-	busy       tally
+	inflight   inflight
 	testRandom func() float64
 }
 
-// check reports what is missing.
-func (m *Manager) check() error {
+// settings are what follows from a Manager's fields.
+type settings struct {
+	registration Registration
+	obtains      bool // Config needs no refresh token
+	stale        time.Duration
+	claims       gate // held from claim to save
+	looks        gate // held while a flight reads the record
+	api          API  // Config, if it is one
+}
+
+const (
+	// maxClaims is how many connections of a Manager are at a time between claim and
+	// save. However many fall due at once, their writes, renewals and saves then go
+	// through a store with a few connections in a fraction of a lease.
+	maxClaims = 32
+
+	// maxLooks is how many reads of flights are under way at a time. Those who wait for
+	// another process's attempt mustn't keep the store from those who save.
+	maxLooks = 16
+)
+
+// settings returns what follows from the fields, or what is wrong with them.
+func (m *Manager) settings() (*settings, error) {
+	m.once.Do(func() { m.err = m.init() })
+	return &m.set, m.err
+}
+
+func (m *Manager) init() error {
+	m.set.claims, m.set.looks = make(gate, maxClaims), make(gate, maxLooks)
+	m.set.stale = cmp.Or(max(m.StaleAfter, 0), defaultStale)
 	switch c := m.Config.(type) {
 	case nil:
 		return errors.New("tokensource: Manager.Config is not set")
@@ -103,111 +156,139 @@ func (m *Manager) check() error {
 	if m.Store == nil {
 		return errors.New("tokensource: Manager.Store is not set")
 	}
+	_, m.set.obtains = m.Config.(twoLegged)
+	m.set.api, _ = m.Config.(API)
+	m.set.registration = m.Registration
+	if m.Registration == (Registration{}) {
+		var err error
+		if m.set.registration, err = registrationOf(m.Config); err != nil {
+			return err
+		}
+	}
+	if u, err := url.Parse(m.set.registration.Issuer); err == nil && u.Scheme == "http" && !origin.Secure(u) && !m.InsecureHTTP {
+		return fmt.Errorf("tokensource: tokens would be sent to %s://%s, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", u.Scheme, u.Host)
+	}
 	return nil
 }
 
 // Save stores t as the connection's new login, in place of whatever was there, and
 // clears a failure that required it. Call it once, with the token that an exchange
 // returned: refreshed tokens are saved by themselves, and saving an old token again
-// would undo that. When it returns an error, t is perhaps not saved.
-func (m *Manager) Save(ctx context.Context, key string, t *oauth2.Token) error {
-	if err := m.check(); err != nil {
+// would undo that. A refresh token alone will do. When Save returns an error, t is perhaps
+// not saved.
+//
+// It is an error if the connection belongs to another [Registration]: one name can't stand
+// for an account at two providers. If t has no refresh token, though the login before had
+// one, [EventNoRefreshToken] says so: some providers send one at the first consent only.
+func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error {
+	set, err := m.settings()
+	switch {
+	case err != nil:
 		return err
+	case name == "":
+		return errors.New("tokensource: a connection needs a name")
+	case t == nil || t.AccessToken == "" && t.RefreshToken == "":
+		return fmt.Errorf("tokensource: there is no token to save for connection %q", name)
 	}
-	if t == nil || t.AccessToken == "" {
-		return fmt.Errorf("tokensource: there is no access token to save for connection %q", key)
-	}
-	rec, err := newLogin(t, time.Now())
+	login, err := newLogin(t, set.registration, time.Now())
 	if err != nil {
-		return fmt.Errorf("tokensource: connection %q: %w", key, err)
+		return fmt.Errorf("tokensource: connection %q: %w", name, err)
 	}
-	s := m.Source(key)
-	if err := s.saveLogin(ctx, rec); err != nil {
-		return err
-	}
-	m.emit(ctx, Event{Kind: EventSaved, Connection: key, Expiry: rec.Expiry})
-	return nil
-}
-
-func (s *Source) saveLogin(ctx context.Context, rec *record) error {
-	if err := s.order.lock(ctx); err != nil {
-		return err
-	}
-	defer s.order.unlock()
-	_, _, err := s.m.update(ctx, s.key, cell{}, func(*record) *record { return rec })
+	s := m.Source(name)
+	basis, began := s.known(), time.Now()
+	c, _, err := m.update(ctx, name, cell{}, func(stored *record) *record { return stored.replacedBy(login) })
 	if err != nil {
 		return err
 	}
-	s.lastFailure.Store(nil)
-	s.publish(rec)
+	if _, _, ok := s.publish(basis, c.record, began); !ok {
+		s.change(func(*view) *view { return new(view) }) // someone else saved one too: look which came last
+	}
+	m.emit(ctx, Event{Kind: EventSaved, Connection: name, Expiry: c.Expiry})
+	if c.NoRefreshToken {
+		m.emit(ctx, Event{Kind: EventNoRefreshToken, Connection: name})
+	}
+	if c.RefreshToken == "" && !c.Expiry.IsZero() && !time.Now().Before(c.Expiry) {
+		f := failure{Reason: ReasonExpired}
+		m.emit(ctx, Event{Kind: EventLoginRequired, Connection: name, Reason: f.Reason, Err: newError(name, f, nil)})
+	}
 	return nil
 }
 
-// Source returns the connection's token source. There is one for each key, which
-// lives as long as someone uses it. Whether there is a connection under key is
+// Source returns the connection's token source. There is one for each name, which
+// lives as long as someone uses it. Whether there is a connection of that name is
 // known when a token is asked for.
 //
 // It may be wrapped by oauth2.NewClient or oauth2.ReuseTokenSource, which then keep
 // a token to its very end; [Manager.Client] does better.
-func (m *Manager) Source(key string) *Source {
+func (m *Manager) Source(name string) *Source {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := m.sources[key].Value(); s != nil {
+	if s := m.sources[name].Value(); s != nil {
 		return s
 	}
 	if m.sources == nil {
 		m.sources = make(map[string]weak.Pointer[Source])
 	}
-	s := &Source{m: m, key: key, order: newGate()}
-	m.sources[key] = weak.Make(s)
-	runtime.AddCleanup(s, m.forget, key)
+	s := &Source{m: m, name: name}
+	m.sources[name] = weak.Make(s)
+	runtime.AddCleanup(s, m.collected, name)
 	return s
 }
 
-// forget removes the entry of a source that was collected.
-func (m *Manager) forget(key string) {
+// collected removes the entry of a source that was collected.
+func (m *Manager) collected(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sources[key].Value() == nil {
-		delete(m.sources, key)
+	if m.sources[name].Value() == nil {
+		delete(m.sources, name)
 	}
 }
 
-// existing returns the source of key if there is one.
-func (m *Manager) existing(key string) *Source {
+// existing returns the source of name if there is one.
+func (m *Manager) existing(name string) *Source {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.sources[key].Value()
+	return m.sources[name].Value()
 }
 
-// read returns the record of key.
-func (m *Manager) read(ctx context.Context, key string) (*record, storage.Version, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	data, version, err := m.Store.Get(ctx, key)
-	if err != nil {
-		return nil, "", fmt.Errorf("tokensource: can't read connection %q: %w", key, err)
+// maxPinned bounds the sources that are kept although nobody holds them.
+const maxPinned = 10_000
+
+// pin keeps s for as long as v, its view, has it hold off: a program that makes a Source for
+// each request mustn't send a token request with each. A name that isn't connected is not
+// worth it, as there is no end of them; its record is looked for with each call. Beyond
+// maxPinned, what is forgotten is what the record doesn't say of a failure.
+func (m *Manager) pin(s *Source, v *view) {
+	now := time.Now()
+	until := v.holdOff()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v.record == nil || !now.Before(until) {
+		delete(m.pinned, s)
+		return
 	}
-	rec, err := decodeRecord(data)
-	if err != nil {
-		return nil, "", fmt.Errorf("tokensource: connection %q: %w", key, err)
+	if m.pinned == nil {
+		m.pinned = make(map[*Source]time.Time)
 	}
-	return rec, version, nil
+	if _, known := m.pinned[s]; !known && len(m.pinned) >= maxPinned {
+		m.unpin(now)
+	}
+	m.pinned[s] = until
 }
 
-// write stores rec if the record of key is still at the version old.
-func (m *Manager) write(ctx context.Context, key string, rec *record, old storage.Version) (storage.Version, error) {
-	data, err := rec.encode()
-	if err != nil {
-		return "", fmt.Errorf("tokensource: connection %q: %w", key, err)
+// unpin makes room for another source. The caller holds m.mu.
+func (m *Manager) unpin(now time.Time) {
+	for s, until := range m.pinned {
+		if !now.Before(until) {
+			delete(m.pinned, s)
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	version, err := m.Store.Put(ctx, key, data, old)
-	if err != nil {
-		return "", fmt.Errorf("tokensource: can't write connection %q: %w", key, err)
+	for s := range m.pinned {
+		if len(m.pinned) < maxPinned {
+			return
+		}
+		delete(m.pinned, s) // any
 	}
-	return version, nil
 }
 
 // String tells what the Manager is made of, by type only.
@@ -226,18 +307,4 @@ func (m *Manager) refreshTimeout() time.Duration {
 		return m.RefreshTimeout
 	}
 	return defaultRefreshTimeout
-}
-
-// withClient returns ctx with the HTTP client that is to make token requests. It
-// doesn't follow redirects, which would take the secrets in the request elsewhere.
-func (m *Manager) withClient(ctx context.Context) context.Context {
-	client := http.Client{Transport: m.Base}
-	if m.RequestContext != nil {
-		ctx = m.RequestContext(ctx)
-	}
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
-		client = *c
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return context.WithValue(ctx, oauth2.HTTPClient, &client)
 }

@@ -4,10 +4,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -22,9 +22,9 @@ func TestTokenIsSentToTheOriginOfTheAPIOnly(t *testing.T) {
 		{"https://api.example.com/v1", "https://api.example.com", true},
 		{"https://api.example.com", "https://api.example.com:443/", true},
 		{"https://api.example.com:443", "https://api.example.com/", true},
-		{"http://api.example.com", "http://api.example.com:80/", true},
+		{"http://127.0.0.1", "http://127.0.0.1:80/", true},
+		{"http://api.example.com", "http://api.example.com:80/", false},
 		{"https://API.example.com", "HTTPS://api.EXAMPLE.com/", true},
-		{"https://api.example.com", "https://user:password@api.example.com/", true},
 		{"https://api.example.com", "https://api.example.com/@evil.com", true},
 		{"https://[::1]:8443", "https://[::1]:8443/", true},
 		{"https://api.example.com", "http://api.example.com/", false},
@@ -45,7 +45,7 @@ func TestTokenIsSentToTheOriginOfTheAPIOnly(t *testing.T) {
 			onSwap(t, func(f *fixture) {
 				m := f.connected()
 				api := withAPI(m)
-				m.APIURL = test.api
+				m.APIURLs = []string{test.api}
 				resp, err := m.Client("k").Get(test.url)
 				if test.same {
 					require.NoError(f, err)
@@ -62,7 +62,7 @@ func TestTokenIsSentToTheOriginOfTheAPIOnly(t *testing.T) {
 }
 
 // An API may hand out links to files that lie elsewhere.
-func TestRedirectIsFollowedWithTheTokenOnTheOriginAndWithoutItElsewhere(t *testing.T) {
+func TestRedirectIsFollowedWithTheTokenOnTheOriginAndWithoutItOnceItHasLeft(t *testing.T) {
 	for _, elsewhere := range []string{
 		"https://files.example.com/file", "http://api.example.com/file", "https://api.example.com:8443/file",
 		"https://evil.com/file", "https://api.example.com@evil.com/file", "//evil.com/file",
@@ -97,7 +97,7 @@ func TestRedirectIsFollowedWithTheTokenOnTheOriginAndWithoutItElsewhere(t *testi
 				assert.Equal(f, "Bearer access-1", tokens[0])
 				assert.Equal(f, "Bearer access-1", tokens[1])
 				assert.NotContains(f, tokens[2], "access-1")
-				assert.Equal(f, "Bearer access-1", tokens[3])
+				assert.NotContains(f, tokens[3], "access-1", "who was asked on the way has chosen what is asked")
 				assert.Zero(f, api.unclosed())
 			})
 		})
@@ -137,7 +137,7 @@ func TestRealRedirectToAnotherPortLosesTheTokenAndKeepsTheBody(t *testing.T) {
 	}))
 	defer origin.Close()
 	p := new(fakeProvider)
-	m := &Manager{Config: p, Store: newMemory(), APIURL: origin.URL}
+	m := &Manager{Config: p, Store: newMemory(), APIURLs: []string{origin.URL}}
 	require.NoError(t, m.Save(t.Context(), "k", p.login()))
 	resp, err := m.Client("k").Post(origin.URL, "text/plain", strings.NewReader("hello"))
 	require.NoError(t, err)
@@ -152,7 +152,14 @@ type apiConfig struct {
 	url string
 }
 
-func (c apiConfig) APIURLs() []string { return []string{c.url} }
+func (c apiConfig) APIURLs() []string {
+	if c.url == "" {
+		return nil
+	}
+	return []string{c.url}
+}
+
+func (c apiConfig) TokenRejected(*http.Response) (string, bool) { return "", true }
 
 func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 	for _, test := range []struct{ manager, config, want, mistake string }{
@@ -164,15 +171,18 @@ func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 		{"https://%zz", "", "", "not an absolute URL"},
 		{"", "mailto:api@example.com", "", "not an absolute URL"},
 	} {
-		m := &Manager{Config: apiConfig{new(fakeProvider), test.config}, Store: newMemory(), APIURL: test.manager}
-		got, err := m.api()
+		m := &Manager{Config: apiConfig{new(fakeProvider), test.config}, Store: newMemory()}
+		if test.manager != "" {
+			m.APIURLs = []string{test.manager}
+		}
+		got, err := m.apiOrigins()
 		if test.mistake != "" {
 			assert.ErrorContains(t, err, test.mistake)
 			continue
 		}
 		require.NoError(t, err)
-		want, err := url.Parse(test.want)
+		want, err := origin.Parse(test.want)
 		require.NoError(t, err)
-		assert.Equal(t, want, got)
+		assert.Equal(t, origins{want}, got)
 	}
 }

@@ -160,3 +160,15 @@ func answer(status int, code string, header ...string) error {
 		ErrorCode: code,
 	}
 }
+
+// Registration is that of every fake of these tests.
+func (p *fakeProvider) Registration() (issuer, clientID string) { return testIssuer, testClient }
+
+func (c configFunc) Registration() (issuer, clientID string) { return testIssuer, testClient }
+
+const (
+	testIssuer = "https://provider.test"
+	testClient = "client"
+)
+
+var testOwner = Registration{testIssuer, testClient}

@@ -1,13 +1,15 @@
 package tokensource
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 )
@@ -17,32 +19,46 @@ import (
 const recordFormat = 1
 
 // record is what is stored for a connection, as JSON, and sealed. Records are
-// values: a changed one is a copy.
+// values: a changed one is a copy, made by a function in lifecycle.go.
 type record struct {
 	Format int `json:"format"`
+
+	// Registration says whose the record is. No other client reads, uses or
+	// changes it.
+	Registration
+
+	// LoginID names the login, and Generation counts its tokens: the one that the
+	// application saved is 1, and each refresh adds 1. They tell an older token of
+	// a login from a newer one. A record with the generation 0 holds no token yet:
+	// the first one of a two-legged grant is being obtained.
+	LoginID    string `json:"login_id"`
+	Generation int    `json:"generation"`
 
 	// ID names this token. Every token that is saved gets a new one, so that two
 	// processes can tell whether they speak of the same, even if the provider
 	// doesn't rotate the refresh token.
 	ID string `json:"id"`
 
-	AccessToken  string         `json:"access_token"`
+	AccessToken  string         `json:"access_token,omitempty"`
 	TokenType    string         `json:"token_type,omitempty"`
 	RefreshToken string         `json:"refresh_token,omitempty"`
 	Expiry       time.Time      `json:"expiry,omitzero"`
 	Extra        map[string]any `json:"extra,omitempty"`
 
-	Login    time.Time `json:"login"`    // when the user consented
-	Obtained time.Time `json:"obtained"` // when this token was issued
-	Rotated  time.Time `json:"rotated"`  // when the refresh token was issued
+	Login         time.Time `json:"login"`                   // when the user consented
+	Obtained      time.Time `json:"obtained"`                // when this token was issued
+	Rotated       time.Time `json:"rotated"`                 // when the refresh token was issued
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // when the refresh token ends, if the provider says it
+	Recovered     time.Time `json:"recovered,omitzero"`      // when a refresh last succeeded after one that had failed
 
-	// InDoubt says that this token's refresh token may have been spent by a
-	// request whose answer nobody saw.
-	InDoubt bool `json:"in_doubt,omitempty"`
+	// NoRefreshToken says that this login came without a refresh token, though the
+	// one before it had one.
+	NoRefreshToken bool `json:"no_refresh_token,omitempty"`
 
-	// Contested says that two processes sent this token's refresh token, or may have,
-	// so that a provider that detects reuse ends the grant even if one gets a token.
-	Contested bool `json:"contested,omitempty"`
+	// MayBeSpent and SentTwice are what is known of the refresh token's use: see
+	// lifecycle.go.
+	MayBeSpent bool `json:"may_be_spent,omitempty"`
+	SentTwice  bool `json:"sent_twice,omitempty"`
 
 	Attempt *attempt `json:"attempt,omitempty"`
 	Failure *failure `json:"failure,omitempty"`
@@ -54,6 +70,7 @@ type attempt struct {
 	ID      string    `json:"id"`
 	Started time.Time `json:"started"`
 	Renewed int       `json:"renewed,omitempty"` // makes each renewal a new version
+	Locked  bool      `json:"locked,omitempty"`  // its owner holds the store's lock for as long as it lives
 }
 
 // failure is why the last refresh of this token failed.
@@ -66,15 +83,25 @@ type failure struct {
 	Final  bool      `json:"final,omitempty"`
 }
 
-var errRecord = errors.New("the stored record is damaged")
+// recordError is why what is stored is no record.
+type recordError struct{ text string }
+
+func (e *recordError) Error() string { return e.text }
+
+var errRecord error = &recordError{"the stored record is damaged"}
 
 func decodeRecord(data []byte) (*record, error) {
 	var r record
-	if err := json.Unmarshal(data, &r); err != nil || r.Format < 1 || r.Format > recordFormat {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&r); err != nil || dec.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) || r.Format < 1 || r.Format > recordFormat {
 		return nil, undecodable(data)
 	}
-	if r.ID == "" || r.AccessToken == "" {
+	if r.ID == "" || !r.hasToken() && (r.Generation != 0 || r.LoginID == "") {
 		return nil, errRecord
+	}
+	for name, v := range r.Extra {
+		r.Extra[name] = exactNumbers(v)
 	}
 	return &r, nil
 }
@@ -89,7 +116,7 @@ func undecodable(data []byte) error {
 	if err := json.Unmarshal(data, &header); err != nil || header.Format <= recordFormat {
 		return errRecord
 	}
-	return fmt.Errorf("the stored record has format %d, and this version of oauth2keep reads up to %d: update it", header.Format, recordFormat)
+	return &recordError{fmt.Sprintf("the stored record has format %d, and this version of oauth2keep reads up to %d: update it", header.Format, recordFormat)}
 }
 
 func (r *record) encode() ([]byte, error) {
@@ -100,15 +127,38 @@ func (r *record) encode() ([]byte, error) {
 	return data, nil
 }
 
-// newLogin makes the record of a token that the application hands over.
-func newLogin(t *oauth2.Token, now time.Time) (*record, error) {
+// hasToken reports whether there is anything to serve or to refresh.
+func (r *record) hasToken() bool { return r.AccessToken != "" || r.RefreshToken != "" }
+
+// newLogin makes the record of a token that the application hands over. It fails if the
+// token wouldn't come back from the store as it is.
+func newLogin(t *oauth2.Token, whose Registration, now time.Time) (*record, error) {
 	extra, err := extraOf(t)
 	if err != nil {
 		return nil, err
 	}
+	if !storable(t) {
+		return nil, errors.New("the token is not valid UTF-8 and can't be stored")
+	}
 	r := newRecord(t, extra, now)
+	r.Registration, r.LoginID, r.Generation = whose, newID(), 1
 	r.Login, r.Rotated = r.Obtained, r.Obtained
+	if r.RefreshToken != "" {
+		r.RefreshExpiry = refreshExpiry(extra, r.Obtained)
+	}
+	data, err := r.encode()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := decodeRecord(data); err != nil {
+		return nil, errors.New("what came beside the token doesn't come back from JSON")
+	}
 	return r, nil
+}
+
+// storable reports whether t's strings come back from JSON as they are.
+func storable(t *oauth2.Token) bool {
+	return utf8.ValidString(t.AccessToken) && utf8.ValidString(t.RefreshToken) && utf8.ValidString(t.TokenType)
 }
 
 // refreshed makes the record of t, which a refresh of r returned. What the
@@ -120,16 +170,25 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 		came = nil
 	}
 	next := newRecord(t, nil, now)
+	if life := r.Expiry.Sub(r.Obtained); next.Expiry.IsZero() && !r.Expiry.IsZero() && life > 0 {
+		next.Expiry = next.Obtained.Add(life) // what isn't said again is as before
+	}
 	if soonest := next.Obtained.Add(minLife); !next.Expiry.IsZero() && next.Expiry.Before(soonest) {
 		next.Expiry = soonest
 	}
-	next.Login, next.Rotated = r.Login, r.Rotated
-	switch next.RefreshToken {
-	case "":
+	next.Registration, next.LoginID, next.Generation = r.Registration, r.LoginID, r.Generation+1
+	next.Login, next.Rotated, next.RefreshExpiry = r.Login, r.Rotated, r.RefreshExpiry
+	next.NoRefreshToken, next.Recovered = r.NoRefreshToken, r.Recovered
+	if r.Failure != nil {
+		next.Recovered = next.Obtained
+	}
+	if next.RefreshToken == "" {
 		next.RefreshToken = r.RefreshToken
-	case r.RefreshToken:
-	default:
-		next.Rotated = next.Obtained
+	} else if next.RefreshToken != r.RefreshToken {
+		next.Rotated, next.RefreshExpiry, next.NoRefreshToken = next.Obtained, time.Time{}, false
+	}
+	if end := refreshExpiry(came, next.Obtained); !end.IsZero() {
+		next.RefreshExpiry = end
 	}
 	if next.TokenType == "" {
 		next.TokenType = r.TokenType
@@ -146,21 +205,31 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 func newRecord(t *oauth2.Token, extra map[string]any, now time.Time) *record {
 	r := &record{
 		Format:       recordFormat,
-		ID:           rand.Text(),
+		ID:           newID(),
 		AccessToken:  t.AccessToken,
 		TokenType:    t.TokenType,
 		RefreshToken: t.RefreshToken,
 		Extra:        extra,
-		Obtained:     now.Round(0).UTC(),
+		Obtained:     wall(now),
 	}
-	if !t.Expiry.IsZero() {
-		r.Expiry = t.Expiry.Round(0).UTC()
+	switch {
+	case !t.Expiry.IsZero():
+		r.Expiry = wall(t.Expiry)
+	case t.ExpiresIn > 0: // as the provider sent it, and nobody has counted from it yet
+		life := min(t.ExpiresIn, int64(maxExpiry.Sub(r.Obtained)/time.Second))
+		r.Expiry = r.Obtained.Add(time.Duration(life) * time.Second)
 	}
 	if r.Expiry.After(maxExpiry) {
 		r.Expiry = maxExpiry
 	}
 	return r
 }
+
+// newID returns a name that no other process chooses.
+func newID() string { return strings.Clone(rand.Text()[:20]) } // 100 bits
+
+// wall returns t as it is stored.
+func wall(t time.Time) time.Time { return t.Round(0).UTC() }
 
 // minLife is what a refreshed token is taken to live at least. One that seems to be
 // over when it arrives, as when a clock is wrong, would be refreshed at every call.
@@ -184,57 +253,9 @@ func (r *record) token() *oauth2.Token {
 	return t.WithExtra(cloneJSON(r.Extra))
 }
 
-// cloneJSON copies what encoding/json decodes into an any.
-func cloneJSON(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		c := make(map[string]any, len(v))
-		for name, member := range v {
-			c[name] = cloneJSON(member)
-		}
-		return c
-	case []any:
-		c := make([]any, len(v))
-		for i, element := range v {
-			c[i] = cloneJSON(element)
-		}
-		return c
-	}
-	return v
-}
-
 // with returns a copy of r with another attempt and failure.
 func (r *record) with(a *attempt, f *failure) *record {
 	c := *r
 	c.Attempt, c.Failure = a, f
 	return &c
-}
-
-// extraOf returns what the provider sent beside the token, as it would come back
-// from the store: numbers are float64s, and nothing in it is shared with t. x/oauth2
-// can be asked for a member by its name, Token.Extra, but not for the names.
-func extraOf(t *oauth2.Token) (map[string]any, error) {
-	raw := reflect.ValueOf(t).Elem().FieldByName("raw")
-	if !raw.IsValid() {
-		return nil, errors.New("this version of x/oauth2 keeps what comes beside a token elsewhere, and it would be lost; update oauth2keep")
-	}
-	if raw.Kind() != reflect.Interface || raw.Elem().Kind() != reflect.Map {
-		return nil, nil
-	}
-	extra := make(map[string]any)
-	for _, name := range raw.Elem().MapKeys() {
-		extra[name.String()] = t.Extra(name.String())
-	}
-	for _, own := range []string{"access_token", "refresh_token", "token_type", "expires_in", "expiry"} {
-		delete(extra, own)
-	}
-	data, err := json.Marshal(extra)
-	if err != nil {
-		return nil, errors.New("what came beside the token can't be stored as JSON")
-	}
-	var stored map[string]any
-	if err := json.Unmarshal(data, &stored); err != nil {
-		return nil, errors.New("what came beside the token doesn't come back from JSON")
-	}
-	return stored, nil
 }

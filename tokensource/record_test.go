@@ -19,18 +19,25 @@ import (
 // for ever: never change it, add another one.
 const goldenRecord = `{
 	"format": 1,
+	"issuer": "https://provider.test",
+	"client_id": "client",
+	"login_id": "MFRGGZDFMZTWQ2LKNNWG",
+	"generation": 7,
 	"id": "JBSWY3DPEHPK3PXPJBSWY3DPEH",
 	"access_token": "secret-access",
 	"token_type": "bearer",
 	"refresh_token": "secret-refresh",
 	"expiry": "2026-05-04T03:02:01.5Z",
-	"extra": {"scope": "read", "number": 12.5, "flag": true, "nothing": null, "list": ["a", 1], "object": {"b": "c"}},
+	"extra": {"scope": "read", "number": 12.5, "user": 9007199254740993, "flag": true, "nothing": null, "list": ["a", 1], "object": {"b": "c"}},
 	"login": "2026-01-02T03:04:05Z",
 	"obtained": "2026-05-04T02:02:01.5Z",
 	"rotated": "2026-03-02T03:04:05Z",
-	"in_doubt": true,
-	"contested": true,
-	"attempt": {"id": "AAAA", "started": "2026-05-04T02:03:00Z", "renewed": 2},
+	"refresh_expiry": "2027-03-02T03:04:05Z",
+	"recovered": "2026-05-01T00:00:00Z",
+	"no_refresh_token": true,
+	"may_be_spent": true,
+	"sent_twice": true,
+	"attempt": {"id": "AAAA", "started": "2026-05-04T02:03:00Z", "renewed": 2, "locked": true},
 	"failure": {"reason": "rate_limited", "code": "too_many_requests", "at": "2026-05-04T02:02:30Z", "count": 3, "next": "2026-05-04T02:02:50Z", "final": true}
 }`
 
@@ -43,19 +50,25 @@ func TestRecordOfFormat1IsReadForEver(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &record{
 		Format:       1,
+		Registration: testOwner,
+		LoginID:      "MFRGGZDFMZTWQ2LKNNWG",
+		Generation:   7,
 		ID:           "JBSWY3DPEHPK3PXPJBSWY3DPEH",
 		AccessToken:  "secret-access",
 		TokenType:    "bearer",
 		RefreshToken: "secret-refresh",
 		Expiry:       utc(2026, 5, 4, 3, 2, 1, 5e8),
-		Extra: map[string]any{"scope": "read", "number": 12.5, "flag": true, "nothing": nil,
+		Extra: map[string]any{"scope": "read", "number": 12.5, "user": json.Number("9007199254740993"), "flag": true, "nothing": nil,
 			"list": []any{"a", 1.0}, "object": map[string]any{"b": "c"}},
-		Login:     utc(2026, 1, 2, 3, 4, 5, 0),
-		Obtained:  utc(2026, 5, 4, 2, 2, 1, 5e8),
-		Rotated:   utc(2026, 3, 2, 3, 4, 5, 0),
-		InDoubt:   true,
-		Contested: true,
-		Attempt:   &attempt{ID: "AAAA", Started: utc(2026, 5, 4, 2, 3, 0, 0), Renewed: 2},
+		Login:          utc(2026, 1, 2, 3, 4, 5, 0),
+		Obtained:       utc(2026, 5, 4, 2, 2, 1, 5e8),
+		Rotated:        utc(2026, 3, 2, 3, 4, 5, 0),
+		RefreshExpiry:  utc(2027, 3, 2, 3, 4, 5, 0),
+		Recovered:      utc(2026, 5, 1, 0, 0, 0, 0),
+		NoRefreshToken: true,
+		MayBeSpent:     true,
+		SentTwice:      true,
+		Attempt:        &attempt{ID: "AAAA", Started: utc(2026, 5, 4, 2, 3, 0, 0), Renewed: 2, Locked: true},
 		Failure: &failure{Reason: ReasonRateLimited, Code: "too_many_requests", At: utc(2026, 5, 4, 2, 2, 30, 0),
 			Count: 3, Next: utc(2026, 5, 4, 2, 2, 50, 0), Final: true},
 	}, rec)
@@ -73,12 +86,12 @@ func TestReasonsAreWrittenAsTheyWereInFormat1(t *testing.T) {
 }
 
 func TestSmallestRecordLeavesOutWhatIsEmpty(t *testing.T) {
-	rec, err := newLogin(&oauth2.Token{AccessToken: "a"}, utc(2026, 1, 2, 3, 4, 5, 0))
+	rec, err := newLogin(&oauth2.Token{AccessToken: "a"}, testOwner, utc(2026, 1, 2, 3, 4, 5, 0))
 	require.NoError(t, err)
-	rec.ID = "X"
+	rec.ID, rec.LoginID = "X", "L"
 	data, err := rec.encode()
 	require.NoError(t, err)
-	assert.Equal(t, `{"format":1,"id":"X","access_token":"a","login":"2026-01-02T03:04:05Z","obtained":"2026-01-02T03:04:05Z","rotated":"2026-01-02T03:04:05Z"}`, string(data))
+	assert.Equal(t, `{"format":1,"issuer":"https://provider.test","client_id":"client","login_id":"L","generation":1,"id":"X","access_token":"a","login":"2026-01-02T03:04:05Z","obtained":"2026-01-02T03:04:05Z","rotated":"2026-01-02T03:04:05Z"}`, string(data))
 }
 
 func TestUnreadableRecordIsAnErrorWithoutItsText(t *testing.T) {
@@ -115,7 +128,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if rec.token().AccessToken == "" || rec.ID == "" || rec.Format != recordFormat {
+		if !rec.hasToken() && rec.Generation != 0 || rec.ID == "" || rec.Format != recordFormat {
 			t.Fatalf("%q was taken for a record", data)
 		}
 		again, err := rec.encode()
@@ -143,7 +156,7 @@ func TestWhatCameBesideTheTokenSurvivesWithItsType(t *testing.T) {
 		"string": "s", "empty": "", "number": 1.5, "integer": 7.0, "large": 1e300, "true": true, "false": false, "null": nil,
 		"list": []any{"a", 1.0, nil, []any{}}, "object": map[string]any{"deep": map[string]any{"er": "x"}},
 	}
-	rec, err := newLogin((&oauth2.Token{AccessToken: "a"}).WithExtra(extra), time.Now())
+	rec, err := newLogin((&oauth2.Token{AccessToken: "a"}).WithExtra(extra), testOwner, time.Now())
 	require.NoError(t, err)
 	for when, rec := range map[string]*record{"before": rec, "after": roundTrip(t, rec)} {
 		tok := rec.token()
@@ -162,7 +175,7 @@ func TestNumbersAreOfOneTypeBeforeAndAfterSaving(t *testing.T) {
 	}
 	rec, err := newLogin((&oauth2.Token{AccessToken: "a"}).WithExtra(map[string]any{
 		"int": 7, "int64": int64(8), "json": json.Number("9"), "struct": named{10}, "time": utc(2026, 1, 2, 3, 4, 5, 0),
-	}), time.Now())
+	}), testOwner, time.Now())
 	require.NoError(t, err)
 	for _, rec := range []*record{rec, roundTrip(t, rec)} {
 		tok := rec.token()
@@ -178,7 +191,7 @@ func TestExtrasOfAFormEncodedAnswerAreKept(t *testing.T) {
 	tok := (&oauth2.Token{AccessToken: "a"}).WithExtra(url.Values{
 		"access_token": {"a"}, "scope": {"read write"}, "user_id": {"42"}, "ratio": {"0.5"}, "version": {"1.2.3"}, "several": {"x", "y"},
 	})
-	rec, err := newLogin(tok, time.Now())
+	rec, err := newLogin(tok, testOwner, time.Now())
 	require.NoError(t, err)
 	for _, rec := range []*record{rec, roundTrip(t, rec)} {
 		tok := rec.token()
@@ -193,7 +206,7 @@ func TestExtrasOfAFormEncodedAnswerAreKept(t *testing.T) {
 
 func TestTokenSurvivesSaving(t *testing.T) {
 	expiry := time.Now().Add(time.Hour)
-	rec, err := newLogin(&oauth2.Token{AccessToken: "a", TokenType: "bearer", RefreshToken: "r", Expiry: expiry}, time.Now())
+	rec, err := newLogin(&oauth2.Token{AccessToken: "a", TokenType: "bearer", RefreshToken: "r", Expiry: expiry}, testOwner, time.Now())
 	require.NoError(t, err)
 	tok := roundTrip(t, rec).token()
 	assert.True(t, expiry.Equal(tok.Expiry))
@@ -204,7 +217,7 @@ func TestTokenSurvivesSaving(t *testing.T) {
 func TestEveryTokenHasANewID(t *testing.T) {
 	tok := &oauth2.Token{AccessToken: "a", RefreshToken: "r"}
 	seen := make(map[string]bool)
-	rec, err := newLogin(tok, time.Now())
+	rec, err := newLogin(tok, testOwner, time.Now())
 	require.NoError(t, err)
 	for range 100 {
 		assert.False(t, seen[rec.ID])
@@ -217,26 +230,28 @@ func TestEveryTokenHasANewID(t *testing.T) {
 func TestRefreshKeepsWhatIsNotSentAgain(t *testing.T) {
 	login := utc(2026, 1, 1, 0, 0, 0, 0)
 	first, err := newLogin((&oauth2.Token{AccessToken: "a1", TokenType: "bearer", RefreshToken: "r1", Expiry: login.Add(time.Hour)}).
-		WithExtra(map[string]any{"scope": "read", "account": "x"}), login)
+		WithExtra(map[string]any{"scope": "read", "account": "x"}), testOwner, login)
 	require.NoError(t, err)
-	first.Attempt, first.Failure, first.InDoubt = &attempt{ID: "a"}, &failure{Reason: ReasonStore}, true
+	first.Attempt, first.Failure, first.MayBeSpent = &attempt{ID: "a"}, &failure{Reason: ReasonStore}, true
 	now := login.Add(time.Hour)
 
 	t.Run("nothing but the token", func(t *testing.T) {
 		next := first.refreshed(&oauth2.Token{AccessToken: "a2"}, now)
 		assert.Equal(t, &record{
-			Format: 1, ID: next.ID, AccessToken: "a2", TokenType: "bearer", RefreshToken: "r1",
+			Format: 1, Registration: testOwner, LoginID: first.LoginID, Generation: 2,
+			ID: next.ID, AccessToken: "a2", TokenType: "bearer", RefreshToken: "r1", Expiry: now.Add(time.Hour),
 			Extra: map[string]any{"scope": "read", "account": "x"},
-			Login: login, Obtained: now, Rotated: login,
-		}, next, "but neither the expiry, nor the attempt, the failure or the doubt")
+			Login: login, Obtained: now, Rotated: login, Recovered: now,
+		}, next, "a lifetime as before, but neither the attempt, nor the failure or the doubt")
 	})
 	t.Run("everything new", func(t *testing.T) {
 		next := first.refreshed((&oauth2.Token{AccessToken: "a2", TokenType: "DPoP", RefreshToken: "r2", Expiry: now.Add(time.Minute)}).
 			WithExtra(map[string]any{"scope": "write", "more": true}), now)
 		assert.Equal(t, &record{
-			Format: 1, ID: next.ID, AccessToken: "a2", TokenType: "DPoP", RefreshToken: "r2", Expiry: now.Add(time.Minute),
+			Format: 1, Registration: testOwner, LoginID: first.LoginID, Generation: 2,
+			ID: next.ID, AccessToken: "a2", TokenType: "DPoP", RefreshToken: "r2", Expiry: now.Add(time.Minute),
 			Extra: map[string]any{"scope": "write", "account": "x", "more": true},
-			Login: login, Obtained: now, Rotated: now,
+			Login: login, Obtained: now, Rotated: now, Recovered: now,
 		}, next)
 	})
 	t.Run("the same refresh token", func(t *testing.T) {
@@ -248,7 +263,7 @@ func TestRefreshKeepsWhatIsNotSentAgain(t *testing.T) {
 
 // The token is perhaps the only copy of a refresh token.
 func TestRefreshedTokenIsNotLostForWhatCameBesideIt(t *testing.T) {
-	first, err := newLogin((&oauth2.Token{AccessToken: "a1", RefreshToken: "r1"}).WithExtra(map[string]any{"scope": "read"}), time.Now())
+	first, err := newLogin((&oauth2.Token{AccessToken: "a1", RefreshToken: "r1"}).WithExtra(map[string]any{"scope": "read"}), testOwner, time.Now())
 	require.NoError(t, err)
 	next := first.refreshed((&oauth2.Token{AccessToken: "a2", RefreshToken: "r2"}).
 		WithExtra(map[string]any{"scope": "write", "bad": math.NaN()}), time.Now())
@@ -256,12 +271,12 @@ func TestRefreshedTokenIsNotLostForWhatCameBesideIt(t *testing.T) {
 	assert.Equal(t, "r2", again.RefreshToken)
 	assert.Equal(t, map[string]any{"scope": "read"}, again.Extra)
 
-	_, err = newLogin((&oauth2.Token{AccessToken: "a"}).WithExtra(map[string]any{"bad": make(chan int)}), time.Now())
+	_, err = newLogin((&oauth2.Token{AccessToken: "a"}).WithExtra(map[string]any{"bad": make(chan int)}), testOwner, time.Now())
 	assert.ErrorContains(t, err, "can't be stored as JSON", "a login can be made again")
 }
 
 func TestRefreshedTokenIsNotLostForAnImpossibleExpiry(t *testing.T) {
-	first, err := newLogin(&oauth2.Token{AccessToken: "a1", RefreshToken: "r1"}, time.Now())
+	first, err := newLogin(&oauth2.Token{AccessToken: "a1", RefreshToken: "r1"}, testOwner, time.Now())
 	require.NoError(t, err)
 	next := first.refreshed(&oauth2.Token{AccessToken: "a2", RefreshToken: "r2", Expiry: time.Unix(1e12, 0)}, time.Now())
 	again := roundTrip(t, next)
@@ -272,13 +287,12 @@ func TestRefreshedTokenIsNotLostForAnImpossibleExpiry(t *testing.T) {
 }
 
 func TestRecordThatCannotBeWrittenIsAnErrorWithoutItsText(t *testing.T) {
-	rec, err := newLogin(&oauth2.Token{AccessToken: "secret", Expiry: utc(-1, 1, 1, 0, 0, 0, 0)}, time.Now())
-	require.NoError(t, err)
-	_, err = rec.encode()
+	tok := &oauth2.Token{AccessToken: "secret", Expiry: utc(-1, 1, 1, 0, 0, 0, 0)}
+	_, err := newLogin(tok, testOwner, time.Now())
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "secret")
 	m := &Manager{Config: new(fakeProvider), Store: newMemory()}
-	err = m.Save(t.Context(), "k", rec.token())
+	err = m.Save(t.Context(), "k", tok)
 	require.ErrorContains(t, err, `connection "k": the token can't be stored as JSON`)
 }
 

@@ -97,7 +97,7 @@ func TestManagerHeldByValueDoesNotPrintTokens(t *testing.T) {
 		Name   string
 		Tokens Manager // as an autocert.Manager would be
 	}
-	app.Tokens.Config = &oauth2.Config{ClientSecret: "client-secret", Endpoint: oauth2.Endpoint{AuthStyle: oauth2.AuthStyleInHeader}}
+	app.Tokens.Config = &oauth2.Config{ClientSecret: "client-secret", Endpoint: oauth2.Endpoint{TokenURL: testIssuer, AuthStyle: oauth2.AuthStyleInHeader}}
 	app.Tokens.Store = newMemory()
 	tok := &oauth2.Token{AccessToken: "access-1", RefreshToken: "refresh-1"}
 	require.NoError(t, app.Tokens.Save(t.Context(), "k", tok))

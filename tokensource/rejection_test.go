@@ -22,6 +22,8 @@ import (
 // nor can they be refreshed, and the body of a 401 says what is wrong.
 type finch struct{ *fakeProvider }
 
+func (finch) APIURLs() []string { return []string{apiURL} }
+
 func (finch) TokenRejected(resp *http.Response) (code string, rejected bool) {
 	body, _ := io.ReadAll(resp.Body)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
@@ -148,8 +150,9 @@ func TestChallengeOfARefusalIsUnderstood(t *testing.T) {
 		"":       {"", true},
 		"Bearer": {"", true},
 		`Bearer realm="x", error="invalid_token", error_description="expired"`: {"invalid_token", true},
-		`Bearer error="insufficient_scope", scope="more"`:                      {"insufficient_scope", false},
-		`Bearer error="invalid_request"`:                                       {"invalid_request", false},
+		`Bearer error="insufficient_scope", scope="more"`:                      {"", false},
+		`Bearer error="expired_token"`:                                         {"expired_token", true},
+		`Bearer error="invalid_request"`:                                       {"", false},
 		`Bearer error_description="error"`:                                     {"", true},
 	} {
 		m := &Manager{Config: new(fakeProvider)}
@@ -333,7 +336,7 @@ func TestRejectionOfADeletedConnectionDoesNotBringItBack(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m, api := f.atFinch()
 		api.respond = func(*http.Request, string, string) *http.Response {
-			require.NoError(f, f.process().Disconnect(f.Context(), "k"))
+			require.NoError(f, f.process().Forget(f.Context(), "k"))
 			return reply(401, mustReconnect)
 		}
 		f.get(m.Client("k"))

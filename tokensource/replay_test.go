@@ -17,7 +17,7 @@ func TestReplayIsNotMadeWithATokenThatIsAboutToEnd(t *testing.T) {
 		other := f.process()
 		f.access(other) // access-1
 		s := m.Source("k")
-		s.reject(s.current.Load())
+		s.reject(s.known())
 		require.Equal(f, "access-2", f.access(m))
 		time.Sleep(time.Hour - 2*time.Minute) // access-2 is due, and access-1 is nearly over
 		api := withAPI(other)

@@ -2,44 +2,152 @@ package tokensource
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"golang.org/x/oauth2"
 )
 
-// ask sends the refresh token, and sends it a second time if the answer to the
-// first request got lost and again allows it: the provider may have rotated the
+// lateness is how long after RefreshTimeout a Refresher may still answer before its flight
+// goes on without it. A Refresher that heeds its context needs none of it.
+const lateness = time.Second
+
+// ask sends the refresh token of r, and sends it a second time if the answer to the
+// first request got lost and the lease still allows it: the provider may have rotated the
 // token. At once is when a grace window is most likely to be open still; and if
 // there is none, the grant was lost with the answer.
-func (r *refresh) ask(refreshToken string, again func() bool) (*oauth2.Token, outcome, error) {
-	token, o, err := r.send(refreshToken)
-	if err != nil && o.lost && again() {
-		token, o, err = r.send(refreshToken)
-		o.inDoubt = true
+func (f *flight) ask(r *record) (*oauth2.Token, outcome, error) {
+	token, o, err := f.send(r)
+	if err != nil && o.answerLost && f.lease.answerLost() {
+		token, o, err = f.send(r)
+		o.mayBeSpent = true
 	}
 	return token, o, err
 }
 
-// send makes one refresh request.
-func (r *refresh) send(refreshToken string) (*oauth2.Token, outcome, error) {
-	ctx, cancel := context.WithTimeout(r.m.withClient(r.ctx), r.m.refreshTimeout())
-	defer cancel()
-	var w wire
+// errLate is the error of a request that hasn't returned in spite of its context.
+var errLate = fmt.Errorf("%w: Manager.Config ignores its context", context.DeadlineExceeded)
+
+// send makes one token request.
+func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
+	ctx, cancel := context.WithTimeout(f.m.requestContext(f.ctx), f.m.refreshTimeout())
+	w := new(wire)
 	start := time.Now()
-	token, err := r.m.Config.TokenSource(w.watch(ctx), &oauth2.Token{RefreshToken: refreshToken}).Token()
-	if err == nil && (token == nil || token.AccessToken == "") {
-		err = errors.New("tokensource: Manager.Config returned neither a token nor an error")
+	answers := guarded(func() (*oauth2.Token, error) {
+		defer cancel()
+		return f.m.Config.TokenSource(w.watch(ctx), expired(r)).Token()
+	})
+	limit := time.NewTimer(f.m.refreshTimeout() + lateness)
+	defer limit.Stop()
+	select {
+	case a := <-answers:
+		if a.err != nil {
+			return nil, outcomeOf(a.err, w), a.err
+		}
+		token, err := checked(a.value, start)
+		if err != nil {
+			return nil, outcomeOf(err, w), err
+		}
+		return token, outcome{}, nil
+	case <-limit.C:
+		parent, attempt := f.lease.cell, f.lease.id
+		go func() {
+			a := <-answers
+			if token, err := checked(a.value, start); a.err == nil && err == nil {
+				f.s.saveLate(parent, attempt, parent.refreshed(token, time.Now()))
+			}
+		}()
+		return nil, outcome{reason: ReasonUnavailable, mayBeSpent: true}, errLate
 	}
-	if err != nil {
-		return nil, outcomeOf(err, &w), err
+}
+
+// returned is what a call of the Refresher returned.
+type returned[T any] struct {
+	value T
+	err   error
+}
+
+// guarded makes a call of the Refresher in a goroutine of its own. A panic and a Goexit
+// become errors: neither may keep others waiting, or end the process.
+func guarded[T any](call func() (T, error)) <-chan returned[T] {
+	answers := make(chan returned[T], 1)
+	go func() {
+		a := returned[T]{err: configErrorf("called runtime.Goexit")}
+		defer func() {
+			if p := recover(); p != nil {
+				a = returned[T]{err: configErrorf("panicked with a %T", p)} // its value could hold a secret
+			}
+			answers <- a
+		}()
+		value, err := call()
+		a = returned[T]{value, err}
+	}()
+	return answers
+}
+
+// expired returns r's token for the Refresher: all of it, as a request may need what came
+// beside it, and of an expiry that has passed, or else x/oauth2 would return it as it is.
+func expired(r *record) *oauth2.Token {
+	t := r.token()
+	t.Expiry = time.Unix(1, 0)
+	return t
+}
+
+// checked returns what a Refresher returned at the end of a request that began at start.
+func checked(t *oauth2.Token, start time.Time) (*oauth2.Token, error) {
+	switch {
+	case t == nil || t.AccessToken == "":
+		return nil, configErrorf("returned neither a token nor an error")
+	case !storable(t):
+		return nil, configErrorf("returned a token that is not valid UTF-8")
+	case t.Expiry.IsZero():
+		return t, nil
 	}
-	if !token.Expiry.IsZero() {
-		// x/oauth2 counts the lifetime from when it read the answer. The provider
-		// began to count earlier, at most when the request was sent.
-		c := *token
-		c.Expiry = c.Expiry.Add(-elapsed(start))
-		token = &c
+	// x/oauth2 counts the lifetime from when it read the answer. The provider
+	// began to count earlier, at most when the request was sent.
+	c := *t
+	c.Expiry = c.Expiry.Add(-elapsed(start))
+	return &c, nil
+}
+
+// saveLate saves a token that came after its flight had ended.
+func (s *Source) saveLate(parent cell, attempt string, next *record) {
+	s.m.inflight.add()
+	defer s.m.inflight.done()
+	basis := s.known()
+	u := &unsaved{record: next, attempt: attempt}
+	winner, err := u.save(context.Background(), s)
+	switch {
+	case isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient):
+		return
+	case err != nil:
+		if s.keepUnsaved(basis, u) {
+			s.m.emit(context.Background(), Event{Kind: EventUnsaved, Connection: s.name, Reason: ReasonStore, Err: s.m.storeError(s.name, err)})
+		}
+		return
 	}
-	return token, outcome{}, nil
+	s.publish(basis, winner, time.Now())
+	if winner.ID == next.ID {
+		s.m.emit(context.Background(), Event{Kind: EventRefreshed, Connection: s.name, Expiry: winner.Expiry})
+	}
+}
+
+// tokenRequest marks the context of a token request, for the transport of Client: it may
+// have been handed to us as the client to make token requests with.
+type tokenRequest struct{}
+
+// requestContext returns ctx with the HTTP client that is to make token requests. It
+// doesn't follow redirects, which would take the secrets in the request elsewhere.
+func (m *Manager) requestContext(ctx context.Context) context.Context {
+	client := http.Client{Transport: m.Base}
+	if m.RequestContext != nil {
+		ctx = m.RequestContext(ctx)
+	}
+	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
+		client = *c
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	ctx = context.WithValue(ctx, tokenRequest{}, true)
+	return context.WithValue(ctx, oauth2.HTTPClient, &client)
 }

@@ -7,8 +7,6 @@ import (
 	"hash/fnv"
 	"sync"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 const (
@@ -45,9 +43,9 @@ const (
 // login is left alone as well. What happens is told to OnEvent.
 //
 // Run returns the error of ctx, or one that wraps errors.ErrUnsupported if the store
-// can't list its keys. Refreshes that are in flight go on; see [Manager.Flush].
+// can't list its names. Refreshes that are in flight go on; see [Manager.Flush].
 func (m *Manager) Run(ctx context.Context) error {
-	if err := m.check(); err != nil {
+	if _, err := m.settings(); err != nil {
 		return err
 	}
 	keepAlive := m.KeepAlive
@@ -80,22 +78,23 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	workers := make(gate, runWorkers)
-	for key, err := range m.Store.Names(ctx) {
+	for name, err := range m.Store.Names(ctx) {
 		if err != nil {
 			return fmt.Errorf("tokensource: can't list the connections: %w", err)
 		}
-		rec, _, err := m.read(ctx, key)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue // disconnected meanwhile
+		began := time.Now()
+		c, err := m.read(ctx, name)
+		if isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient) {
+			continue // disconnected meanwhile, or not ours
 		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			m.emit(ctx, Event{Kind: EventFailed, Connection: key, Reason: ReasonStore, Err: err})
+			m.emit(ctx, Event{Kind: EventFailed, Connection: name, Reason: ReasonStore, Err: err})
 			continue
 		}
-		if !idle(rec, time.Now(), keepAlive) {
+		if !idle(c.record, time.Now(), keepAlive) {
 			continue
 		}
 		if err := workers.lock(ctx); err != nil {
@@ -103,10 +102,9 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 		}
 		wg.Go(func() {
 			defer workers.unlock()
-			s := m.Source(key)
-			s.stale.Store(&rec.ID)
+			s := m.Source(name)
 			select {
-			case <-s.start(ctx).done: // its outcome is in the record, and in an event
+			case <-s.keepAlive(ctx, c.record, began).done: // its outcome is in the record, and in an event
 			case <-ctx.Done():
 			}
 		})
@@ -114,16 +112,38 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	return nil
 }
 
-// idle reports whether it is time to keep rec alive.
-func idle(rec *record, now time.Time, keepAlive time.Duration) bool {
-	if rec.RefreshToken == "" || rec.Failure != nil && (rec.Failure.Final || now.Before(rec.Failure.Next)) {
+// keepAlive refreshes r, which was just read, however long its token lives.
+func (s *Source) keepAlive(ctx context.Context, r *record, read time.Time) *flight {
+	s.publish(s.known(), r, read)
+	s.change(func(v *view) *view {
+		if v.id() != r.ID {
+			return v
+		}
+		next := *v
+		next.keepAliveDue = true
+		return &next
+	})
+	return s.start(ctx)
+}
+
+// idle reports whether it is time to keep r alive.
+func idle(r *record, now time.Time, keepAlive time.Duration) bool {
+	if r.RefreshToken == "" || r.Failure != nil && r.Failure.Final || r.Failure.wait(now) > 0 {
 		return false
 	}
-	if a := rec.Attempt; a != nil && now.Sub(a.Started).Abs() < abandoned {
+	if a := r.Attempt; a != nil && now.Sub(a.Started).Abs() < abandoned {
 		return false
+	}
+	if isFuture(r.Obtained, now) {
+		return true // nobody knows how old it is
 	}
 	h := fnv.New32a()
-	h.Write([]byte(rec.ID)) // a new one with each token
-	earlier := time.Duration(float64(keepAlive/keepAliveSpread) * float64(h.Sum32()) / (1 << 32))
-	return now.Sub(rec.Obtained) > keepAlive-earlier
+	h.Write([]byte(r.ID)) // a new one with each token
+	share := float64(h.Sum32()) / (1 << 32)
+	age := now.Sub(r.Obtained)
+	if !r.RefreshExpiry.IsZero() && r.RefreshExpiry.After(r.Obtained) {
+		// It ends at a known time, and where a refresh moves that, it has to be in time.
+		keepAlive = min(keepAlive, r.RefreshExpiry.Sub(r.Obtained)/2)
+	}
+	return age > keepAlive-time.Duration(share*float64(keepAlive/keepAliveSpread))
 }

@@ -68,7 +68,7 @@ func TestRunSpreadsWhatWasMadeAtOnce(t *testing.T) {
 	var before int
 	const connections = 2000
 	for range connections {
-		rec, err := newLogin((&fakeProvider{}).login(), now)
+		rec, err := newLogin((&fakeProvider{}).login(), testOwner, now)
 		require.NoError(t, err)
 		assert.False(t, idle(rec, now.Add(5*day), 7*day))
 		assert.True(t, idle(rec, now.Add(7*day+time.Second), 7*day))
@@ -83,16 +83,18 @@ func TestRunLeavesAlone(t *testing.T) {
 	now := time.Now()
 	old := now.Add(-30 * day)
 	for name, rec := range map[string]*record{
-		"no refresh token":        {ID: "x", Obtained: old},
-		"needs a login":           {ID: "x", Obtained: old, RefreshToken: "r", Failure: &failure{Final: true}},
-		"is held off":             {ID: "x", Obtained: old, RefreshToken: "r", Failure: &failure{Next: now.Add(time.Minute)}},
-		"is being refreshed":      {ID: "x", Obtained: old, RefreshToken: "r", Attempt: &attempt{Started: now.Add(-time.Minute)}},
-		"is being used, and new":  {ID: "x", Obtained: now.Add(-day), RefreshToken: "r"},
-		"by a clock that is fast": {ID: "x", Obtained: now.Add(day), RefreshToken: "r"},
+		"no refresh token":                 {ID: "x", Obtained: old},
+		"needs a login":                    {ID: "x", Obtained: old, RefreshToken: "r", Failure: &failure{Final: true}},
+		"is held off":                      {ID: "x", Obtained: old, RefreshToken: "r", Failure: &failure{At: now, Next: now.Add(time.Minute)}},
+		"is being refreshed":               {ID: "x", Obtained: old, RefreshToken: "r", Attempt: &attempt{Started: now.Add(-time.Minute)}},
+		"is being used, and new":           {ID: "x", Obtained: now.Add(-day), RefreshToken: "r"},
+		"by a clock that is a little fast": {ID: "x", Obtained: now.Add(maxSkew), RefreshToken: "r"},
 	} {
 		assert.False(t, idle(rec, now, 7*day), name)
 	}
 	assert.True(t, idle(&record{ID: "x", Obtained: old, RefreshToken: "r", Attempt: &attempt{Started: old}}, now, 7*day), "was abandoned")
+	assert.True(t, idle(&record{ID: "x", Obtained: now.Add(365 * day), RefreshToken: "r"}, now, 7*day), "nobody knows how old it is")
+	assert.True(t, idle(&record{ID: "x", Obtained: old, RefreshToken: "r", Failure: &failure{At: now.Add(365 * day), Next: now.Add(366 * day)}}, now, 7*day), "nobody knows until when it is held off")
 }
 
 // TestRunGoesOnAfterTrouble has a record that can't be read, a store that is down

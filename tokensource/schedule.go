@@ -23,17 +23,21 @@ const (
 	maxSlack   = 10 * time.Second
 )
 
-// times are the moments at which a token has to be refreshed and can no longer be
-// served. Each is kept on the monotonic clock, which no one can set, and on the
-// wall clock, which runs on while the machine sleeps. The earlier one counts.
-type times struct {
-	refresh, refreshWall time.Time
-	end, endWall         time.Time
-}
+// maxSkew is how far two clocks may be apart for one to believe the other. A time that is
+// further in the future was written by a clock that was wrong, or is read by one.
+const maxSkew = 5 * time.Minute
 
-// timesOf computes the times for r as seen at now; early overrides the default
-// margin if positive, and jitter is a random number in [0, 1). They are zero for a
-// token that doesn't expire.
+// isFuture reports whether t, of another process's clock, can't be true.
+func isFuture(t, now time.Time) bool { return t.Sub(now.Round(0)) > maxSkew }
+
+// times are the moments at which a token has to be refreshed and can no longer be served.
+// Each holds a reading of the monotonic clock, which no one can set, and one of the wall
+// clock, which runs on while the machine sleeps. The earlier one counts. They are zero for
+// a token that doesn't expire.
+type times struct{ refresh, end time.Time }
+
+// timesOf returns the times of r as seen at now. early overrides the default margin if
+// positive, and jitter is a random number in [0, 1).
 func timesOf(r *record, now time.Time, early time.Duration, jitter float64) times {
 	if r.Expiry.IsZero() {
 		return times{}
@@ -50,22 +54,22 @@ func timesOf(r *record, now time.Time, early time.Duration, jitter float64) time
 
 	// A clock that was set back must not make the token older than it can get.
 	left := min(r.Expiry.Sub(now.Round(0)), life)
-	return times{
-		refresh:     now.Add(left - early),
-		refreshWall: r.Expiry.Add(-early),
-		end:         now.Add(left - slack),
-		endWall:     r.Expiry.Add(-slack),
+	t := times{now.Add(left - early), now.Add(left - slack)}
+	if isFuture(r.Obtained, now) {
+		t.refresh = now // nobody knows how old it is
 	}
+	return t
 }
 
 // due reports whether the token should be refreshed.
-func (t *times) due(now time.Time) bool {
-	return !t.refresh.IsZero() && !(now.Before(t.refresh) && now.Before(t.refreshWall))
-}
+func (t *times) due(now time.Time) bool { return passed(t.refresh, now) }
 
 // over reports whether the token can no longer be served.
-func (t *times) over(now time.Time) bool {
-	return !t.end.IsZero() && !(now.Before(t.end) && now.Before(t.endWall))
+func (t *times) over(now time.Time) bool { return passed(t.end, now) }
+
+// passed reports whether the moment t is over by either clock. The zero t never is.
+func passed(t, now time.Time) bool {
+	return !t.IsZero() && (!now.Before(t) || !now.Round(0).Before(t.Round(0)))
 }
 
 const (
@@ -78,6 +82,10 @@ const (
 	// A Retry-After is obeyed up to an hour; no provider means longer, and a
 	// broken one mustn't stop a connection for good.
 	maxRetryAfter = time.Hour
+
+	// A request that never left, for want of a network or of a name, costs the provider
+	// nothing: the wait ends soon after the network is back.
+	maxOffline = 10 * time.Second
 )
 
 // backoff is how long to wait after count failures in a row: half of it fixed, half
@@ -89,6 +97,17 @@ func backoff(count int, retryAfter time.Duration, random float64) time.Duration 
 	}
 	d = d/2 + time.Duration(random*float64(d/2))
 	return max(d, min(retryAfter, maxRetryAfter))
+}
+
+// wait is for how long f keeps others from trying again, as seen at now. Its clock may
+// differ from ours, so what counts is for how long it meant to wait, less what has passed
+// by our clock; a time in the future isn't believed.
+func (f *failure) wait(now time.Time) time.Duration {
+	if f == nil || isFuture(f.At, now) {
+		return 0
+	}
+	meant := min(max(f.Next.Sub(f.At), 0), maxRetryAfter) // 0 if it has no Next
+	return max(meant-max(now.Round(0).Sub(f.At), 0), 0)
 }
 
 // random returns a number in [0, 1). Tests with a seed replace it.

@@ -102,7 +102,7 @@ func TestClockThatWasSetBackDoesNotMakeATokenOlderThanItCanGet(t *testing.T) {
 	now := time.Now()
 	times := timesOf(r, now, 0, 0)
 	assert.False(t, times.over(now))
-	assert.True(t, times.due(now.Add(55*time.Minute)), "by the monotonic clock")
+	assert.True(t, times.due(now), "nobody knows how old it is")
 	assert.True(t, times.over(now.Add(time.Hour-maxSlack)))
 }
 
@@ -111,23 +111,6 @@ func TestClockThatWasSetForwardEndsATokenEarly(t *testing.T) {
 	now := time.Now()
 	times := timesOf(r, now, 0, 0)
 	assert.True(t, times.over(now), "it may really have expired while the machine slept")
-}
-
-// Whichever of the two clocks says so first.
-func TestEitherClockEndsAToken(t *testing.T) {
-	now := time.Now()
-	past, future := now.Add(-time.Minute), now.Add(time.Hour)
-	for _, test := range []struct {
-		monotonic, wall time.Time
-		want            bool
-	}{{future, future, false}, {past, future, true}, {future, past, true}, {past, past, true}} {
-		times := times{
-			refresh: test.monotonic, refreshWall: test.wall.Round(0),
-			end: test.monotonic, endWall: test.wall.Round(0),
-		}
-		assert.Equal(t, test.want, times.due(now))
-		assert.Equal(t, test.want, times.over(now))
-	}
 }
 
 // While a machine is suspended its wall clock runs on and its monotonic clock doesn't.

@@ -133,7 +133,7 @@ func (r *run) login(after *record) {
 	if after != nil && after.Login.Before(r.w.loginTime()) {
 		return // someone has logged in again already
 	}
-	rec, err := newLogin(r.w.prov.login(), time.Now())
+	rec, err := newLogin(r.w.prov.login(), testOwner, time.Now())
 	if err != nil {
 		panic(err)
 	}

@@ -145,7 +145,7 @@ func (p *process) moment(kind string, crash, pause float64) {
 		defer p.trace("pauses for %v: %s", d, kind)
 		if now := time.Now(); p.paused.Before(now.Add(d)) {
 			p.paused = now.Add(d)
-			if d > leaseTime-margin {
+			if d > claimLimit {
 				p.slept = append(p.slept, now)
 			}
 		}
@@ -293,6 +293,9 @@ type receipt struct {
 	serial int
 	parent string
 }
+
+// Registration is that of every fake.
+func (p *process) Registration() (issuer, clientID string) { return testIssuer, testClient }
 
 // TokenSource is the network between a process and the provider.
 func (p *process) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenSource {

@@ -15,50 +15,16 @@ import (
 // use, and all sources of a connection, in this process and others, share its
 // refreshes. Get one from [Manager.Source].
 type Source struct {
-	m   *Manager
-	key string
-
-	current     atomic.Pointer[snapshot] // what is served
-	pending     atomic.Pointer[unsaved]  // a token that the store hasn't taken yet
-	rejected    atomic.Pointer[string]   // the ID of the token that the API refused
-	stale       atomic.Pointer[string]   // the ID of the token that Run wants refreshed
-	useless     atomic.Pointer[uselessToken]
-	lastFailure atomic.Pointer[noted] // what this process knows of the last failure
+	m    *Manager
+	name string
+	view atomic.Pointer[view] // nil: nothing is known
 
 	mu     sync.Mutex // guards flight
 	flight *flight
 
-	// order is held from a read or write of the record until what came of it is
-	// published, so that an older token is never published over a newer one.
-	order gate
-
 	// unsent is the ID of an attempt of ours that may be in the record and spent
 	// nothing. Only the flight touches it.
 	unsent string
-}
-
-// snapshot is a token as this process knows it. It is never changed.
-type snapshot struct {
-	record  *record
-	times   times
-	holdOff time.Time // no refresh is tried before, while the token is valid
-	bearer  string    // the Authorization header
-}
-
-// noted is a failure to refresh the token with the ID id.
-type noted struct {
-	id      string
-	failure failure
-	err     error
-	until   time.Time // err is returned without looking again until then
-	holdOff time.Time // no refresh is tried before
-}
-
-// flight is one refresh of one connection, shared by everyone who waits for it.
-type flight struct {
-	done chan struct{}
-	snap *snapshot // these two are set before done is closed
-	err  error
 }
 
 // Token returns a valid token, refreshed if necessary. It implements
@@ -72,21 +38,53 @@ func (s *Source) Token() (*oauth2.Token, error) {
 // Most calls return at once. While a token is due for refresh but still valid, it
 // is returned, and refreshed in the background. Otherwise TokenContext waits until
 // the refresh has ended or ctx is done; the refresh itself is never given up for
-// ctx, since its answer may be the only copy of a new refresh token.
+// ctx, since its answer may be the only copy of a new refresh token. Of ctx the refresh
+// takes nothing but the HTTP client under the key oauth2.HTTPClient.
 //
-// The error wraps [ErrLoginRequired] if only the user can mend the connection,
-// storage.ErrNotFound if there is none, and storage.ErrOpen if its record can't be
-// decrypted. Other errors pass: the next call tries again when it is time to.
+// What another process did to the connection, such as a new login, is noticed within
+// [Manager.StaleAfter] of use.
+//
+// The error is an [*Error], or that of ctx. It is [ErrLoginRequired] if only the user can
+// restore the connection, also if there is none under this name. After others, the next
+// call tries again when it is time to.
 func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
-	snap, err := s.get(ctx)
+	v, err := s.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return snap.record.token(), nil
+	return v.tokenCopy(), nil
+}
+
+// Stored returns the token as it is stored, without a refresh, however old it is: for what
+// the provider sent beside it, by Token.Extra, or to introspect it. The caller may change
+// it. The error is as that of TokenContext.
+func (s *Source) Stored(ctx context.Context) (*oauth2.Token, error) {
+	c, err := s.m.read(ctx, s.name)
+	if err != nil {
+		return nil, err
+	}
+	return c.token(), nil
+}
+
+// Reject says that the API refused t, for who calls it without [Manager.Client]. If t is
+// what the connection has, it isn't served any more: the next call refreshes it. A
+// token that can't be refreshed has ended then, and the error is [ErrLoginRequired] with
+// ReasonRejected. A token that was replaced meanwhile is left alone, and so is one that was
+// issued less than a minute ago in place of another that was refused: what is wrong then
+// isn't the token.
+func (s *Source) Reject(t *oauth2.Token) {
+	if t == nil {
+		return
+	}
+	v := s.known()
+	if v.record == nil || v.record.AccessToken != t.AccessToken {
+		return
+	}
+	s.reject(v)
 }
 
 // String names the connection.
-func (s *Source) String() string { return fmt.Sprintf("tokensource.Source(%q)", s.key) }
+func (s *Source) String() string { return fmt.Sprintf("tokensource.Source(%q)", s.name) }
 
 // GoString returns what String returns.
 func (s *Source) GoString() string { return s.String() }
@@ -95,94 +93,191 @@ func (s *Source) GoString() string { return s.String() }
 func (s *Source) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // get is TokenContext without the copy.
-func (s *Source) get(ctx context.Context) (*snapshot, error) {
+func (s *Source) get(ctx context.Context) (*view, error) {
 	now := time.Now()
-	if snap := s.current.Load(); snap != nil && !snap.times.over(now) && !s.isRejected(snap) {
-		if snap.times.due(now) && now.After(snap.holdOff) && snap.record.RefreshToken != "" {
-			s.start(ctx)
-		}
-		return snap, nil
+	if v := s.view.Load(); v != nil && now.Before(v.calm) && now.Round(0).Before(v.calm.Round(0)) {
+		return v, nil
 	}
-	if n := s.lastFailure.Load(); n != nil && now.Before(n.until) {
-		return nil, n.err
-	}
-	if err := s.m.check(); err != nil {
+	set, err := s.m.settings()
+	if err != nil {
 		return nil, err
 	}
-	f := s.start(ctx)
-	select {
-	case <-f.done:
-		return f.snap, f.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for range maxFlights {
+		v := s.known()
+		look := v.isStale(now, set.stale) && !v.storeIsDown(now) && v.unsaved == nil
+		if v.servable(now) && !(look && v.isStale(now, veryStale*set.stale)) {
+			if look || v.due(now) && !now.Before(v.holdOff()) && v.unsaved == nil && (v.record.RefreshToken != "" || set.obtains) {
+				s.start(ctx)
+			}
+			return v, nil
+		}
+		if t := v.trouble; t != nil && now.Before(t.until) {
+			return nil, t.err
+		}
+		if err := s.start(ctx).wait(ctx); err != nil {
+			return nil, err
+		}
+		now = time.Now()
+	}
+	return nil, newError(s.name, failure{Reason: ReasonUnavailable}, nil)
+}
+
+const (
+	// A view is looked up again in the background when it is older than StaleAfter,
+	// and before it is served when it is older than ten times that.
+	defaultStale = time.Minute
+	veryStale    = 10
+
+	// maxFlights is how many flights one call waits for. The first may have begun before
+	// what made the call necessary.
+	maxFlights = 4
+)
+
+// known returns the view, never nil.
+func (s *Source) known() *view {
+	if v := s.view.Load(); v != nil {
+		return v
+	}
+	return new(view)
+}
+
+// change replaces the view by what edit makes of it; edit may be called several times. It
+// returns the view as it is then.
+func (s *Source) change(edit func(v *view) *view) *view {
+	for {
+		old := s.view.Load()
+		v := old
+		if v == nil {
+			v = new(view)
+		}
+		next := edit(v)
+		if next == v {
+			return v
+		}
+		next.calm = next.calmUntil(time.Now(), s.m.set.stale)
+		if s.view.CompareAndSwap(old, next) {
+			s.m.pin(s, next)
+			return next
+		}
 	}
 }
 
-// start returns the flight that is under way, or a new one.
-func (s *Source) start(ctx context.Context) *flight {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.flight != nil {
-		return s.flight
+// publish makes r the token that is served, as read or written by something that began at
+// looked, when the view was basis. It does nothing, and returns false, if there is a newer
+// token of the same login, or the login has changed since basis was loaded: then what was
+// read is old.
+func (s *Source) publish(basis *view, r *record, looked time.Time) (before, after *view, ok bool) {
+	fresh := s.m.viewOf(r, looked)
+	after = s.change(func(v *view) *view {
+		before, ok = v, false
+		switch {
+		case v.login() != basis.login():
+			return v
+		case v.login() == r.LoginID && v.record.Generation > r.Generation:
+			return v
+		case v.id() != r.ID:
+			ok = true
+			if v.isRejected() && r.Obtained.After(wall(v.refusal.at)) {
+				fresh.refusal = &refusal{replaced: true}
+			}
+			return fresh
+		}
+		ok = true
+		next := *v
+		next.record, next.looked = r, looked
+		if t := next.trouble; t != nil && t.failure.Reason == ReasonStore {
+			next.trouble = nil
+		}
+		return &next
+	})
+	return before, after, ok
+}
+
+// viewOf is the view of a record that was just read or written.
+func (m *Manager) viewOf(r *record, looked time.Time) *view {
+	v := &view{looked: looked, times: timesOf(r, time.Now(), m.EarlyExpiry, m.random())}
+	c := *r
+	if r.AccessToken != "" {
+		v.bearer = []string{"Bearer " + r.AccessToken}
+		c.AccessToken = v.bearer[0][len("Bearer "):] // the same text, kept once
 	}
-	f := &flight{done: make(chan struct{})}
-	s.flight = f
-	s.m.busy.add()
-	go func() {
-		defer s.m.busy.done()
-		f.snap, f.err = s.refresh(context.WithoutCancel(ctx))
-		s.mu.Lock()
-		s.flight = nil
-		s.mu.Unlock()
-		close(f.done)
-	}()
-	return f
-}
-
-func (s *Source) inFlight() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.flight != nil
-}
-
-// reject notes that the API refused this very token, and reports whether that was
-// news: a token that was replaced meanwhile is left alone.
-func (s *Source) reject(snap *snapshot) bool {
-	if now := s.current.Load(); now == nil || now.record.ID != snap.record.ID {
-		return false
+	v.record = &c
+	if len(r.Extra) > 0 {
+		v.token = c.token()
 	}
-	before := s.rejected.Swap(&snap.record.ID)
-	return before == nil || *before != snap.record.ID
+	return v
 }
 
-func (s *Source) isRejected(snap *snapshot) bool {
-	return isID(s.rejected.Load(), snap.record.ID)
-}
-
-func isID(p *string, id string) bool { return p != nil && *p == id }
-
-// publish makes r the token that is served. The caller holds s.order.
-func (s *Source) publish(r *record) *snapshot {
-	if snap := s.current.Load(); snap != nil && snap.record.ID == r.ID {
-		return snap
+// tokenCopy returns the token for a caller, who may change it.
+func (v *view) tokenCopy() *oauth2.Token {
+	r := v.record
+	if v.token == nil {
+		return &oauth2.Token{AccessToken: r.AccessToken, TokenType: r.TokenType, RefreshToken: r.RefreshToken, Expiry: r.Expiry}
 	}
-	snap := &snapshot{
-		record: r,
-		times:  timesOf(r, time.Now(), s.m.EarlyExpiry, s.m.random()),
-		bearer: r.token().Type() + " " + r.AccessToken,
+	for _, member := range r.Extra {
+		switch member.(type) {
+		case map[string]any, []any:
+			return r.token() // the caller may change these
+		}
 	}
-	s.current.Store(snap)
-	return snap
+	t := *v.token
+	return &t
 }
 
-// hold has snap served on without a refresh until then, unless it is no longer the
-// token that is served.
-func (s *Source) hold(snap *snapshot, until time.Time) *snapshot {
-	if snap.holdOff.Equal(until) {
-		return snap
-	}
-	held := *snap
-	held.holdOff = until
-	s.current.CompareAndSwap(snap, &held)
-	return &held
+// forget drops what is known, if it still is about the login of basis.
+func (s *Source) forget(basis *view, t *trouble) {
+	s.change(func(v *view) *view {
+		if v.login() != basis.login() {
+			return v
+		}
+		return &view{trouble: t}
+	})
 }
+
+// reject notes that the API refused this very token, and reports whether another is worth
+// trying. It isn't if the token was itself issued, less than a minute ago, because the one
+// before was refused: what is wrong then isn't the token, which is served on. A token that
+// was replaced meanwhile is left alone.
+func (s *Source) reject(refused *view) (worthwhile bool) {
+	now := time.Now()
+	s.change(func(v *view) *view {
+		if v.id() != refused.id() {
+			worthwhile = true
+			return v
+		}
+		was := refusal{}
+		if v.refusal != nil {
+			was = *v.refusal
+		}
+		if worthwhile = !now.Before(was.whenNew); !worthwhile || v.isRejected() {
+			return v
+		}
+		if was.replaced && apart(v.record.Obtained, now) < refusedFor {
+			worthwhile = false
+			was.whenNew = now.Add(refusedFor)
+		} else {
+			was.at = now
+		}
+		next := *v
+		next.refusal = &was
+		return &next
+	})
+	return worthwhile
+}
+
+// refuse notes that the API refused this very token, whatever becomes of it, and reports
+// whether that was news.
+func (s *Source) refuse(refused *view) (news bool) {
+	s.change(func(v *view) *view {
+		if news = v.id() == refused.id() && !v.isRejected(); !news {
+			return v
+		}
+		next := *v
+		next.refusal = &refusal{at: time.Now()}
+		return &next
+	})
+	return news
+}
+
+// refusedFor is how long no refresh is tried after a new token was refused as well.
+const refusedFor = time.Minute

@@ -2,67 +2,10 @@ package tokensource
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"time"
 )
-
-// Reason is why a refresh failed or a connection needs a login.
-type Reason string
-
-const (
-	// ReasonRevoked: the provider says that the grant is gone: revoked by the user
-	// or the provider, or expired. A login is required.
-	ReasonRevoked Reason = "revoked_or_expired"
-
-	// ReasonResponseLost: the refresh token was spent by a request whose answer
-	// was never seen, by a process that died or behind a connection that was cut,
-	// and the provider doesn't take it again. A login is required. It may also stand
-	// for a revocation, if the refresh before was one that had to be taken over.
-	ReasonResponseLost Reason = "response_lost"
-
-	// ReasonRejected: the provider's API refused the token, and there is no refresh
-	// token to get another with. A login is required.
-	ReasonRejected Reason = "rejected"
-
-	// ReasonExpired: the token has expired, and there is no refresh token. A login
-	// is required.
-	ReasonExpired Reason = "expired"
-
-	// ReasonMisconfigured: the application is misconfigured: a wrong client id
-	// or secret, say. The grant is fine.
-	ReasonMisconfigured Reason = "misconfigured"
-
-	// ReasonRateLimited: the provider asked to slow down.
-	ReasonRateLimited Reason = "rate_limited"
-
-	// ReasonUnavailable: the provider couldn't be reached, is in trouble, or gave
-	// an answer that makes no sense.
-	ReasonUnavailable Reason = "unavailable"
-
-	// ReasonStore: the store can't be read or written.
-	ReasonStore Reason = "store"
-)
-
-func (r Reason) words() string {
-	switch r {
-	case ReasonRevoked:
-		return "the grant was revoked or has expired"
-	case ReasonResponseLost:
-		return "the refresh token was spent by a request whose answer was lost"
-	case ReasonRejected:
-		return "the API rejected the token, and there is no refresh token"
-	case ReasonExpired:
-		return "the token has expired, and there is no refresh token"
-	case ReasonMisconfigured:
-		return "the application is misconfigured"
-	case ReasonRateLimited:
-		return "the provider asked to slow down"
-	case ReasonUnavailable:
-		return "the provider is unavailable"
-	case ReasonStore:
-		return "the store is unavailable"
-	}
-	return string(r)
-}
 
 // State says how a connection is doing.
 type State string
@@ -73,107 +16,144 @@ const (
 	StateRefreshing    State = "refreshing"     // a refresh is in flight, here or elsewhere
 	StateUnsaved       State = "unsaved"        // refreshed, but the store doesn't take it
 	StateFailing       State = "failing"        // the last refresh failed; it is tried again
-	StateLoginRequired State = "login_required" // only the user can mend it
+	StateLoginRequired State = "login_required" // only the user can restore it
+	StateUnreadable    State = "unreadable"     // the record can't be opened or read
 )
 
 // Status is how a connection is doing. It holds no secrets.
 type Status struct {
-	State State
+	Connection string
+	State      State
 
 	// Reason is why the last refresh failed or a login is required, and ErrorCode
-	// the provider's own code for it, if it gave one. Both are "" otherwise.
+	// the provider's own code for it, if it gave one that is known. Both are ""
+	// otherwise.
 	Reason    Reason
 	ErrorCode string
 	FailedAt  time.Time // when that was noticed, or zero
+	Failures  int       // how many refreshes failed in a row
 	NextTry   time.Time // no refresh is tried earlier, or zero
+	Recovered time.Time // when a refresh last succeeded after one that had failed, or zero
 
 	Login    time.Time // when the user consented
 	Obtained time.Time // when the token was issued: the last success
 	Expiry   time.Time // when the token expires; zero if it doesn't
 
-	// Refreshable says whether there is a refresh token, and RefreshTokenIssued
-	// since when: some die of age, some when they aren't used.
+	// Refreshable says whether the token can be refreshed, and RefreshTokenIssued
+	// since when there is this refresh token: some die of age, some when they aren't
+	// used. RefreshTokenExpiry is when it, or the user's consent, ends, if the provider
+	// says so: the user has to connect again before.
 	Refreshable        bool
 	RefreshTokenIssued time.Time
+	RefreshTokenExpiry time.Time
+
+	// NoRefreshToken says that the last login came without a refresh token, though the
+	// one before had one: some providers send one at the first consent only.
+	NoRefreshToken bool
 }
 
 // Status reads the connection's record and tells how it is doing. It makes no
-// request to the provider. The error wraps storage.ErrNotFound if there is no
-// connection under key, and storage.ErrOpen if its record can't be decrypted.
-func (m *Manager) Status(ctx context.Context, key string) (Status, error) {
-	if err := m.check(); err != nil {
+// request to the provider. The error is [ErrLoginRequired] with ReasonNotConnected if there
+// is no connection of that name, and wraps storage.ErrOpen if its record can't be decrypted.
+func (m *Manager) Status(ctx context.Context, name string) (Status, error) {
+	if _, err := m.settings(); err != nil {
 		return Status{}, err
 	}
-	s, now := m.existing(key), time.Now()
+	v := new(view)
+	s := m.existing(name)
 	if s != nil {
-		if p := s.pending.Load(); p != nil && s.serves(p.record.ID) {
-			st := m.statusOf(p.record, now)
-			st.State = StateUnsaved
-			return st, nil
+		v = s.known()
+	}
+	r, unsaved := v.record, v.unsaved != nil
+	if !unsaved {
+		c, err := m.read(ctx, name)
+		if err != nil {
+			return Status{Connection: name}, err
 		}
+		r = c.record
 	}
-	rec, _, err := m.read(ctx, key)
-	if err != nil {
-		return Status{}, err
-	}
-	st := m.statusOf(rec, now)
-	if s != nil && st.State != StateLoginRequired {
-		s.addTo(&st, rec)
-	}
-	return st, nil
+	return m.statusOf(name, r, v, s != nil && s.inFlight(), time.Now()), nil
 }
 
-// addTo adds to the status of rec what only this process knows.
-func (s *Source) addTo(st *Status, rec *record) {
-	if id := s.rejected.Load(); id != nil && *id == rec.ID && st.State == StateHealthy {
-		st.State = StateExpiring
-		if !st.Refreshable {
-			st.State, st.Reason = StateLoginRequired, ReasonRejected
+// Connections yields the names of all connections of this Manager's [Registration], each
+// with its Status, in no particular order. It reads one record at a time, so their number
+// doesn't matter, and makes no request to the provider. Records of others are passed over.
+// One that can't be opened or read has the State StateUnreadable and an error beside it,
+// and doesn't end the walk; it may be another's. Any other error does end it, and then
+// Status.Connection is "". The error is errors.ErrUnsupported if the store can't list.
+func (m *Manager) Connections(ctx context.Context) iter.Seq2[Status, error] {
+	return func(yield func(Status, error) bool) {
+		if _, err := m.settings(); err != nil {
+			yield(Status{}, err)
+			return
 		}
-	}
-	if f := s.lastFailure.Load(); f != nil && f.id == rec.ID && st.Reason == "" {
-		st.Reason, st.ErrorCode = f.failure.Reason, f.failure.Code
-		st.FailedAt, st.NextTry = f.failure.At, f.failure.Next
-		if st.State != StateRefreshing {
-			st.State = StateFailing
+		for name, err := range m.Store.Names(ctx) {
+			if err != nil {
+				yield(Status{}, fmt.Errorf("tokensource: can't list the connections: %w", err))
+				return
+			}
+			st, err := m.Status(ctx, name)
+			switch {
+			case ctx.Err() != nil:
+				yield(Status{}, ctx.Err())
+				return
+			case isReason(err, ReasonNotConnected), isReason(err, ReasonOtherClient):
+				continue // gone meanwhile, or not ours
+			case err != nil:
+				st.State, st.Reason = StateUnreadable, ReasonStore
+			}
+			if !yield(st, err) {
+				return
+			}
 		}
-	}
-	if s.inFlight() && (st.State == StateExpiring || st.State == StateFailing) {
-		st.State = StateRefreshing
 	}
 }
 
-// serves reports whether the token with this ID is the one that is served.
-func (s *Source) serves(id string) bool {
-	snap := s.current.Load()
-	return snap != nil && snap.record.ID == id
-}
-
-func (m *Manager) statusOf(r *record, now time.Time) Status {
+// statusOf tells how a connection is doing whose record is r. v is what this process knows,
+// perhaps of another token, and inFlight says that it is at work.
+func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now time.Time) Status {
 	st := Status{
-		State:       StateHealthy,
-		Login:       r.Login,
-		Obtained:    r.Obtained,
-		Expiry:      r.Expiry,
-		Refreshable: r.RefreshToken != "",
+		Connection:     name,
+		State:          StateHealthy,
+		Recovered:      r.Recovered,
+		Login:          r.Login,
+		Obtained:       r.Obtained,
+		Expiry:         r.Expiry,
+		Refreshable:    r.RefreshToken != "" || m.set.obtains,
+		NoRefreshToken: r.NoRefreshToken,
 	}
-	if st.Refreshable {
-		st.RefreshTokenIssued = r.Rotated
+	if r.RefreshToken != "" {
+		st.RefreshTokenIssued, st.RefreshTokenExpiry = r.Rotated, r.RefreshExpiry
 	}
-	if f := r.Failure; f != nil {
-		st.Reason, st.ErrorCode, st.FailedAt, st.NextTry = f.Reason, f.Code, f.At, f.Next
+	same := v.id() == r.ID
+	f := r.Failure
+	if t := v.trouble; same && t != nil && (f == nil || !f.Final) {
+		f = &t.failure
 	}
-	t := timesOf(r, now, m.EarlyExpiry, 0)
+	if f != nil {
+		st.Reason, st.ErrorCode, st.FailedAt, st.Failures = f.Reason, f.Code, f.At, f.Count
+		if !f.Next.IsZero() && !isFuture(f.At, now) {
+			st.NextTry = f.Next
+		}
+	}
+	times := timesOf(r, now, m.EarlyExpiry, 0)
+	over := times.over(now) || r.AccessToken == "" || same && v.isRejected()
+	busy := r.Attempt != nil && now.Sub(r.Attempt.Started).Abs() < abandoned
 	switch {
-	case r.Failure != nil && r.Failure.Final:
+	case f != nil && f.Final:
 		st.State = StateLoginRequired
-	case r.Attempt != nil && now.Sub(r.Attempt.Started).Abs() < abandoned:
-		st.State = StateRefreshing
-	case r.Failure != nil:
-		st.State = StateFailing
-	case t.over(now) && r.RefreshToken == "":
+	case same && v.unsaved != nil:
+		st.State, st.Reason = StateUnsaved, ReasonStore
+	case over && !st.Refreshable:
 		st.State, st.Reason = StateLoginRequired, ReasonExpired
-	case t.due(now) && r.RefreshToken != "":
+		if same && v.isRejected() {
+			st.Reason = ReasonRejected
+		}
+	case busy || inFlight && (over || f != nil || times.due(now)):
+		st.State = StateRefreshing
+	case f != nil:
+		st.State = StateFailing
+	case (over || times.due(now)) && st.Refreshable:
 		st.State = StateExpiring
 	}
 	return st

@@ -70,7 +70,7 @@ func TestStatusOfARefreshThatHasJustBegun(t *testing.T) {
 func TestStatusOfAFailingConnectionSaysWhyAndUntilWhen(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
-		f.fault = func() error { return answer(503, "overloaded", "Retry-After", "60") }
+		f.fault = func() error { return answer(503, "temporarily_unavailable", "Retry-After", "60") }
 		time.Sleep(time.Hour)
 		_, err := m.Source("k").Token()
 		require.Error(f, err)
@@ -78,7 +78,7 @@ func TestStatusOfAFailingConnectionSaysWhyAndUntilWhen(t *testing.T) {
 			st := f.status(m)
 			assert.Equal(f, StateFailing, st.State)
 			assert.Equal(f, ReasonUnavailable, st.Reason)
-			assert.Equal(f, "overloaded", st.ErrorCode)
+			assert.Equal(f, "temporarily_unavailable", st.ErrorCode)
 			assert.True(f, st.FailedAt.Equal(time.Now()))
 			assert.True(f, st.NextTry.Equal(time.Now().Add(time.Minute)))
 			assert.True(f, st.Obtained.Equal(time.Now().Add(-time.Hour)))
@@ -99,7 +99,7 @@ func TestStatusOfATokenThatWasRefusedButCanBeRefreshed(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
 		s := m.Source("k")
-		s.reject(s.current.Load())
+		s.reject(s.known())
 		assert.Equal(f, StateExpiring, f.status(m).State)
 		assert.Equal(f, StateHealthy, f.status(f.process()).State, "who doesn't know of it")
 		f.access(m)
@@ -134,7 +134,7 @@ func TestStatusOfARecordIsTheSameInEveryProcess(t *testing.T) {
 	onSwap(t, func(f *fixture) {
 		m := f.process()
 		now := time.Now().UTC()
-		base := record{Format: 1, ID: "x", AccessToken: "a", RefreshToken: "r", Login: now, Obtained: now, Rotated: now, Expiry: now.Add(time.Hour)}
+		base := record{Registration: testOwner, Format: 1, ID: "x", AccessToken: "a", RefreshToken: "r", Login: now, Obtained: now, Rotated: now, Expiry: now.Add(time.Hour)}
 		for _, test := range []struct {
 			name   string
 			change func(*record)
@@ -179,6 +179,6 @@ func TestStatusOfALoginWithoutExpiryOrRefreshToken(t *testing.T) {
 		require.NoError(f, m.Save(f.Context(), "k", &oauth2.Token{AccessToken: "a"}))
 		st := f.status(m)
 		now := time.Now().UTC()
-		assert.Equal(f, Status{State: StateHealthy, Login: now, Obtained: now}, st)
+		assert.Equal(f, Status{Connection: "k", State: StateHealthy, Login: now, Obtained: now}, st)
 	})
 }

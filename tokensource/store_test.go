@@ -245,6 +245,7 @@ func (f *fixture) record(_ context.Context, e Event) {
 
 // seen returns how many events of this kind there were.
 func (f *fixture) seen(kind EventKind) (n int) {
+	synctest.Wait() // events may come after the token
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, e := range f.events {

@@ -2,15 +2,12 @@ package tokensource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 const (
@@ -24,35 +21,51 @@ const (
 	saveBatch = 16
 )
 
-// unsaved is a token that the store hasn't taken. It is served, and saving it is
-// retried, until the store takes it or has a newer one. It isn't refreshed: a write
-// that failed may have happened, and then others have the refresh token as well.
+// unsaved is a token that the store hasn't taken, or not with a nil error. It is served,
+// and saving it is retried, until the store takes it or has a newer one. It isn't
+// refreshed: a write that failed may have happened, and then others have the refresh token
+// as well.
 type unsaved struct {
 	record  *record
 	parent  cell   // what it replaces, as last seen
 	attempt string // the ID of the attempt that it came of
-	release func() // the store's lock, held so that nobody spends the parent again
+
+	mu      gate   // held by who is saving it; nil while only the flight knows of it
+	release func() // the store's lock, held so that nobody spends the parent again; or nil
 }
 
-// save makes one attempt to save u, and returns what is stored then. The caller holds
-// s.order.
-func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, saved bool, err error) {
-	c, saved, err := s.m.update(ctx, s.key, u.parent, func(stored *record) *record {
-		return stored.succeeded(u.parent.ID, u.attempt, u.record)
+// save makes one attempt to save u, and returns what is stored then. That is u's token
+// unless there is a newer one.
+func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err error) {
+	c, _, err := s.m.update(ctx, s.name, u.parent, func(stored *record) *record {
+		return stored.advanced(u.record, u.attempt)
 	})
-	if c.is(u.record.ID) {
-		saved = true // by a write that seemed to fail
-	}
-	return c.record, saved, err
+	return c.record, err
 }
 
-// keepUnsaved takes over u from the flight. The caller holds s.order.
-func (r *refresh) keepUnsaved(u *unsaved, cause error) {
-	s, m := r.s, r.m
-	s.pending.Store(u)
-	f := failure{Reason: ReasonStore, At: now()}
-	r.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: &refreshError{s.key, f, cause}})
+func (u *unsaved) unlock() {
+	if u.release != nil {
+		u.release()
+	}
+}
 
+// keepUnsaved makes u's token the one that is served, and sees to it that it is saved. It
+// returns false if someone has logged in anew since the view was basis.
+func (s *Source) keepUnsaved(basis *view, u *unsaved) bool {
+	u.mu = newGate()
+	fresh := s.m.viewOf(u.record, time.Now())
+	fresh.unsaved = u
+	kept := false
+	s.change(func(v *view) *view {
+		if kept = v.login() == basis.login(); !kept {
+			return v
+		}
+		return fresh
+	})
+	if !kept {
+		return false
+	}
+	m := s.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.unsaved == nil {
@@ -61,15 +74,16 @@ func (r *refresh) keepUnsaved(u *unsaved, cause error) {
 	m.unsaved[s] = true
 	if m.saveNow == nil { // nobody is at it
 		m.saveNow = make(chan struct{}, 1)
-		m.busy.add()
-		go m.saveUnsaved(r.ctx, m.saveNow)
+		m.inflight.add()
+		go m.saveAll(m.saveNow)
 	}
+	return true
 }
 
-// saveUnsaved tries to save what is unsaved until nothing is. There is one for all
+// saveAll tries to save what is unsaved until nothing is. There is one for all
 // connections.
-func (m *Manager) saveUnsaved(ctx context.Context, now <-chan struct{}) {
-	defer m.busy.done()
+func (m *Manager) saveAll(now <-chan struct{}) {
+	defer m.inflight.done()
 	for {
 		m.mu.Lock()
 		if len(m.unsaved) == 0 {
@@ -92,7 +106,7 @@ func (m *Manager) saveUnsaved(ctx context.Context, now <-chan struct{}) {
 			var saved atomic.Int32
 			for _, s := range batch {
 				wg.Go(func() {
-					if s.savePending(ctx) == nil {
+					if s.trySave(context.Background()) == nil {
 						saved.Add(1)
 					}
 				})
@@ -104,89 +118,69 @@ func (m *Manager) saveUnsaved(ctx context.Context, now <-chan struct{}) {
 	}
 }
 
-// savePending makes one attempt to save what is unsaved. Without an error nothing
-// is unsaved any more.
-func (s *Source) savePending(ctx context.Context) error {
-	e, err := s.settlePending(ctx)
-	if e.Kind != "" {
+// trySave makes one attempt to save what is unsaved, and tells of it. Without an error
+// nothing is unsaved any more.
+func (s *Source) trySave(ctx context.Context) error {
+	var events []Event
+	err := s.saveUnsaved(ctx, func(e Event) { events = append(events, e) })
+	for _, e := range events {
+		e.Connection = s.name
 		s.m.emit(ctx, e)
 	}
 	return err
 }
 
-func (s *Source) settlePending(ctx context.Context) (e Event, err error) {
-	if err := s.order.lock(ctx); err != nil {
-		return Event{}, err
-	}
-	defer s.order.unlock()
-	u := s.pending.Load()
+// saveUnsaved is trySave whose events are told by the caller.
+func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
+	u := s.known().unsaved
 	if u == nil {
-		return Event{}, nil
+		return nil
 	}
-	winner, saved, err := u.save(ctx, s)
-	gone := errors.Is(err, storage.ErrNotFound) // disconnected meanwhile
+	if err := u.mu.lock(ctx); err != nil {
+		return s.m.storeError(s.name, err)
+	}
+	defer u.mu.unlock()
+	basis := s.known()
+	if basis.unsaved != u {
+		s.dropUnsaved(u) // someone has logged in anew, perhaps
+		return nil
+	}
+	began := time.Now()
+	winner, err := u.save(ctx, s)
+	gone := isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient)
 	if err != nil && !gone {
-		return Event{}, err
+		return err
 	}
-	s.pending.Store(nil)
+	s.change(func(v *view) *view {
+		if v.unsaved != u {
+			return v
+		}
+		next := *v
+		next.unsaved = nil
+		return &next
+	})
+	s.dropUnsaved(u)
+	if gone { // disconnected meanwhile: that is the later decision
+		s.forget(basis, nil)
+		return nil
+	}
+	kind := EventRefreshed
+	if winner.ID != u.record.ID {
+		kind = EventAdopted
+	}
+	s.publish(basis, winner, began)
+	emit(Event{Kind: kind, Expiry: winner.Expiry})
+	return nil
+}
+
+// dropUnsaved ends what keepUnsaved began. The caller holds u.mu.
+func (s *Source) dropUnsaved(u *unsaved) {
 	s.m.mu.Lock()
-	delete(s.m.unsaved, s)
+	if v := s.known(); v.unsaved == nil {
+		delete(s.m.unsaved, s)
+	}
 	s.m.mu.Unlock()
-	if u.release != nil {
-		u.release()
-	}
-	switch {
-	case gone:
-		s.current.Store(nil)
-	case !saved:
-		s.publish(winner)
-		return Event{Kind: EventAdopted, Connection: s.key, Expiry: winner.Expiry}, nil
-	default:
-		return Event{Kind: EventRefreshed, Connection: s.key, Expiry: winner.Expiry}, nil
-	}
-	return Event{}, nil
-}
-
-// tally counts what is under way, so that Flush can wait for its end.
-type tally struct {
-	mu   sync.Mutex
-	n    int
-	zero chan struct{} // closed when n falls to 0; nil if nobody waits
-}
-
-func (c *tally) add() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-}
-
-func (c *tally) done() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n--; c.n == 0 && c.zero != nil {
-		close(c.zero)
-		c.zero = nil
-	}
-}
-
-// wait waits until nothing is under way or ctx is done.
-func (c *tally) wait(ctx context.Context) error {
-	c.mu.Lock()
-	if c.n == 0 {
-		c.mu.Unlock()
-		return nil
-	}
-	if c.zero == nil {
-		c.zero = make(chan struct{})
-	}
-	zero := c.zero
-	c.mu.Unlock()
-	select {
-	case <-zero:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	u.unlock()
 }
 
 // Flush waits until every refresh that is under way has ended and no token is
@@ -201,7 +195,7 @@ func (m *Manager) Flush(ctx context.Context) error {
 	default: // nothing is unsaved, or it is being seen to
 	}
 	m.mu.Unlock()
-	if err := m.busy.wait(ctx); err != nil {
+	if err := m.inflight.wait(ctx); err != nil {
 		m.mu.Lock()
 		n := len(m.unsaved)
 		m.mu.Unlock()

@@ -1,0 +1,54 @@
+package tokensource
+
+import "time"
+
+// action is what is to be done with a connection.
+type action int
+
+const (
+	serve      action = iota // the token is good
+	hold                     // it has to be refreshed, but not yet
+	refreshNow               // it has to be refreshed now
+	giveUp                   // only the user can help
+)
+
+// decision is an action and its grounds.
+type decision struct {
+	action
+	failure failure   // for hold and giveUp
+	until   time.Time // for hold: no refresh is tried before
+}
+
+// decide says what is to be done with r, of which v is the view. obtains says that the
+// Refresher needs no refresh token. It reads and changes nothing else.
+func decide(r *record, v *view, obtains bool, now time.Time) decision {
+	refreshable := obtains || r.RefreshToken != ""
+	switch {
+	case r.Failure != nil && r.Failure.Final:
+		return decision{action: giveUp, failure: *r.Failure}
+	case v.servable(now) && !(refreshable && v.due(now)):
+		return decision{action: serve}
+	case !refreshable:
+		f := failure{Reason: ReasonExpired, At: wall(now), Final: true}
+		if v.isRejected() {
+			f.Reason = ReasonRejected
+		}
+		return decision{action: giveUp, failure: f}
+	}
+	if until := v.refusedWhenNew(); v.servable(now) && now.Before(until) {
+		return decision{action: hold, until: until}
+	}
+	// What this process knows of a failure goes before what the record says of it.
+	if t := v.trouble; t != nil && t.failure.Reason != ReasonStore {
+		if now.Before(t.holdOff) {
+			return decision{action: hold, failure: t.failure, until: t.holdOff}
+		}
+		if r.Failure == nil || r.Failure.At.Equal(t.failure.At) {
+			return decision{action: refreshNow}
+		}
+	}
+	if wait := r.Failure.wait(now); wait > 0 {
+		return decision{action: hold, failure: *r.Failure, until: now.Add(wait)}
+	}
+	return decision{action: refreshNow}
+}

@@ -1,0 +1,428 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+const (
+	// defaultRefreshTimeout ends a token request that hangs. Token endpoints
+	// answer in well under a second, but a request that is given up too early can
+	// cost a refresh token.
+	defaultRefreshTimeout = 30 * time.Second
+
+	// recheck is how long an error is repeated before the record is looked at
+	// again: another process may have a token by then.
+	recheck = time.Second
+)
+
+// flight brings a connection up to date, for everyone who waits for it. There is one at a
+// time for each connection and process. The order of its steps is what keeps tokens from
+// being lost; the package documentation, under "How a refresh works", says why.
+type flight struct {
+	s *Source
+	m *Manager
+
+	ready   chan struct{} // closed when the view answers those who wait
+	isReady sync.Once
+	done    chan struct{} // closed at the end
+
+	ctx     context.Context // of the token requests, never done
+	waiting context.Context // done when it has taken too long to get our turn
+	lease   *lease
+	events  []Event // to be delivered when no lock is held
+}
+
+// start returns the flight that is under way, or a new one.
+func (s *Source) start(caller context.Context) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil {
+		return s.flight
+	}
+	f := &flight{s: s, m: s.m, ready: make(chan struct{}), done: make(chan struct{}), ctx: carried(caller), lease: s.newLease()}
+	s.flight = f
+	s.m.inflight.add()
+	go f.run()
+	return f
+}
+
+// carried returns the context of a token request. Of the caller's it takes the HTTP client
+// and nothing else: the request is made for others as well, and may go on when the
+// caller's has ended.
+func carried(caller context.Context) context.Context {
+	ctx := context.Background()
+	if c := caller.Value(oauth2.HTTPClient); c != nil {
+		ctx = context.WithValue(ctx, oauth2.HTTPClient, c)
+	}
+	return ctx
+}
+
+func (s *Source) inFlight() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flight != nil
+}
+
+// wait waits for a view that answers, or until ctx is done.
+func (f *flight) wait(ctx context.Context) error {
+	ready := f.ready
+	select {
+	case <-ready:
+		if !f.s.known().servable(time.Now()) {
+			ready = f.done // what it had found at once was refused since
+		}
+	default:
+	}
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run is the life of a flight.
+func (f *flight) run() {
+	defer f.m.inflight.done()
+	defer close(f.done)
+	defer f.answer()
+	defer f.deliver()
+	defer f.land()
+	var cancel context.CancelFunc
+	f.waiting, cancel = context.WithTimeout(context.Background(), 3*f.m.refreshTimeout()+leaseTime)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			f.storeFailed(fmt.Errorf("a panic: %v", p)) // the Refresher's are caught where it is called
+		}
+	}()
+	f.lease.id = f.s.unsent
+	if err := f.s.saveUnsaved(f.waiting, f.emit); err != nil {
+		f.storeFailed(err)
+		return
+	}
+	for !f.step() {
+	}
+}
+
+// land ends the flight, and with it the lease.
+func (f *flight) land() {
+	f.lease.stop()
+	f.lease.release()
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	f.s.flight = nil
+}
+
+// answer lets those go on who wait.
+func (f *flight) answer() { f.isReady.Do(func() { close(f.ready) }) }
+
+func (f *flight) emit(e Event) {
+	e.Connection = f.s.name
+	f.events = append(f.events, e)
+}
+
+// deliver hands the events over. Nothing is locked then, and no flight under way: what is
+// called may do as it likes.
+func (f *flight) deliver() {
+	for _, e := range f.events {
+		f.m.emit(context.Background(), e)
+	}
+}
+
+// step takes one look at the record and does what it calls for. If that settles nothing,
+// it returns false, and the record has to be looked at again.
+func (f *flight) step() (settled bool) {
+	c, v, look, err := f.look()
+	if err != nil {
+		f.storeFailed(err)
+		return true
+	}
+	if v == nil {
+		return false
+	}
+	now := time.Now()
+	if v.servable(now) {
+		f.answer() // whatever hangs, and whoever else is at work
+	}
+	switch d := decide(c.record, v, f.m.set.obtains, now); d.action {
+	case serve:
+		return true
+	case hold:
+		f.hold(v, d)
+		return true
+	case giveUp:
+		f.giveUp(c, v, d.failure)
+		return true
+	}
+	ok, err := f.lease.acquire(f.waiting, c, look)
+	f.s.unsent = f.lease.id // it may be in the record, and has spent nothing
+	switch {
+	case errors.Is(err, errBusy):
+		f.fail(v, failure{Reason: ReasonUnavailable, At: wall(time.Now())}, err, recheck)
+		return true
+	case err != nil:
+		f.storeFailed(err)
+		return true
+	case !ok:
+		return false
+	}
+	if f.lease.tookOver {
+		f.emit(Event{Kind: EventTakenOver})
+	}
+	f.s.unsent = ""
+	return f.refresh(v)
+}
+
+// look reads the record and makes it the view. A store that went back to an earlier token
+// of the same login is given the later one again. The view is nil if the record has to be
+// looked at again.
+func (f *flight) look() (c cell, v *view, look span, err error) {
+	s, m := f.s, f.m
+	if err := m.set.looks.lock(f.waiting); err != nil {
+		return cell{}, nil, span{}, m.storeError(s.name, err)
+	}
+	defer m.set.looks.unlock()
+	basis := s.known()
+	look.began = time.Now()
+	c, err = m.read(f.waiting, s.name)
+	look.ended = time.Now()
+	if isReason(err, ReasonNotConnected) && m.set.obtains {
+		set, _ := m.settings()
+		c, err = cell{record: unobtained(set.registration, look.began)}, nil
+		if basis.record != nil && basis.record.Generation == 0 {
+			c.record = basis.record
+		}
+	}
+	if err != nil {
+		return cell{}, nil, look, err
+	}
+	if b := basis.record; b != nil && b.LoginID == c.LoginID && b.Generation > c.Generation {
+		c, _, err = m.update(f.waiting, s.name, c, func(stored *record) *record {
+			return stored.advanced(b.with(nil, b.Failure), "")
+		})
+		if err != nil || c.record == nil {
+			return cell{}, nil, look, err
+		}
+	}
+	before, after, ok := s.publish(basis, c.record, look.began)
+	if !ok {
+		return cell{}, nil, look, m.pause(f.waiting, f.lease.tries) // it was replaced while we read
+	}
+	if before.record != nil && before.id() != after.id() {
+		f.emit(Event{Kind: EventAdopted, Expiry: c.Expiry})
+	}
+	f.recovered(before, after)
+	return c, after, look, nil
+}
+
+// unobtained is the record of a two-legged grant that has no token yet.
+func unobtained(whose Registration, now time.Time) *record {
+	return &record{Format: recordFormat, Registration: whose, LoginID: newID(), ID: newID(), Login: wall(now), Obtained: wall(now), Rotated: wall(now)}
+}
+
+// recovered tells that what failed works again.
+func (f *flight) recovered(before, after *view) {
+	if t := before.trouble; t != nil && after.trouble == nil && after.servable(time.Now()) {
+		f.emit(Event{Kind: EventRecovered, Reason: t.failure.Reason, Expiry: after.record.Expiry})
+	}
+}
+
+// refresh sends the refresh token, under our lease, and saves what comes back before anyone
+// is given it.
+func (f *flight) refresh(v *view) (settled bool) {
+	f.lease.keep()
+	token, o, err := f.ask(v.record)
+	f.lease.stop()
+	parent := f.lease.cell
+	if err != nil {
+		return f.failed(parent, v, o, err)
+	}
+	f.save(parent, parent.refreshed(token, time.Now()))
+	return true
+}
+
+// save replaces the token of parent by next and publishes it.
+func (f *flight) save(parent cell, next *record) {
+	s := f.s
+	basis := s.known()
+	began := time.Now()
+	u := &unsaved{record: next, parent: parent, attempt: f.lease.id}
+	winner, err := u.save(context.Background(), s)
+	switch {
+	case isReason(err, ReasonNotConnected): // disconnected meanwhile: that is the later decision
+		f.storeFailed(err)
+		return
+	case err != nil:
+		u.release, f.lease.unlock = f.lease.unlock, nil
+		if !s.keepUnsaved(basis, u) { // someone has logged in anew
+			u.unlock()
+			return
+		}
+		f.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: f.m.storeError(s.name, err)})
+		return
+	}
+	before, after, _ := s.publish(basis, winner, began)
+	kind := EventRefreshed
+	if winner.ID != next.ID {
+		kind = EventAdopted
+	}
+	f.emit(Event{Kind: kind, Expiry: winner.Expiry})
+	if before.trouble == nil && parent.Failure != nil && winner.ID == next.ID {
+		f.emit(Event{Kind: EventRecovered, Reason: parent.Failure.Reason, Expiry: winner.Expiry})
+	}
+	f.recovered(before, after)
+}
+
+// failed records that the refresh of parent, which holds our attempt, has failed, and
+// settles the flight unless someone else has changed the record meanwhile.
+func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled bool) {
+	s, m, now := f.s, f.m, time.Now()
+	fail := failure{Reason: o.reason, Code: o.code, At: wall(now), Count: 1}
+	if parent.Failure != nil {
+		fail.Count = parent.Failure.Count + 1
+	} else if t := v.trouble; t != nil {
+		fail.Count = t.failure.Count + 1
+	}
+	wait := backoff(fail.Count, o.retryAfter, m.random())
+	if o.neverLeft && o.reason == ReasonUnavailable {
+		wait = min(wait, maxOffline)
+	}
+	next := wall(now.Add(wait))
+	change := func(stored *record) *record { return stored.failed(parent.ID, f.lease.id, fail, o.mayBeSpent) }
+	switch {
+	case o.reason == ReasonRevoked && !m.set.obtains:
+		fail.Final, fail.Count, wait = true, 0, recheck
+	case o.reason == ReasonRevoked:
+		fail.Reason = ReasonMisconfigured // an assertion or a secret was refused, and no grant has ended
+	case o.neverLeft && o.reason == ReasonUnavailable:
+		// It is this machine that has no network. Others mustn't wait because of that.
+		change = func(stored *record) *record { return stored.released(parent.ID, f.lease.id) }
+	case o.reason == ReasonMisconfigured:
+		// Another process may be configured rightly, as during a rollover of the
+		// client's secret: it must not wait because of us.
+	default:
+		fail.Next = next
+	}
+	ended := change(parent.record)
+	c, changed, err := m.update(context.Background(), s.name, parent, func(stored *record) *record {
+		if e := change(stored); e != nil {
+			ended = e
+			return e
+		}
+		return nil
+	})
+	if !changed && (err == nil || isReason(err, ReasonNotConnected)) { // a newer token is there, or whoever took over
+		if o.reason == ReasonRevoked || o.mayBeSpent {
+			_, _, _ = m.update(context.Background(), s.name, c, func(stored *record) *record {
+				return stored.sentTwiceWith(parent.record) // it is only a note
+			})
+		}
+		f.lease.release()
+		f.lease = s.newLease()
+		return false
+	}
+	if ended.Failure != nil && ended.Failure.At.Equal(fail.At) {
+		fail = *ended.Failure // of which the reason may be another
+	}
+	if err != nil && !ended.MayBeSpent {
+		s.unsent = f.lease.id // our attempt may still be in the record, and spent nothing
+	}
+	if err != nil && fail.Final {
+		f.storeFailed(err) // perhaps someone else has a newer token
+		return true
+	}
+	if changed {
+		basis := s.known()
+		s.publish(basis, c.record, now)
+	}
+	if !fail.Final {
+		fail.Next = next
+	}
+	f.fail(v, fail, cause, wait)
+	return true
+}
+
+// giveUp settles the flight because only the user can help. What isn't in the record yet is
+// written there, so that it is told once.
+func (f *flight) giveUp(c cell, v *view, fail failure) {
+	if c.Failure != nil && c.Failure.Final {
+		f.note(v, fail, newError(f.s.name, fail, nil), recheck)
+		return
+	}
+	after, changed, err := f.m.update(f.waiting, f.s.name, c, func(stored *record) *record { return stored.ended(c.ID, fail) })
+	e := newError(f.s.name, fail, nil)
+	if changed {
+		f.s.publish(f.s.known(), after.record, time.Now())
+	}
+	if changed || err != nil && v.trouble == nil {
+		f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
+	}
+	f.note(v, fail, e, recheck)
+}
+
+// hold settles the flight because a refresh isn't due to be tried yet.
+func (f *flight) hold(v *view, d decision) {
+	now := time.Now()
+	if t := v.trouble; t != nil && t.failure.At.Equal(d.failure.At) {
+		f.note(v, t.failure, t.err, d.until.Sub(now))
+		return
+	}
+	if d.failure.Reason != "" {
+		f.note(v, d.failure, newError(f.s.name, d.failure, nil), d.until.Sub(now))
+	}
+}
+
+// fail settles the flight with a failure, and tells of it.
+func (f *flight) fail(v *view, fail failure, cause error, wait time.Duration) {
+	e := newError(f.s.name, fail, cause)
+	f.note(v, fail, e, wait)
+	kind := EventFailed
+	if fail.Final {
+		kind = EventLoginRequired
+	}
+	f.emit(Event{Kind: kind, Reason: fail.Reason, Err: e})
+}
+
+// note remembers a failure in this process. No refresh is tried for the given time; whether
+// another process has a token is looked at again earlier.
+func (f *flight) note(v *view, fail failure, e *Error, wait time.Duration) {
+	now := time.Now()
+	t := &trouble{failure: fail, err: e, until: now.Add(min(wait, recheck)), holdOff: now.Add(wait)}
+	f.s.change(func(current *view) *view {
+		if current.login() != v.login() || current.record != nil && v.record != nil && current.record.Generation > v.record.Generation {
+			return current
+		}
+		next := *current
+		next.trouble, next.keepAliveDue = t, false
+		return &next
+	})
+}
+
+// storeFailed settles the flight because the record can't be read or written, isn't there
+// or isn't ours. A token that is still valid is served on while the store is down.
+func (f *flight) storeFailed(cause error) {
+	s, now, v := f.s, time.Now(), f.s.known()
+	var e *Error
+	if !errors.As(cause, &e) {
+		e = f.m.storeError(s.name, cause)
+	}
+	if e.Reason != ReasonStore {
+		fail := failure{Reason: e.Reason, At: wall(now), Final: e.Reason.loginRequired()}
+		s.forget(v, &trouble{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
+		return
+	}
+	fail := failure{Reason: ReasonStore, At: wall(now), Count: 1}
+	if t := v.trouble; t != nil && t.failure.Reason == ReasonStore {
+		fail.Count = t.failure.Count + 1
+	}
+	wait := backoff(fail.Count, 0, f.m.random())
+	fail.Next = wall(now.Add(wait))
+	f.fail(v, fail, e, wait)
+}

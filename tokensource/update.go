@@ -1,0 +1,120 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+const (
+	// storeTimeout ends a call of the store that hangs.
+	storeTimeout = 10 * time.Second
+
+	// maxConflicts is how often a change is tried while others change the record in
+	// between. They do so a few times at most; a store that goes on refusing is broken.
+	maxConflicts = 20
+)
+
+// cell is a record as this process last saw it, and the version by which it can be
+// replaced.
+type cell struct {
+	*record
+	version storage.Version
+}
+
+// update has change, a function of lifecycle.go, change the record of name, again for as
+// long as others change it in between, and reports whether it was changed. It begins with
+// what the caller knows, if anything. The cell is what is stored in the end.
+func (m *Manager) update(ctx context.Context, name string, known cell, change func(stored *record) *record) (now cell, changed bool, err error) {
+	for try := 0; ; try++ {
+		var gone error
+		if known.record == nil {
+			known, err = m.read(ctx, name)
+			if errors.Is(err, storage.ErrNotFound) {
+				gone = err
+			} else if err != nil {
+				return cell{}, false, err
+			}
+		}
+		next := change(known.record)
+		if next == nil {
+			return known, false, gone
+		}
+		version, err := m.write(ctx, name, next, known.version)
+		if !errors.Is(err, storage.ErrConflict) {
+			return cell{next, version}, err == nil, err
+		}
+		// It was changed by someone else, or by a write of ours that seemed to fail. Or
+		// the store's reads lag behind its writes: it mustn't be asked without a pause.
+		if try == maxConflicts {
+			return cell{}, false, m.storeError(name, fmt.Errorf("the store refused %d times to replace the version that it returned", try+1))
+		}
+		if err := m.pause(ctx, try); err != nil {
+			return cell{}, false, m.storeError(name, err)
+		}
+		known = cell{}
+	}
+}
+
+const (
+	// pollMin and pollMax bound the wait between two looks at a record.
+	pollMin = 50 * time.Millisecond
+	pollMax = 500 * time.Millisecond
+)
+
+// pause waits before a record is looked at again, for the tries-th time.
+func (m *Manager) pause(ctx context.Context, tries int) error {
+	d := min(pollMin<<min(tries, 10), pollMax)
+	timer := time.NewTimer(d/2 + time.Duration(m.random()*float64(d/2)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read returns the record of name. Another client's is an error.
+func (m *Manager) read(ctx context.Context, name string) (cell, error) {
+	set, err := m.settings()
+	if err != nil {
+		return cell{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	data, version, err := m.Store.Get(ctx, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		return cell{}, m.notConnected(name)
+	}
+	if err != nil {
+		return cell{}, m.storeError(name, err)
+	}
+	rec, err := decodeRecord(data)
+	if err != nil {
+		return cell{}, m.storeError(name, err)
+	}
+	if rec.Registration != set.registration {
+		return cell{rec, version}, m.otherClient(name, rec.Registration)
+	}
+	rec.Registration = set.registration // the same text, kept once
+	return cell{rec, version}, nil
+}
+
+// write stores rec if the record of name is still at the version old.
+func (m *Manager) write(ctx context.Context, name string, rec *record, old storage.Version) (storage.Version, error) {
+	data, err := rec.encode()
+	if err != nil {
+		return "", m.storeError(name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	version, err := m.Store.Put(ctx, name, data, old)
+	if err != nil && !errors.Is(err, storage.ErrConflict) {
+		return "", m.storeError(name, err)
+	}
+	return version, err
+}

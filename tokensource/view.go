@@ -1,0 +1,112 @@
+package tokensource
+
+import (
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// view is what this process knows of a connection. It is never changed, only replaced as
+// a whole, by Source.change. The zero view knows nothing.
+type view struct {
+	record *record       // as last read or written; nil if there is none, or nobody has looked
+	token  *oauth2.Token // its token, if the provider sent something beside it: a copy is cheaper than a conversion
+	bearer []string      // its Authorization header
+
+	times  times
+	looked time.Time // when the last look began that saw the record
+	calm   time.Time // until when the token is served without a thought
+
+	keepAliveDue bool // Run wants the token refreshed, however long it lives
+
+	refusal *refusal // what the API said of the token
+	trouble *trouble // what failed last, about this token
+	unsaved *unsaved // the token, if the store hasn't taken it yet
+}
+
+// refusal is what is known of an API that refused a token.
+type refusal struct {
+	at       time.Time // when it refused this token; zero if it didn't
+	replaced bool      // this token was issued because it refused the one before
+	whenNew  time.Time // until then no refresh is tried: it refused this token, which was new
+}
+
+// trouble is the last failure, as this process knows it.
+type trouble struct {
+	failure failure
+	err     *Error
+	until   time.Time // the error is returned without looking again until then
+	holdOff time.Time // no refresh is tried before
+}
+
+// servable reports whether the token can be given to a caller.
+func (v *view) servable(now time.Time) bool {
+	r := v.record
+	return r != nil && r.AccessToken != "" && !v.isRejected() && !v.times.over(now) && (r.Failure == nil || !r.Failure.Final)
+}
+
+// isRejected reports whether the API refused the token, and another is to be had.
+func (v *view) isRejected() bool { return v.refusal != nil && !v.refusal.at.IsZero() }
+
+// refusedWhenNew is until when no refresh is tried because the API refused a token that
+// had just been issued.
+func (v *view) refusedWhenNew() time.Time {
+	if v.refusal == nil {
+		return time.Time{}
+	}
+	return v.refusal.whenNew
+}
+
+// due reports whether the token should be refreshed.
+func (v *view) due(now time.Time) bool { return v.times.due(now) || v.keepAliveDue }
+
+// id is the ID of the token, or "".
+func (v *view) id() string {
+	if v.record == nil {
+		return ""
+	}
+	return v.record.ID
+}
+
+// login is the ID of the login that the token descends from, or "".
+func (v *view) login() string {
+	if v.record == nil {
+		return ""
+	}
+	return v.record.LoginID
+}
+
+// calmUntil is until when the token can be served without a thought. After that it is due,
+// or over, or it is time to look whether the record still holds it.
+func (v *view) calmUntil(now time.Time, stale time.Duration) time.Time {
+	if !v.servable(now) || v.keepAliveDue {
+		return time.Time{}
+	}
+	calm, refresh := v.looked.Add(stale), v.times.refresh
+	if until := v.holdOff(); !refresh.IsZero() && until.After(refresh) {
+		refresh = until
+	}
+	for _, t := range []time.Time{refresh, v.times.end} {
+		if !t.IsZero() && t.Before(calm) {
+			calm = t
+		}
+	}
+	return calm
+}
+
+// isStale reports whether the record was last looked at longer than d ago.
+func (v *view) isStale(now time.Time, d time.Duration) bool { return apart(v.looked, now) > d }
+
+// holdOff is until when no refresh is tried, as far as this process knows.
+func (v *view) holdOff() time.Time {
+	until := v.refusedWhenNew()
+	if t := v.trouble; t != nil && t.holdOff.After(until) {
+		until = t.holdOff
+	}
+	return until
+}
+
+// storeIsDown reports whether the store failed lately and isn't asked again yet.
+func (v *view) storeIsDown(now time.Time) bool {
+	return v.trouble != nil && v.trouble.failure.Reason == ReasonStore && now.Before(v.trouble.holdOff)
+}
