@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -154,7 +155,7 @@ func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, e
 	name := b.cookieName(s.State)
 	sealed, err := f.Sealer.Seal(ctx, plain, b.associatedData(name))
 	if err != nil {
-		return nil, &problem{ErrStartAgain, "can't seal the attempt's cookie: " + clean(err.Error(), 500, nil), err}
+		return nil, &problem{action: ErrStartAgain, text: "can't seal the attempt's cookie: " + redact.Line(err.Error(), maxText, nil), cause: err}
 	}
 	value := base64.RawURLEncoding.EncodeToString(sealed)
 	if len(name)+len(value) > maxCookies {
@@ -173,9 +174,9 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 	plain, err := f.Sealer.Open(ctx, sealed, b.associatedData(c.Name))
 	switch {
 	case errors.Is(err, storage.ErrOpen):
-		return nil, &problem{ErrState, "the attempt's cookie can't be opened: it was changed, is from another provider, or its key is gone", err}
+		return nil, &problem{action: ErrState, text: "the attempt's cookie can't be opened: it was changed, is from another provider, or its key is gone", cause: err}
 	case err != nil:
-		return nil, &problem{ErrStartAgain, "can't open the attempt's cookie: " + clean(err.Error(), 500, nil), err}
+		return nil, &problem{action: ErrStartAgain, text: "can't open the attempt's cookie: " + redact.Line(err.Error(), maxText, nil), cause: err}
 	}
 	var a attempt
 	if err := json.Unmarshal(plain, &a); err != nil {

@@ -66,11 +66,12 @@
 //		// Offer to connect once more.
 //	}
 //
-// No text of these errors holds a code, a state, a verifier, a token or a
-// response body, with an [oauth2.Config] or the Config of package endpoints; of
-// another Config's own errors, only the first three are struck out. What they wrap
-// may hold more: an [oauth2.RetrieveError] found with errors.As has the whole
-// response.
+// No error holds a code, a state, a verifier, the client's secret or the body of an
+// answer, neither in its text nor in what it wraps: an [oauth2.RetrieveError] found
+// with errors.As is a copy without the body and most headers, and its request is
+// reduced to method and URL. What errors.Is finds in the client's own error, it finds
+// in this one. An error that an [Exchanger] of the application's own returns without
+// a RetrieveError is kept, unless its text has one of these secrets.
 //
 // # Cookies
 //

@@ -1,15 +1,14 @@
 package pkce
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"golang.org/x/oauth2"
+	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // The three things that can be done about an error. Every error of this package
@@ -23,9 +22,9 @@ var (
 	// ErrDenied means that the user said no at the consent page.
 	ErrDenied = errors.New("pkce: the user said no")
 
-	// ErrMisconfigured means that only the application's operator can mend it:
-	// the client's id, secret, scopes, redirect URI or issuer, or a field of
-	// [Flow]. Beginning again ends the same way.
+	// ErrMisconfigured means that the application's operator has to change
+	// something: the client's id, secret, scopes, redirect URI or issuer, or a
+	// field of [Flow]. Beginning again ends the same way.
 	ErrMisconfigured = errors.New("pkce: the application is misconfigured")
 )
 
@@ -39,7 +38,11 @@ var ErrState error = &problem{action: ErrStartAgain, text: "the callback's state
 type problem struct {
 	action error // one of the sentinels
 	text   string
-	cause  error // or nil
+	cause  error // which leads to no secret; or nil
+
+	// is finds what errors.Is may find besides, in an error that does. It is a
+	// function because nothing that prints values can look into one.
+	is func(target error) bool
 }
 
 func (p *problem) Error() string { return "pkce: " + p.text }
@@ -51,6 +54,8 @@ func (p *problem) Unwrap() []error {
 	return []error{p.action, p.cause}
 }
 
+func (p *problem) Is(target error) bool { return p.is != nil && p.is(target) }
+
 func stateError(text string) error { return &problem{action: ErrState, text: text} }
 
 func misconfigured(text string) error { return &problem{action: ErrMisconfigured, text: text} }
@@ -61,7 +66,7 @@ func misconfigured(text string) error { return &problem{action: ErrMisconfigured
 //
 // Its texts come from the URL of the callback. They are cut to a sensible length
 // and hold no control characters, but they are the provider's words, or those of
-// whoever can make a user follow a link at the provider: escape them in HTML as
+// anyone who can make a user follow a link at the provider: escape them in HTML as
 // anything foreign.
 type AuthError struct {
 	Code        string // such as "access_denied"; never empty, at most 100 bytes
@@ -80,186 +85,51 @@ func (e *AuthError) Error() string {
 
 // Unwrap returns [ErrDenied], [ErrMisconfigured] or [ErrStartAgain].
 func (e *AuthError) Unwrap() error {
-	if action, ok := actions[strings.ToLower(e.Code)]; ok {
+	code := strings.ToLower(e.Code)
+	if action, ok := actions[code]; ok {
 		return action
 	}
-	return ErrStartAgain
+	_, kind := tokenerror.Lookup(code)
+	return actionOf(kind)
 }
 
 func newAuthError(callback url.Values, secrets ...string) *AuthError {
-	e := &AuthError{
-		Code:        clean(callback.Get("error"), 100, secrets),
-		Description: clean(callback.Get("error_description"), 500, secrets),
+	return &AuthError{
+		Code:        cmp.Or(redact.Line(callback.Get("error"), maxCode, secrets), "(unreadable)"),
+		Description: redact.Line(callback.Get("error_description"), maxText, secrets),
+		URI:         redact.URL(callback.Get("error_uri"), maxText, secrets),
 	}
-	// A page may show the URI as a link: nothing but http and https may get there.
-	uri := callback.Get("error_uri")
-	u, err := url.Parse(uri)
-	if err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && clean(uri, 500, secrets) == uri {
-		e.URI = uri
-	}
-	return e
 }
 
-// actions says what to do about an error code, of the authorization endpoint or
-// the token endpoint. A code that isn't here means [ErrStartAgain], unless the
-// token endpoint's status says more.
-var actions = map[string]error{
-	// RFC 6749 sections 4.1.2.1 and 5.2.
-	"access_denied":             ErrDenied,
-	"invalid_client":            ErrMisconfigured,
-	"invalid_request":           ErrMisconfigured,
-	"invalid_scope":             ErrMisconfigured,
-	"unauthorized_client":       ErrMisconfigured,
-	"unsupported_grant_type":    ErrMisconfigured,
-	"unsupported_response_type": ErrMisconfigured,
-	"invalid_grant":             ErrStartAgain,
-	"server_error":              ErrStartAgain,
-	"temporarily_unavailable":   ErrStartAgain,
+// The lengths of foreign texts in errors, in bytes.
+const (
+	maxCode = 100
+	maxText = 500
+)
 
-	// RFC 8707 and 9101, and OpenID Connect Core section 3.1.2.6. The codes of
-	// prompt=none, consent_required among them, say that the user has to be asked:
-	// nobody has said no yet.
-	"invalid_target":             ErrMisconfigured,
+// actions says what to do about the error codes that a callback has alone, or that
+// mean something else there than at the token endpoint. The codes of prompt=none,
+// consent_required among them, say that the user has to be asked: nobody has said
+// no yet.
+var actions = map[string]error{
+	"access_denied":            ErrDenied, // RFC 6749 section 4.1.2.1
+	"user_cancelled_authorize": ErrDenied, // this and the next: LinkedIn
+	"user_cancelled_login":     ErrDenied,
+	"user_denied":              ErrDenied, // Facebook
+
+	// RFC 9101, and OpenID Connect Core section 3.1.2.6.
 	"invalid_request_object":     ErrMisconfigured,
 	"invalid_request_uri":        ErrMisconfigured,
 	"registration_not_supported": ErrMisconfigured,
 	"request_not_supported":      ErrMisconfigured,
 	"request_uri_not_supported":  ErrMisconfigured,
-	"account_selection_required": ErrStartAgain,
-	"consent_required":           ErrStartAgain,
-	"interaction_required":       ErrStartAgain,
-	"login_required":             ErrStartAgain,
-
-	// Apple and LinkedIn; Facebook.
-	"user_cancelled_authorize": ErrDenied,
-	"user_cancelled_login":     ErrDenied,
-	"user_denied":              ErrDenied,
-
-	// GitHub, Google and others.
-	"application_suspended":        ErrMisconfigured,
-	"bad_verification_code":        ErrStartAgain,
-	"disabled_client":              ErrMisconfigured,
-	"incorrect_client_credentials": ErrMisconfigured,
-	"invalid_redirect_uri":         ErrMisconfigured,
-	"redirect_uri_mismatch":        ErrMisconfigured,
-
-	// Finch.
-	"account_setup_required": ErrStartAgain,
-	"authentication_error":   ErrStartAgain,
-	"bad_request":            ErrMisconfigured,
-	"payment_required":       ErrMisconfigured,
-	"reauthenticate_user":    ErrStartAgain,
 }
 
-// exchangeError wraps what c.Exchange returned, with a text that holds none of the
-// secrets.
-func exchangeError(c Exchanger, err error, secrets ...string) error {
-	p := &problem{action: ErrStartAgain, cause: err}
-	var answer *oauth2.RetrieveError
-	var failed *url.Error
-	var text string
-	switch {
-	case errors.As(err, &answer):
-		// Without a code, RetrieveError.Error prints the whole body.
-		p.action = answerAction(answer)
-		text = answerText(answer, secrets)
-	case errors.As(err, &failed):
-		// Its text has the URL, and there are providers that want the client's
-		// secret in that.
-		inner := failed.Err
-		for errors.As(inner, &failed) {
-			inner = failed.Err
-		}
-		text = "no answer: " + clean(fmt.Sprint(inner), 500, secrets)
-		if strings.Contains(text, "unsupported protocol scheme") || strings.Contains(text, "no Host in request URL") {
-			p.action = ErrMisconfigured // the token URL is no URL
-		}
-	default:
-		text = clean(err.Error(), 500, secrets)
-		if c.AuthCodeURL("state") == "" {
-			p.action = ErrMisconfigured // what it complains of is itself
-		}
-	}
-	// A Config of the caller's own may have decided already.
-	for _, action := range []error{ErrStartAgain, ErrDenied, ErrMisconfigured} {
-		if errors.Is(err, action) {
-			p.action = action
-		}
-	}
-	p.text = "the exchange failed: " + text
-	return p
-}
-
-func answerText(e *oauth2.RetrieveError, secrets []string) string {
-	var parts []string
-	if e.Response != nil {
-		parts = append(parts, fmt.Sprint("status ", e.Response.StatusCode))
-	}
-	if e.ErrorCode != "" {
-		parts = append(parts, fmt.Sprintf("%q", clean(e.ErrorCode, 100, secrets)))
-	}
-	if e.ErrorDescription != "" {
-		parts = append(parts, fmt.Sprintf("%q", clean(e.ErrorDescription, 500, secrets)))
-	}
-	return "the provider answered " + strings.Join(parts, " ")
-}
-
-func answerAction(e *oauth2.RetrieveError) error {
-	status := 0
-	if e.Response != nil {
-		status = e.Response.StatusCode
-	}
-	code := strings.ToLower(e.ErrorCode)
-	switch {
-	case code == "access_denied":
-		return ErrMisconfigured // the user has said yes; it is Auth0's answer to a wrong client secret
-	case code == "invalid_grant" && blamesRedirect(e.ErrorDescription):
+// actionOf says what to do about the answer of a token endpoint.
+func actionOf(kind tokenerror.Kind) error {
+	switch kind {
+	case tokenerror.RedirectMismatch, tokenerror.ClientRejected, tokenerror.NotAdapted:
 		return ErrMisconfigured
 	}
-	if action, ok := actions[code]; ok {
-		return action
-	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusNotFound, http.StatusMethodNotAllowed,
-		http.StatusNotAcceptable, http.StatusUnsupportedMediaType,
-		http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return ErrMisconfigured
-	}
-	// 400 is a code that is no longer good, 403 as often a firewall as anything
-	// else, 429 and 5xx pass.
 	return ErrStartAgain
-}
-
-// blamesRedirect reports whether the description of an invalid_grant blames the
-// redirect URI alone. Many servers recite all of RFC 6749 section 5.2 instead:
-// "invalid, expired, revoked, does not match the redirection URI …".
-func blamesRedirect(description string) bool {
-	d := strings.ToLower(description)
-	return strings.Contains(d, "redirect") && !strings.Contains(d, "expired") && !strings.Contains(d, "revoked")
-}
-
-// clean returns s without the secrets, on one line, cut to at most limit bytes.
-func clean(s string, limit int, secrets []string) string {
-	for _, secret := range secrets {
-		if len(secret) < 4 {
-			continue // no secret, and too likely to be part of a word
-		}
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			s = strings.ReplaceAll(s, form, "[redacted]")
-		}
-	}
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
-		return s
-	}
-	s = s[:limit-len("…")]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
-	return s + "…"
 }

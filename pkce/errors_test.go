@@ -75,13 +75,17 @@ func TestAuthErrorTexts(t *testing.T) {
 		},
 		"control characters": {
 			url.Values{"error": {"a\nb"}, "error_description": {"x\x1b[31m\r\nlevel=INFO\u202e\xff"}},
-			AuthError{Code: "a b", Description: "x [31m  level=INFO  "},
-			`pkce: the provider answered "a b": "x [31m  level=INFO  "`,
+			AuthError{Code: "a b", Description: "x [31m level=INFO"},
+			`pkce: the provider answered "a b": "x [31m level=INFO"`,
 		},
 		"the secrets sent back": {
 			url.Values{"error": {"e-st+te=1234"}, "error_description": {"st+te=1234 st%2Bte%3D1234 veri"}, "error_uri": {"https://p.example/st+te=1234"}},
 			AuthError{Code: "e-[redacted]", Description: "[redacted] [redacted] [redacted]"},
 			`pkce: the provider answered "e-[redacted]": "[redacted] [redacted] [redacted]"`,
+		},
+		"no code that can be shown": {
+			url.Values{"error": {"\x00\x01"}, "error_description": {strings.Repeat("x", 5000)}},
+			AuthError{Code: "(unreadable)"}, `pkce: the provider answered "(unreadable)"`,
 		},
 		"a script": {url.Values{"error": {"e"}, "error_uri": {"javascript:alert(1)"}}, AuthError{Code: "e"}, `pkce: the provider answered "e"`},
 		"a script with a host": {
@@ -147,6 +151,11 @@ func TestExchangeActions(t *testing.T) {
 		{405, `the body`, ErrMisconfigured},
 		{415, `the body`, ErrMisconfigured},
 		{307, ``, ErrMisconfigured},
+		{400, `{"error":"invalid_grant: the code has expired"}`, ErrStartAgain},
+		{400, `{"error":"INVALID_CLIENT"}`, ErrMisconfigured},
+		{400, `{"error":"login_required"}`, ErrStartAgain},
+		{400, `{"error":"insufficient_scope"}`, ErrStartAgain},
+		{500, `{"error":"invalid_client"}`, ErrStartAgain},
 		{429, ``, ErrStartAgain},
 		{500, `the body`, ErrStartAgain},
 		{502, `<html>the body</html>`, ErrStartAgain},

@@ -1,0 +1,148 @@
+package pkce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
+)
+
+// exchangeError wraps what c.Exchange returned. Neither its text nor what it wraps
+// holds one of the secrets.
+func exchangeError(c Exchanger, err error, secrets ...string) error {
+	p := &problem{action: ErrStartAgain, is: func(target error) bool { return errors.Is(err, target) }}
+	if config, ok := c.(*oauth2.Config); ok {
+		secrets = append(secrets, config.ClientSecret)
+	}
+	var answer *oauth2.RetrieveError
+	var failed *url.Error
+	var text string
+	switch {
+	case errors.As(err, &answer):
+		// Without a code, RetrieveError.Error prints the whole body.
+		meaning, _ := tokenerror.Of(err)
+		answer = withoutSecrets(answer, secrets)
+		p.action, p.cause = actionOf(meaning.Kind), answer
+		text = answerText(answer)
+	case errors.As(err, &failed):
+		// Its text has the URL, and there are providers that want the client's
+		// secret in that.
+		inner := failed.Err
+		for errors.As(inner, &failed) {
+			inner = failed.Err
+		}
+		p.cause = redact.Error(inner, secrets)
+		text = "no answer: " + redact.Line(fmt.Sprint(inner), maxText, secrets)
+		if strings.Contains(text, "unsupported protocol scheme") || strings.Contains(text, "no Host in request URL") {
+			p.action = ErrMisconfigured // the token URL is no URL
+		}
+		if before, _, ok := strings.Cut(text, "malformed"); ok {
+			text, p.cause = before+"malformed HTTP", nil // net/http quotes it, and it could be anything
+		}
+	default:
+		p.cause = redact.Error(err, secrets)
+		text = redact.Line(err.Error(), maxText, secrets)
+		if c.AuthCodeURL("state") == "" {
+			p.action = ErrMisconfigured // what it complains of is itself
+		}
+	}
+	if tokenerror.WasNotSent(err) {
+		p.action = ErrMisconfigured
+	}
+	// A Config of the caller's own may have decided already.
+	for _, action := range []error{ErrStartAgain, ErrDenied, ErrMisconfigured} {
+		if errors.Is(err, action) {
+			p.action = action
+		}
+	}
+	p.text = "the exchange failed: " + text
+	return p
+}
+
+func answerText(e *oauth2.RetrieveError) string {
+	var parts []string
+	if e.Response != nil {
+		parts = append(parts, fmt.Sprint("status ", e.Response.StatusCode))
+	}
+	if e.ErrorCode != "" {
+		parts = append(parts, fmt.Sprintf("%q", e.ErrorCode))
+	}
+	if e.ErrorDescription != "" {
+		parts = append(parts, fmt.Sprintf("%q", e.ErrorDescription))
+	}
+	return "the provider answered " + strings.Join(parts, " ")
+}
+
+// keptHeaders are the headers of an answer that an error keeps: those that say what
+// it means or when to try again, and what the provider's support asks for.
+var keptHeaders = []string{"Content-Type", "Date", "Retry-After", "X-Request-Id", "Request-Id", "X-Correlation-Id", "Cf-Ray"}
+
+// withoutSecrets returns the answer without its body, which may hold tokens, and
+// without what else of it, or of the request, may hold a secret. What the answer
+// means is the same.
+func withoutSecrets(e *oauth2.RetrieveError, secrets []string) *oauth2.RetrieveError {
+	var resp *http.Response
+	if e.Response != nil {
+		resp = &http.Response{
+			Status:     e.Response.Status,
+			StatusCode: e.Response.StatusCode,
+			Header:     make(http.Header),
+			Body:       http.NoBody,
+		}
+		if r := e.Response.Request; r != nil {
+			secrets = append(secrets, requestSecrets(r)...)
+			ctx := context.Background()
+			if a, ok := tokenerror.AdaptedFrom(r.Context()); ok {
+				ctx = tokenerror.WithAdapted(ctx, a)
+			}
+			resp.Request = (&http.Request{Method: r.Method}).WithContext(ctx)
+			if r.URL != nil {
+				resp.Request.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
+			}
+		}
+		for _, name := range keptHeaders {
+			if v := e.Response.Header.Get(name); v != "" && redact.Line(v, maxText, secrets) == v {
+				resp.Header.Set(name, v)
+			}
+		}
+	}
+	return &oauth2.RetrieveError{
+		Response:         resp,
+		ErrorCode:        redact.Line(e.ErrorCode, maxCode, secrets),
+		ErrorDescription: redact.Line(e.ErrorDescription, maxText, secrets),
+		ErrorURI:         redact.URL(e.ErrorURI, maxText, secrets),
+	}
+}
+
+// requestSecrets returns the credentials in a token request, for an answer may
+// repeat them.
+func requestSecrets(r *http.Request) []string {
+	var secrets []string
+	if _, password, ok := r.BasicAuth(); ok {
+		plain, _ := url.QueryUnescape(password) // RFC 6749, section 2.3.1
+		_, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		secrets = append(secrets, password, plain, credentials)
+	}
+	if r.GetBody == nil {
+		return secrets
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return secrets
+	}
+	sent := &http.Request{Method: http.MethodPost, Header: r.Header, Body: body}
+	sent.ParseForm() // it closes nothing, and there is nothing to be closed
+	for name, values := range sent.PostForm {
+		if redact.IsSecretName(name) || name == "code" {
+			secrets = append(secrets, values...)
+		}
+	}
+	return secrets
+}
