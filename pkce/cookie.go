@@ -52,10 +52,10 @@ var errNoURL = misconfigured("Flow.Config gives no URL for the consent page: a s
 
 // bind returns the binding of attempts that r begins or finishes.
 func (f *Flow) bind(r *http.Request) (binding, error) {
-	switch {
-	case f.Config == nil:
-		return binding{}, misconfigured("Flow.Config is missing")
-	case f.Sealer == nil:
+	if err := check(f.Config, "Flow.Config"); err != nil {
+		return binding{}, err
+	}
+	if f.Sealer == nil {
 		return binding{}, misconfigured("Flow.Sealer is missing")
 	}
 	u, err := url.Parse(f.Config.AuthCodeURL("state"))

@@ -41,7 +41,8 @@
 //   - The sealed state equals the callback's, compared in constant time.
 //   - The attempt hasn't expired and wasn't used before.
 //   - No other parameter of the response is repeated.
-//   - The issuer is the one expected, for a provider that names it (RFC 9207).
+//   - The issuer is the one expected, if the callback names it or the provider has
+//     promised to (RFC 9207).
 //   - The provider didn't answer with an error (RFC 6749 section 4.1.2.1), and
 //     did with a code.
 //

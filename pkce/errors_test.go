@@ -150,6 +150,7 @@ func TestExchangeActions(t *testing.T) {
 		{404, `the body`, ErrMisconfigured},
 		{405, `the body`, ErrMisconfigured},
 		{415, `the body`, ErrMisconfigured},
+		{303, ``, ErrMisconfigured},
 		{307, ``, ErrMisconfigured},
 		{400, `{"error":"invalid_grant: the code has expired"}`, ErrStartAgain},
 		{400, `{"error":"INVALID_CLIENT"}`, ErrMisconfigured},

@@ -20,8 +20,9 @@ import (
 // what another one began.
 type Flow struct {
 	// Config is the client at the provider. If it is a plain [oauth2.Config], its
-	// Endpoint.AuthStyle must be set: to find it out, x/oauth2 would send the code,
-	// which is good for one use, a second time.
+	// Endpoint.AuthStyle must be set, or Begin and Callback refuse it as
+	// [ErrMisconfigured]: to find it out, x/oauth2 would send the code, which is
+	// good for one use, a second time.
 	Config Exchanger
 
 	// Sealer seals the cookies, such as a [storage.Keyset]. It may be the one
@@ -40,7 +41,8 @@ type Flow struct {
 	// callbacks (RFC 9207), as its metadata say with
 	// authorization_response_iss_parameter_supported. If it is set, a callback
 	// without iss, or with another one, is refused as [ErrMisconfigured], as
-	// section 2.4 demands. If it is empty, iss isn't looked at.
+	// section 2.4 demands. If it is empty, an iss is compared with what Config
+	// knows as an [Issuer], and not looked at if it knows nothing.
 	Issuer string
 
 	// ExchangeOptions are parameters for the exchange. Those for the consent page

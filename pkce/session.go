@@ -22,18 +22,6 @@ import (
 // costs no more than a cookie.
 const defaultMaxAge = 30 * time.Minute
 
-// Exchanger is what an attempt needs of an OAuth 2.0 client. [oauth2.Exchanger] has these
-// methods, and so does the Exchanger of package endpoints.
-type Exchanger interface {
-	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
-	// configuration isn't valid. For the same configuration and without options
-	// it must return the same URL at any time, but for the state.
-	AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
-
-	// Exchange converts an authorization code into a token.
-	Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error)
-}
-
 // Session is one attempt to connect one account: what has to be remembered while
 // the user is at the consent page. A web application gets it from [Flow.Begin] and
 // has it back in [Flow.Callback]. A program without cookies makes one with
@@ -67,7 +55,7 @@ type Session struct {
 	Embedded bool
 
 	// Issuer, if not empty, is the issuer identifier that the callback has to
-	// carry (RFC 9207). See [Flow.Issuer].
+	// carry (RFC 9207). See [Flow.Issuer], and [Issuer] if it is empty.
 	Issuer string
 
 	// URL is the URL of the consent page, filled in by [Flow.Begin] and
@@ -75,16 +63,16 @@ type Session struct {
 	URL string
 }
 
-// NewSession returns a new attempt to connect key, with a state and a verifier of
+// NewSession returns a new attempt for a connection, with a state and a verifier of
 // its own. It expires after maxAge, or after 30 minutes if maxAge isn't positive.
-func NewSession(key string, maxAge time.Duration) *Session {
+func NewSession(connection string, maxAge time.Duration) *Session {
 	if maxAge <= 0 {
 		maxAge = defaultMaxAge
 	}
 	state := make([]byte, 32)
 	rand.Read(state) // never fails
 	return &Session{
-		Connection: key,
+		Connection: connection,
 		State:      base64.RawURLEncoding.EncodeToString(state),
 		Verifier:   oauth2.GenerateVerifier(),
 		Expiry:     time.Now().Add(maxAge),
@@ -120,7 +108,8 @@ var noRedirectURI = oauth2.SetAuthURLParam("redirect_uri", "")
 
 // Exchange checks the parameters of a callback, as the package documentation
 // lists it, and exchanges the code in them for a token. The options go into the
-// exchange.
+// exchange. The HTTP client is that of ctx, under the key [oauth2.HTTPClient], or
+// [http.DefaultClient], but redirects of the token endpoint aren't followed.
 //
 // A callback whose state doesn't verify is an [ErrState], and nothing is sent. An
 // error that the provider sent to the callback is an [*AuthError]; the answer of
@@ -173,13 +162,9 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 		}
 	}
 	// The issuer comes before the error: that of someone else says nothing about
-	// this provider. The comparison is the plain one of RFC 9207 section 2.4.
-	switch iss := callback.Get("iss"); {
-	case s.Issuer == "" || iss == s.Issuer:
-	case iss == "":
-		return nil, misconfigured("the callback doesn't name its issuer (iss), but one is expected")
-	default:
-		return nil, misconfigured("the callback is from another issuer (iss) than the one expected")
+	// this provider.
+	if err := s.checkIssuer(c, callback.Get("iss")); err != nil {
+		return nil, err
 	}
 	if callback.Get("error") != "" {
 		return nil, newAuthError(callback, s.State, s.Verifier)
@@ -188,8 +173,8 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 	if code == "" {
 		return nil, &problem{action: ErrStartAgain, text: "the callback has neither a code nor an error"}
 	}
-	if c == nil {
-		return nil, misconfigured("there is no Config to exchange the code with")
+	if err := check(c, "the Config to exchange the code with"); err != nil {
+		return nil, err
 	}
 	opts = slices.Clone(opts)
 	if s.Verifier != "" {
@@ -198,7 +183,7 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 	if s.Embedded {
 		opts = append(opts, noRedirectURI)
 	}
-	t, err := c.Exchange(ctx, code, opts...)
+	t, err := c.Exchange(withClient(ctx), code, opts...)
 	switch {
 	case err != nil:
 		return nil, exchangeError(c, err, code, s.State, s.Verifier)
@@ -206,6 +191,24 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 		return nil, &problem{action: ErrStartAgain, text: "the exchange gave no token"}
 	}
 	return t, nil
+}
+
+// checkIssuer compares a callback's iss with the issuer that is expected, by the
+// plain comparison of RFC 9207, section 2.4, or with the one that c knows. The
+// latter comes from a definition, where a slash at the end may be left out.
+func (s *Session) checkIssuer(c Exchanger, iss string) error {
+	known := s.Issuer
+	if i, ok := c.(Issuer); ok && known == "" && iss != "" {
+		known, iss = strings.TrimSuffix(i.Issuer(), "/"), strings.TrimSuffix(iss, "/")
+	}
+	switch {
+	case known == "" || iss == known:
+		return nil
+	case iss == "":
+		return misconfigured("the callback doesn't name its issuer (iss), but one is expected")
+	default:
+		return misconfigured("the callback is from another issuer (iss) than the one expected")
+	}
 }
 
 // Format keeps the secrets out of every verb of package fmt.
@@ -219,5 +222,5 @@ func (s Session) MarshalText() ([]byte, error) { return fmt.Append(nil, s), nil 
 
 // LogValue keeps the secrets out of log/slog.
 func (s Session) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("key", s.Connection), slog.Time("expiry", s.Expiry), slog.Bool("embedded", s.Embedded))
+	return slog.GroupValue(slog.String("connection", s.Connection), slog.Time("expiry", s.Expiry), slog.Bool("embedded", s.Embedded))
 }

@@ -289,7 +289,7 @@ func TestSessionRedacts(t *testing.T) {
 	}
 	assert.Equal(t, want, shown["pointer %v"])
 	assert.Equal(t, want, shown["value %#v"])
-	assert.Contains(t, shown["pointer slog text"], "v.key=acct-7 v.expiry=2026-01-02T03:04:05.000Z v.embedded=false")
+	assert.Contains(t, shown["pointer slog text"], "v.connection=acct-7 v.expiry=2026-01-02T03:04:05.000Z v.embedded=false")
 
 	var none *Session
 	assert.Equal(t, "<nil>", fmt.Sprint(none))

@@ -1,0 +1,67 @@
+package pkce
+
+import (
+	"context"
+	"net/http"
+
+	"golang.org/x/oauth2"
+)
+
+// Exchanger is what an attempt needs of an OAuth 2.0 client. An *oauth2.Config is
+// one, and so is the *Config of package endpoints. An Exchanger that is an [Issuer]
+// too has its provider's callbacks compared with its issuer; one that wraps another
+// has to have that method as well.
+type Exchanger interface {
+	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
+	// configuration isn't valid. For the same configuration and options it must
+	// return the same URL at any time, but for the state.
+	AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
+
+	// Exchange converts an authorization code into a token. The context has an
+	// HTTP client, under the key [oauth2.HTTPClient], that doesn't follow
+	// redirects. Exchange must send the code at most once.
+	Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error)
+}
+
+// Issuer is an optional ability of an [Exchanger]: it knows its provider's issuer
+// identifier. A callback that names another issuer (RFC 9207) is then refused as
+// [ErrMisconfigured], and one that names none is accepted: many providers don't.
+// Where the provider promises to name it, set [Flow.Issuer].
+type Issuer interface {
+	// Issuer returns the issuer identifier of the provider's metadata (RFC 8414,
+	// section 2), or "" if it isn't known. It must not be guessed from another
+	// URL, such as that of the token endpoint: providers name issuers at other
+	// hosts, and their callbacks would be refused.
+	Issuer() string
+}
+
+var _ Exchanger = (*oauth2.Config)(nil)
+
+// check reports that c, which is called name, can't be used.
+func check(c Exchanger, name string) error {
+	switch c := c.(type) {
+	case nil:
+		return misconfigured(name + " is missing")
+	case *oauth2.Config:
+		if c == nil {
+			return misconfigured(name + " is a nil *oauth2.Config")
+		}
+		if c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
+			return misconfigured("Endpoint.AuthStyle of " + name + " is not set: auto-detection would send the code twice; " +
+				"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
+		}
+	}
+	return nil
+}
+
+// withClient returns ctx with the HTTP client that is to make the exchange. It
+// doesn't follow redirects, which would take code, verifier and the client's secret
+// elsewhere.
+func withClient(ctx context.Context) context.Context {
+	client := *http.DefaultClient
+	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
+		client = *c
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return context.WithValue(ctx, oauth2.HTTPClient, &client)
+}
