@@ -3,10 +3,13 @@ package pkce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/redact"
 )
 
 const (
@@ -76,11 +79,7 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request) (*Session, *oauth2
 	if err != nil {
 		return nil, nil, err
 	}
-	timeout := f.ExchangeTimeout
-	if timeout <= 0 {
-		timeout = defaultExchangeTimeout
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := context.WithTimeout(r.Context(), f.exchangeTimeout())
 	defer cancel()
 	if f.RequestContext != nil {
 		ctx = f.RequestContext(ctx)
@@ -97,7 +96,7 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request, b binding) (*Sessi
 	}
 	name := b.cookieName(state)
 	cookies := r.CookiesNamed(name)
-	err = stateError("this browser has no attempt with the callback's state: it is over, was begun in another browser, or cookies are off")
+	err = b.noAttempt(r)
 	for _, c := range cookies { // one, unless something planted another on plain http
 		var s *Session
 		if s, err = f.open(r.Context(), b, c); err == nil {
@@ -116,4 +115,14 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request, b binding) (*Sessi
 		http.SetCookie(w, b.cookie(name, "", -1)) // it won't verify later either
 	}
 	return nil, err
+}
+
+// noAttempt is the error of a callback without a cookie.
+func (b binding) noAttempt(r *http.Request) error {
+	others, cause := "", "cookies are off"
+	if len(b.attempts(r.Cookies())) > 0 {
+		others, cause = ", only others", "it was given up for newer ones"
+	}
+	return stateError(fmt.Sprintf("this browser has no attempt with the callback's state%s: it is long over, "+
+		"was begun in another browser or at another host name than %q, or %s", others, redact.Line(r.Host, 100, nil), cause))
 }

@@ -7,10 +7,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +33,7 @@ const (
 
 	// sealLabel keeps a cookie apart from whatever else the same key seals. It
 	// changes with the format.
-	sealLabel = "oauth2keep pkce attempt 1"
+	sealLabel = "oauth2keep pkce attempt 2"
 )
 
 // binding is what an attempt's cookie is bound to besides the state. Begin and
@@ -46,6 +45,7 @@ type binding struct {
 	authURL     string // scheme, host and path
 	clientID    string
 	redirectURI string
+	names       consentNames
 }
 
 var errNoURL = misconfigured("Flow.Config gives no URL for the consent page: a setting or an option is missing or invalid")
@@ -62,45 +62,15 @@ func (f *Flow) bind(r *http.Request) (binding, error) {
 	if err != nil || u.Host == "" {
 		return binding{}, errNoURL
 	}
-	query := u.Query()
+	names, params := namesOf(f.Config), u.Query()
 	b := binding{
 		authURL:     u.Scheme + "://" + u.Host + u.Path,
-		clientID:    query.Get("client_id"),
-		redirectURI: query.Get("redirect_uri"),
+		clientID:    params.Get(names.clientID),
+		redirectURI: params.Get(names.redirectURI),
+		names:       names,
 	}
 	b.secure = isSecure(r, b.redirectURI)
 	return b, nil
-}
-
-// isSecure reports whether the browser of r is at an https page. A proxy in front
-// may hide that, so what the application says of itself, its redirect URI, comes
-// first. A header can only add security: whoever forges one locks himself out.
-func isSecure(r *http.Request, redirectURI string) bool {
-	proto, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
-	if r.TLS != nil || strings.EqualFold(strings.TrimSpace(proto), "https") {
-		return true
-	}
-	scheme, _, _ := strings.Cut(strings.ToLower(redirectURI), ":")
-	switch scheme {
-	case "https":
-		return true
-	case "http":
-		return false
-	default: // an embedded flow
-		return !isLoopback(r.Host)
-	}
-}
-
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	if err != nil {
-		host = strings.ToLower(host)
-		return host == "localhost" || strings.HasSuffix(host, ".localhost")
-	}
-	return addr.IsLoopback()
 }
 
 func (b binding) prefix() string {
@@ -142,11 +112,11 @@ func (b binding) associatedData(name string) []byte {
 
 // attempt is the content of a cookie: what a [Session] hides.
 type attempt struct {
-	State    string `json:"s"`
-	Verifier string `json:"v,omitempty"`
-	Key      string `json:"k,omitempty"`
-	Expiry   int64  `json:"e"` // in milliseconds since 1970
-	Embedded bool   `json:"m,omitempty"`
+	State      string `json:"s"`
+	Verifier   string `json:"v,omitempty"`
+	Connection string `json:"c,omitempty"`
+	Expiry     int64  `json:"e"` // in milliseconds since 1970
+	Embedded   bool   `json:"m,omitempty"`
 }
 
 // seal returns the cookie of s.
@@ -159,11 +129,12 @@ func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, e
 	}
 	value := base64.RawURLEncoding.EncodeToString(sealed)
 	if len(name)+len(value) > maxCookies {
-		return nil, misconfigured("the connection's key is too long for a cookie")
+		return nil, misconfigured("the connection's name is too long for a cookie")
 	}
-	seconds := (time.Until(s.Expiry) + time.Second - 1) / time.Second
-	return b.cookie(name, value, int(seconds)), nil
+	return b.cookie(name, value, secondsUntil(s.Expiry)), nil
 }
+
+func secondsUntil(t time.Time) int { return int((time.Until(t) + time.Second - 1) / time.Second) }
 
 // open returns the attempt in a cookie. The caller compares its state.
 func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, error) {
@@ -183,7 +154,7 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 		return nil, stateError("the attempt's cookie isn't readable")
 	}
 	return &Session{
-		Connection: a.Key,
+		Connection: a.Connection,
 		State:      a.State,
 		Verifier:   a.Verifier,
 		Expiry:     time.UnixMilli(a.Expiry),
@@ -192,21 +163,29 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 	}, nil
 }
 
-// surplus returns the names of the attempts that must go so that added fits, from
-// the front: browsers send their cookies in the order in which they were set.
-func surplus(cookies []*http.Cookie, b binding, added *http.Cookie) (names []string) {
-	var attempts []*http.Cookie
+// attempts returns the cookies of attempts among cookies, oldest first: browsers send
+// them in the order in which they were set.
+func (b binding) attempts(cookies []*http.Cookie) []*http.Cookie {
+	return slices.DeleteFunc(slices.Clone(cookies), func(c *http.Cookie) bool {
+		hash, ok := strings.CutPrefix(c.Name, b.prefix())
+		return !ok || len(hash) != hashLen
+	})
+}
+
+// surplus returns the names of the attempts that must go so that added fits: the
+// middle ones. The user is most likely at the consent
+// page with one of the latest, or with an early one that something which follows
+// links has added to since.
+func surplus(attempts []*http.Cookie, added *http.Cookie) (names []string) {
 	size := len(added.Name) + len(added.Value)
-	for _, c := range cookies {
-		if hash, ok := strings.CutPrefix(c.Name, b.prefix()); ok && len(hash) == hashLen {
-			attempts = append(attempts, c)
-			size += len(c.Name) + len(c.Value)
-		}
+	for _, c := range attempts {
+		size += len(c.Name) + len(c.Value)
 	}
 	for len(attempts) >= maxAttempts || (size > maxCookies && len(attempts) > 0) {
-		size -= len(attempts[0].Name) + len(attempts[0].Value)
-		names = append(names, attempts[0].Name)
-		attempts = attempts[1:]
+		i := len(attempts) / 2
+		size -= len(attempts[i].Name) + len(attempts[i].Value)
+		names = append(names, attempts[i].Name)
+		attempts = slices.Delete(attempts, i, i+1)
 	}
 	return names
 }

@@ -19,7 +19,7 @@
 //	http.Handle("/callback", flow.Callback(
 //		func(w http.ResponseWriter, r *http.Request, s *pkce.Session, t *oauth2.Token, err error) {
 //			if err == nil {
-//				err = manager.Save(r.Context(), s.Key, t)
+//				err = manager.Save(r.Context(), s.Connection, t)
 //			}
 //			show(w, r, err)
 //		}))
@@ -83,14 +83,16 @@
 //
 // Over plain http, for development, browsers don't offer that protection and the
 // name has no prefix. Whether an attempt is https is decided by the redirect URI
-// of the [Config]: one that begins with https always gets the protected cookie,
+// of [Flow.Config]: one that begins with https always gets the protected cookie,
 // and so does a connection that the server or a proxy, by X-Forwarded-Proto,
 // reports as https. Without a redirect URI, in an embedded flow, only a loopback
 // host is taken for development.
 //
-// A cookie comes back only to the host that set it: the page that calls
+// A cookie comes back only to the host that set it, at any port: the page that calls
 // [Flow.Begin] and the redirect URI must have the same host name, which www.example.com
-// and example.com don't have, nor localhost and 127.0.0.1.
+// and example.com don't have, nor localhost and 127.0.0.1. Begin refuses the latter
+// two. Of others it can't be sure, behind a proxy that changes the Host; there, the
+// error of the callback names the host at which it arrived.
 //
 // SameSite=Lax means that a provider must come back by a redirect. A form posted
 // from the provider's site (response_mode=form_post) arrives without the cookie,

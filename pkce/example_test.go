@@ -2,6 +2,7 @@ package pkce_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,7 +52,7 @@ func ExampleFlow() {
 	mux.Handle("/callback", flow.Callback(
 		func(w http.ResponseWriter, r *http.Request, s *pkce.Session, t *oauth2.Token, err error) {
 			if err != nil {
-				fmt.Fprint(w, err)
+				fmt.Fprint(w, errors.Is(err, pkce.ErrState))
 				return
 			}
 			fmt.Fprintf(w, "%s is connected: %v", s.Connection, t.Valid())
@@ -72,7 +73,7 @@ func ExampleFlow() {
 	show(browser.Get(app.URL + "/callback?code=stolen&state=guessed"))
 	// Output:
 	// acct-7 is connected: true
-	// pkce: this browser has no attempt with the callback's state: it is over, was begun in another browser, or cookies are off
+	// true
 }
 
 // A command-line program keeps the Session in memory. The provider sends the

@@ -3,6 +3,8 @@ package pkce
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"golang.org/x/oauth2"
 )
@@ -14,7 +16,8 @@ import (
 type Exchanger interface {
 	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
 	// configuration isn't valid. For the same configuration and options it must
-	// return the same URL at any time, but for the state.
+	// return the same URL at any time, but for the state. It is also called to see
+	// under which names the options client_id and redirect_uri are sent.
 	AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
 
 	// Exchange converts an authorization code into a token. The context has an
@@ -65,3 +68,51 @@ func withClient(ctx context.Context) context.Context {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return context.WithValue(ctx, oauth2.HTTPClient, &client)
 }
+
+// consentNames are the names under which a consent page takes two parameters, or ""
+// if it doesn't take them.
+type consentNames struct{ clientID, redirectURI string }
+
+// namesOf returns the consent page's names, which package endpoints may have
+// adapted. It finds them by values that no configuration has.
+func namesOf(c Exchanger) consentNames {
+	const id, uri = "pkce-client-id", "https://pkce.invalid/redirect-uri"
+	_, query, _ := strings.Cut(c.AuthCodeURL("state", oauth2.SetAuthURLParam("client_id", id), oauth2.SetAuthURLParam("redirect_uri", uri)), "?")
+	params, _ := url.ParseQuery(query)
+	var names consentNames
+	for name, values := range params {
+		switch values[0] {
+		case id:
+			names.clientID = name
+		case uri:
+			names.redirectURI = name
+		}
+	}
+	return names
+}
+
+// parseRedirect returns the redirect URL, or an error if no provider should send a
+// code there. It is an absolute URL without a fragment (RFC 6749, section 3.1.2);
+// plain http may not leave the machine (RFC 9700, section 2.6; RFC 8252, section
+// 7.3). Another scheme belongs to a native app (RFC 8252, section 7.1).
+func parseRedirect(redirectURL string) (*url.URL, error) {
+	const field = "RedirectURL of Flow.Config "
+	u, err := url.Parse(redirectURL)
+	switch {
+	case redirectURL == "":
+		return nil, misconfigured(field + "is missing")
+	case err != nil, u.Scheme == "", hasPort(u.Opaque), isHTTP(u) && u.Hostname() == "":
+		return nil, misconfigured(field + "is not an absolute URL, such as https://app.example/callback")
+	case strings.Contains(redirectURL, "#"):
+		return nil, misconfigured(field + "has a fragment")
+	case u.Scheme == "http" && !isLoopback(u.Host):
+		return nil, misconfigured(field + "is plain http, at a host that is not the loopback: the code could be read on its way; use https")
+	}
+	return u, nil
+}
+
+func isHTTP(u *url.URL) bool { return u.Scheme == "https" || u.Scheme == "http" }
+
+// hasPort reports whether what url.Parse takes for the rest of a URL without a host
+// is a port: in "localhost:8080/callback", it takes the host for the scheme.
+func hasPort(opaque string) bool { return opaque != "" && '0' <= opaque[0] && opaque[0] <= '9' }

@@ -99,6 +99,125 @@ func TestAutoDetectedStyleIsRefused(t *testing.T) {
 	assert.Zero(t, p.exchanges())
 }
 
+// What a provider could not answer to is refused before the user is sent there.
+func TestBeginChecksTheClient(t *testing.T) {
+	for redirect, want := range map[string]string{
+		"https://app.example/callback":             "",
+		"https://app.example:8443/callback?x=1":    "",
+		"HTTPS://app.example/callback":             "",
+		"http://localhost:8080/callback":           "",
+		"http://127.0.0.1:8080/callback":           "",
+		"http://[::1]/callback":                    "",
+		"http://app.localhost/callback":            "",
+		"com.example.app:/callback":                "",
+		"com.example.app:callback":                 "",
+		"myapp://callback":                         "",
+		"urn:ietf:wg:oauth:2.0:oob":                "",
+		"":                                         "RedirectURL of Flow.Config is missing",
+		"/callback":                                "RedirectURL of Flow.Config is not an absolute URL",
+		"callback":                                 "RedirectURL of Flow.Config is not an absolute URL",
+		"//app.example/callback":                   "RedirectURL of Flow.Config is not an absolute URL",
+		"app.example/callback":                     "RedirectURL of Flow.Config is not an absolute URL",
+		"localhost:8080/callback":                  "RedirectURL of Flow.Config is not an absolute URL",
+		"app.example:443/callback":                 "RedirectURL of Flow.Config is not an absolute URL",
+		"127.0.0.1:8080/callback":                  "RedirectURL of Flow.Config is not an absolute URL",
+		"https:///callback":                        "RedirectURL of Flow.Config is not an absolute URL",
+		"https:callback":                           "RedirectURL of Flow.Config is not an absolute URL",
+		"https://:443/callback":                    "RedirectURL of Flow.Config is not an absolute URL",
+		"https://app.example/%zz":                  "RedirectURL of Flow.Config is not an absolute URL",
+		"https://app.example/callback#":            "RedirectURL of Flow.Config has a fragment",
+		"https://app.example/callback#x":           "RedirectURL of Flow.Config has a fragment",
+		"http://app.example/callback":              "RedirectURL of Flow.Config is plain http",
+		"http://192.0.2.1/callback":                "RedirectURL of Flow.Config is plain http",
+		"http://localhost.example/callback":        "RedirectURL of Flow.Config is plain http",
+		"HTTP://127.0.0.1.app.example/callback":    "RedirectURL of Flow.Config is plain http",
+		"http://localhost@app.example:80/callback": "RedirectURL of Flow.Config is plain http",
+	} {
+		t.Run(redirect, func(t *testing.T) {
+			f, c := newFlow(t)
+			c.RedirectURL = redirect
+			_, err := f.Begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), "k")
+			if want == "" {
+				require.NoError(t, err)
+				return
+			}
+			assert.ErrorIs(t, err, ErrMisconfigured)
+			assert.ErrorContains(t, err, want)
+			checkError(t, err)
+			_, err = f.BeginEmbedded(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), "k")
+			assert.NoError(t, err, "an embedded flow has no redirect")
+		})
+	}
+
+	f, c := newFlow(t)
+	c.ClientID = ""
+	for _, begin := range []func(http.ResponseWriter, *http.Request, string, ...oauth2.AuthCodeOption) (*Session, error){f.Begin, f.BeginEmbedded} {
+		w := httptest.NewRecorder()
+		_, err := begin(w, httptest.NewRequest("GET", "/", nil), "k")
+		assert.ErrorIs(t, err, ErrMisconfigured)
+		assert.EqualError(t, err, "pkce: ClientID of Flow.Config is empty")
+		assert.Empty(t, w.Header())
+	}
+
+	// An option may say what the Config doesn't.
+	c.RedirectURL = ""
+	_, err := f.Begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), "k",
+		oauth2.SetAuthURLParam("client_id", "tenant"), oauth2.SetAuthURLParam("redirect_uri", "https://tenant.example/callback"))
+	assert.NoError(t, err)
+}
+
+// renaming is the client of a provider whose consent page has other names, or none,
+// for parameters.
+type renaming struct {
+	*stubConfig
+	names map[string]string
+}
+
+func (c renaming) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
+	u, _ := url.Parse(c.stubConfig.AuthCodeURL(state, opts...))
+	params := u.Query()
+	for name, other := range c.names {
+		value := params.Get(name)
+		params.Del(name)
+		if other != "" && value != "" {
+			params.Set(other, value)
+		}
+	}
+	u.RawQuery = params.Encode()
+	return u.String()
+}
+
+func TestConsentPageWithOtherNames(t *testing.T) {
+	f, c := newFlow(t)
+	config := renaming{c, map[string]string{"client_id": "client_key", "redirect_uri": "return_to"}}
+	f.Config = config
+	begin := func() error {
+		_, err := f.Begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), "k")
+		return err
+	}
+	require.NoError(t, begin())
+	s, cookie := f.attempt(t, "k")
+	c.ClientID = "another"
+	_, _, err := f.call(t, callback(url.Values{"state": {s.State}, "code": {"c"}}, cookie))
+	assert.ErrorIs(t, err, ErrState, "the attempt isn't bound to the client")
+
+	c.RedirectURL = ""
+	assert.ErrorContains(t, begin(), "RedirectURL of Flow.Config is missing")
+	c.ClientID = ""
+	assert.ErrorContains(t, begin(), "ClientID of Flow.Config is empty")
+
+	config.names["client_id"], config.names["redirect_uri"] = "", "" // the provider knows both
+	assert.NoError(t, begin())
+	c.url = func(state string) string { // and options are all that it doesn't take
+		if state == "state" {
+			return "https://p.example/authorize"
+		}
+		return "https://p.example/authorize?state=" + state
+	}
+	f.Config = c
+	assert.NoError(t, begin())
+}
+
 // knowing is a client that knows its provider's issuer.
 type knowing struct {
 	*oauth2.Config

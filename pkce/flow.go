@@ -1,8 +1,10 @@
 package pkce
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 	"unicode/utf8"
 
@@ -62,23 +64,40 @@ type Flow struct {
 	spent spentStates
 }
 
-// Begin starts an attempt to connect key: it sets the attempt's cookie and returns
-// the Session, whose URL is that of the consent page. The caller redirects the
-// browser there:
+// Begin starts an attempt to make a connection: it sets the attempt's cookie and
+// returns the Session, whose URL is that of the consent page. The caller redirects
+// the browser there:
 //
 //	http.Redirect(w, r, s.URL, http.StatusFound)
 //
 // The options go into the URL. Begin also sets Cache-Control: no-store.
 //
-// The key comes back to [Flow.Callback]. It is any valid UTF-8, and isn't readable
-// in the cookie. As a cookie holds it, it should be short; from about 2,500 bytes on
-// it is an error. A browser that has many unfinished attempts loses the oldest.
+// The connection's name comes back to [Flow.Callback]. It is any valid UTF-8, and
+// isn't readable in the cookie. As a cookie holds it, it should be short; from about
+// 2,500 bytes on it is an error.
 //
-// The error wraps [ErrMisconfigured] if Config or Sealer is missing or Config isn't
-// valid, or if key can't be kept; it wraps [ErrStartAgain] if sealing failed. No
-// cookie was set then.
-func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, key string, opts ...oauth2.AuthCodeOption) (*Session, error) {
-	return f.begin(w, r, key, false, opts)
+// A browser keeps at most 8 unfinished attempts, and as many as fit into 4 KiB of
+// cookies. A further one takes the place of one in the middle, so that the first
+// ones and the latest stay: a script that follows links can't push out what the user
+// began before. The callback of an attempt that had to go is an [ErrState] whose
+// text says so. A request that the browser makes before the user does, a prefetch,
+// begins nothing.
+//
+// The error wraps [ErrMisconfigured]
+//
+//   - if Config or Sealer is missing or Config isn't valid,
+//   - if Config's client id is empty, or its redirect URL is missing, isn't absolute,
+//     has a fragment, or is plain http at a host other than the loopback,
+//   - if the browser is at one name of the loopback and the redirect URL at another,
+//     such as localhost and 127.0.0.1, since the cookie would not come back. Between
+//     other hosts that differ, a proxy may stand, so that is no error,
+//   - or if the connection's name can't be kept.
+//
+// It wraps [ErrStartAgain] if sealing failed, or if r is a prefetch: answer that with
+// any status but a success or a redirect, and the browser will ask again when the
+// user does. No cookie was set then.
+func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, connection string, opts ...oauth2.AuthCodeOption) (*Session, error) {
+	return f.begin(w, r, connection, false, opts)
 }
 
 // BeginEmbedded is [Flow.Begin] for a page in which the provider's own JavaScript
@@ -89,36 +108,41 @@ func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, key string, opts ..
 //
 //	fetch("/callback", {method: "POST", body: new URLSearchParams({code, state})})
 //
+// Config's redirect URL isn't looked at.
+//
 // PKCE needs the consent page to see the URL's code_challenge. If the JavaScript
 // takes the state alone, and Config doesn't drop the PKCE parameters by itself, set
 // NoPKCE.
-func (f *Flow) BeginEmbedded(w http.ResponseWriter, r *http.Request, key string, opts ...oauth2.AuthCodeOption) (*Session, error) {
-	return f.begin(w, r, key, true, opts)
+func (f *Flow) BeginEmbedded(w http.ResponseWriter, r *http.Request, connection string, opts ...oauth2.AuthCodeOption) (*Session, error) {
+	return f.begin(w, r, connection, true, opts)
 }
 
-func (f *Flow) begin(w http.ResponseWriter, r *http.Request, key string, embedded bool, opts []oauth2.AuthCodeOption) (*Session, error) {
+func (f *Flow) begin(w http.ResponseWriter, r *http.Request, connection string, embedded bool, opts []oauth2.AuthCodeOption) (*Session, error) {
 	b, err := f.bind(r)
 	if err != nil {
 		return nil, err
 	}
-	if !utf8.ValidString(key) {
-		return nil, misconfigured("the connection's key isn't valid UTF-8")
+	if isPrefetch(r) {
+		return nil, &problem{action: ErrStartAgain, text: "the request is a prefetch, and the user has not asked for it"}
 	}
-	s := NewSession(key, f.maxAge())
+	if !utf8.ValidString(connection) {
+		return nil, misconfigured("the connection's name isn't valid UTF-8")
+	}
+	s := NewSession(connection, f.maxAge())
 	s.Embedded = embedded
 	s.Issuer = f.Issuer
 	if f.NoPKCE {
 		s.Verifier = ""
 	}
 	s.URL = s.AuthCodeURL(f.Config, opts...)
-	if s.URL == "" {
-		return nil, errNoURL
+	if err := b.checkURL(r, s); err != nil {
+		return nil, err
 	}
 	cookie, err := f.seal(r.Context(), b, s)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range surplus(r.Cookies(), b, cookie) {
+	for _, name := range surplus(b.attempts(r.Cookies()), cookie) {
 		http.SetCookie(w, b.cookie(name, "", -1))
 	}
 	http.SetCookie(w, cookie)
@@ -126,9 +150,28 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, key string, embedde
 	return s, nil
 }
 
-func (f *Flow) maxAge() time.Duration {
-	if f.MaxAge <= 0 {
-		return defaultMaxAge
+// checkURL reports that the consent page of s can't bring the browser of r back.
+func (b binding) checkURL(r *http.Request, s *Session) error {
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Host == "" {
+		return errNoURL
 	}
-	return f.MaxAge
+	params := u.Query()
+	if b.names.clientID != "" && params.Get(b.names.clientID) == "" {
+		return misconfigured("ClientID of Flow.Config is empty")
+	}
+	if s.Embedded || b.names.redirectURI == "" {
+		return nil
+	}
+	redirect, err := parseRedirect(params.Get(b.names.redirectURI))
+	if err != nil {
+		return err
+	}
+	return checkPage(r, redirect)
+}
+
+func (f *Flow) maxAge() time.Duration { return cmp.Or(max(f.MaxAge, 0), defaultMaxAge) }
+
+func (f *Flow) exchangeTimeout() time.Duration {
+	return cmp.Or(max(f.ExchangeTimeout, 0), defaultExchangeTimeout)
 }

@@ -375,16 +375,16 @@ func TestBeginErrors(t *testing.T) {
 		want error
 		text string
 	}{
-		"no Config":        {&Flow{Sealer: keys}, "", ErrMisconfigured, "Flow.Config is missing"},
-		"no Sealer":        {&Flow{Config: newStub()}, "", ErrMisconfigured, "Flow.Sealer is missing"},
-		"invalid Config":   {&Flow{Config: config(""), Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
-		"unreadable URL":   {&Flow{Config: config("https://p.example/%zz"), Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
-		"relative URL":     {&Flow{Config: config("/authorize"), Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
-		"invalid option":   {&Flow{Config: picky, Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
-		"Sealer trouble":   {&Flow{Config: newStub(), Sealer: brokenSealer{}}, "", ErrStartAgain, "can't seal the attempt's cookie: kms: unreachable"},
-		"key not UTF-8":    {&Flow{Config: newStub(), Sealer: keys}, "\xff", ErrMisconfigured, "isn't valid UTF-8"},
-		"key too long":     {&Flow{Config: newStub(), Sealer: keys}, strings.Repeat("k", 4000), ErrMisconfigured, "too long"},
-		"key not too long": {&Flow{Config: newStub(), Sealer: keys}, strings.Repeat("k", 2500), nil, ""},
+		"no Config":         {&Flow{Sealer: keys}, "", ErrMisconfigured, "Flow.Config is missing"},
+		"no Sealer":         {&Flow{Config: newStub()}, "", ErrMisconfigured, "Flow.Sealer is missing"},
+		"invalid Config":    {&Flow{Config: config(""), Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
+		"unreadable URL":    {&Flow{Config: config("https://p.example/%zz"), Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
+		"relative URL":      {&Flow{Config: config("/authorize"), Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
+		"invalid option":    {&Flow{Config: picky, Sealer: keys}, "", ErrMisconfigured, "Flow.Config gives no URL"},
+		"Sealer trouble":    {&Flow{Config: newStub(), Sealer: brokenSealer{}}, "", ErrStartAgain, "can't seal the attempt's cookie: kms: unreachable"},
+		"name not UTF-8":    {&Flow{Config: newStub(), Sealer: keys}, "\xff", ErrMisconfigured, "isn't valid UTF-8"},
+		"name too long":     {&Flow{Config: newStub(), Sealer: keys}, strings.Repeat("k", 4000), ErrMisconfigured, "too long"},
+		"name not too long": {&Flow{Config: newStub(), Sealer: keys}, strings.Repeat("k", 2500), nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, begin := range []func(http.ResponseWriter, *http.Request, string, ...oauth2.AuthCodeOption) (*Session, error){

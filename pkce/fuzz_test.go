@@ -90,7 +90,7 @@ func tryCallback(t *testing.T, query, form string) bool {
 
 // cookieSeeds are contents of a cookie, as they are before they are sealed.
 var cookieSeeds = []string{
-	`{"s":"STATE","v":"verifier","k":"acct-7","e":32503680000000,"m":true}`,
+	`{"s":"STATE","v":"verifier","c":"acct-7","e":32503680000000,"m":true}`,
 	`{"s":"STATE","e":32503680000000}`,
 	`{"s":"STATE","e":1}`,
 	`{"s":"STATE"}`,
