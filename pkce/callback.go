@@ -38,7 +38,8 @@ const (
 // browser leaves: the code is good for one use, and the token must reach the
 // store even if the user has closed the tab. It has the values of the original
 // context, but no deadline; the exchange is bounded by ExchangeTimeout. The
-// request's form is parsed: further parameters that a provider sent are in r.Form.
+// request's form is parsed, also a multipart one, up to 64 KiB: further parameters
+// that a provider sent are in r.Form.
 //
 // An attempt ends with the first callback whose state verifies, whatever comes of
 // it. Its cookie is deleted, and the handler remembers in memory that it is
@@ -73,8 +74,12 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request) (*Session, *oauth2
 	if err != nil {
 		return nil, nil, err
 	}
+	// What can't be read is missing, and the state is, if that is the whole body.
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	r.ParseForm() // what can't be read is missing, and the state is, if that is the whole body
+	r.ParseForm()
+	if r.Method == http.MethodPost {
+		r.ParseMultipartForm(maxForm) // as it is no larger, nothing goes to a file
+	}
 	s, err := f.resume(w, r, b)
 	if err != nil {
 		return nil, nil, err

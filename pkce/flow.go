@@ -108,7 +108,7 @@ func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, connection string, 
 //
 //	fetch("/callback", {method: "POST", body: new URLSearchParams({code, state})})
 //
-// Config's redirect URL isn't looked at.
+// A FormData does as well. Config's redirect URL isn't looked at.
 //
 // PKCE needs the consent page to see the URL's code_challenge. If the JavaScript
 // takes the state alone, and Config doesn't drop the PKCE parameters by itself, set

@@ -1,7 +1,9 @@
 package pkce
 
 import (
+	"bytes"
 	"context"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -281,11 +283,24 @@ func TestEmbedded(t *testing.T) {
 	post := func(b *browser, u string, answer url.Values) (*http.Response, error) {
 		return b.PostForm(u, answer)
 	}
+	formData := func(b *browser, u string, answer url.Values) (*http.Response, error) {
+		var body bytes.Buffer
+		m := multipart.NewWriter(&body)
+		for name := range answer {
+			if err := m.WriteField(name, answer.Get(name)); err != nil {
+				return nil, err
+			}
+		}
+		if err := m.Close(); err != nil {
+			return nil, err
+		}
+		return b.Post(u, m.FormDataContentType(), &body)
+	}
 	postQuery := func(b *browser, u string, answer url.Values) (*http.Response, error) {
 		return b.Post(u+"?"+answer.Encode(), "", nil)
 	}
 	for name, send := range map[string]func(*browser, string, url.Values) (*http.Response, error){
-		"GET": get, "POST": post, "POST with a query": postQuery,
+		"GET": get, "POST": post, "POST of a FormData": formData, "POST with a query": postQuery,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)

@@ -1,7 +1,6 @@
 package pkce
 
 import (
-	"bytes"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -48,14 +47,55 @@ func TestCallbackForms(t *testing.T) {
 			}
 		})
 	}
-	t.Run("multipart", func(t *testing.T) {
-		s, cookie := f.attempt(t, "k")
-		var body bytes.Buffer
-		m := multipart.NewWriter(&body)
-		require.NoError(t, m.WriteField("state", s.State))
-		require.NoError(t, m.WriteField("code", "c"))
+	type part struct{ name, value string }
+	multipartOf := func(parts ...part) (contentType, body string) {
+		var b strings.Builder
+		m := multipart.NewWriter(&b)
+		for _, p := range parts {
+			require.NoError(t, m.WriteField(p.name, p.value))
+		}
 		require.NoError(t, m.Close())
-		assert.ErrorIs(t, send("", m.FormDataContentType(), body.String(), cookie), ErrState)
+		return m.FormDataContentType(), b.String()
+	}
+	for name, tt := range map[string]struct {
+		query string
+		parts []part
+		want  error
+	}{
+		"FormData":               {"", []part{{"state", "S"}, {"code", "c"}}, nil},
+		"FormData and query":     {"state=S", []part{{"code", "c"}}, nil},
+		"largest FormData":       {"", []part{{"state", "S"}, {"code", "c"}, {"x", strings.Repeat("x", maxForm-800)}}, nil},
+		"too large a FormData":   {"", []part{{"state", "S"}, {"code", "c"}, {"x", strings.Repeat("x", maxForm)}}, ErrState},
+		"FormData, state twice":  {"", []part{{"state", "S"}, {"state", "S"}, {"code", "c"}}, ErrState},
+		"FormData, state again":  {"state=S", []part{{"state", "S"}, {"code", "c"}}, ErrState},
+		"FormData, code again":   {"state=S&code=c", []part{{"code", "d"}}, ErrStartAgain},
+		"FormData without state": {"", []part{{"code", "c"}}, ErrState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, cookie := f.attempt(t, "k")
+			for i := range tt.parts {
+				tt.parts[i].value = strings.ReplaceAll(tt.parts[i].value, "S", s.State)
+			}
+			contentType, body := multipartOf(tt.parts...)
+			assert.ErrorIs(t, send(strings.ReplaceAll(tt.query, "S", s.State), contentType, body, cookie), tt.want)
+		})
+	}
+	t.Run("FormData that is cut off", func(t *testing.T) {
+		s, cookie := f.attempt(t, "k")
+		contentType, body := multipartOf(part{"state", s.State}, part{"code", "c"})
+		assert.ErrorIs(t, send("", contentType, body[:len(body)-10], cookie), ErrState)
+		assert.ErrorIs(t, send("", "multipart/form-data", body, cookie), ErrState)
+	})
+	t.Run("a file is no parameter", func(t *testing.T) {
+		s, cookie := f.attempt(t, "k")
+		var body strings.Builder
+		m := multipart.NewWriter(&body)
+		w, err := m.CreateFormFile("state", "state.txt")
+		require.NoError(t, err)
+		_, err = w.Write([]byte(s.State))
+		require.NoError(t, err)
+		require.NoError(t, m.Close())
+		assert.ErrorIs(t, send("code=c", m.FormDataContentType(), body.String(), cookie), ErrState)
 	})
 	t.Run("the body of a GET is not read", func(t *testing.T) {
 		s, cookie := f.attempt(t, "k")
