@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 )
 
 // The browser is at one name of the loopback, and the provider would send it to
@@ -68,6 +69,17 @@ func TestBeginNamesHostsThatDiffer(t *testing.T) {
 	}
 }
 
+// Hosts that may be one to the browser are told at the callback, where it is known
+// that the cookie is missing.
+func TestCallbackWithoutCookieNamesTheHost(t *testing.T) {
+	f, _ := newFlow(t)
+	r := callback(url.Values{"state": {"s"}, "code": {"c"}})
+	r.Host = "app.example\x1b"
+	_, _, err := f.call(t, r)
+	assert.ErrorIs(t, err, ErrState)
+	assert.ErrorContains(t, err, `or at another host name than "app.example"`)
+}
+
 var prefetches = map[string]http.Header{
 	"speculation rules":   {"Sec-Purpose": {"prefetch"}},
 	"prerendering":        {"Sec-Purpose": {"prefetch;prerender"}},
@@ -117,6 +129,29 @@ func TestLinksThatAreFollowedDontPushOutTheAttempt(t *testing.T) {
 			b.begin(a, "real")
 		}
 		assert.Equal(t, "connected real", b.open(real), "after %d others", before)
+	}
+}
+
+// The browser fetches the callback before it shows it.
+func TestPrefetchedCallbackSpendsNothing(t *testing.T) {
+	for name, header := range prefetches {
+		f, c := newFlow(t)
+		s, cookie := f.attempt(t, "k")
+		query := url.Values{"state": {s.State}, "code": {"c"}}
+		r := callback(query, cookie)
+		for name, values := range header {
+			r.Header[name] = values
+		}
+		w := httptest.NewRecorder()
+		f.Callback(func(http.ResponseWriter, *http.Request, *Session, *oauth2.Token, error) {
+			t.Error("done was called")
+		}).ServeHTTP(w, r)
+		assert.Equal(t, http.StatusServiceUnavailable, w.Code, name)
+		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"), name)
+		assert.Empty(t, w.Result().Cookies(), name)
+		assert.Empty(t, c.calls, name)
+		_, _, err := f.call(t, callback(query, cookie))
+		assert.NoError(t, err, name)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -23,16 +24,22 @@ const (
 // embedded flow. It checks the request, as the package documentation lists it,
 // exchanges the code, and calls done, which answers the browser:
 //
-//   - With a token and no error: save the token under s.Key, after making sure, if
-//     it matters, that the connection is one of the user who is logged in now.
-//   - With an error, which wraps [ErrStartAgain], [ErrDenied] or
-//     [ErrMisconfigured]. The Session is nil if the state didn't verify, as for
-//     every [ErrState], and is otherwise that of the attempt, so that s.Key is
-//     known. An error that the provider sent to the callback is an [*AuthError];
-//     the answer of its token endpoint is an [*oauth2.RetrieveError], wrapped.
+//   - With a token and no error: save the token under s.Connection, after making
+//     sure, if it matters, that the connection is one of the user who is logged in
+//     now.
+//   - With [ErrAlreadyUsed] if the attempt has been used by an earlier callback:
+//     show what the connection is now.
+//   - With another error, which wraps [ErrStartAgain], [ErrDenied] or
+//     [ErrMisconfigured]. An error that the provider sent to the callback is an
+//     [*AuthError]; the answer of its token endpoint is an [*oauth2.RetrieveError],
+//     wrapped.
+//
+// The Session is nil if the state didn't verify, as for every [ErrState], and is
+// otherwise that of the attempt, so that s.Connection is known.
 //
 // It calls done exactly once for each GET and POST, and answers other methods
-// itself with 405. If done is nil, Callback panics at once.
+// itself with 405, and prefetches with 503, upon which the browser asks again when
+// the user does. If done is nil, Callback panics at once.
 //
 // The context of done's request, and of the exchange, isn't canceled when the
 // browser leaves: the code is good for one use, and the token must reach the
@@ -41,12 +48,15 @@ const (
 // request's form is parsed, also a multipart one, up to 64 KiB: further parameters
 // that a provider sent are in r.Form.
 //
-// An attempt ends with the first callback whose state verifies, whatever comes of
-// it. Its cookie is deleted, and the handler remembers in memory that it is
-// over, so that a replay is an ErrState even if both arrive at once. A replay at
-// another process, with a copy of the cookie, is left to the provider, which
-// accepts a code once. So that a reload doesn't repeat the callback, done best
-// answers with a redirect.
+// An attempt ends with the first callback whose state verifies, whatever the
+// provider says then. Until it expires, its cookie is kept, with a mark, and the
+// handler remembers in memory that it was used. So a second callback, by a reload,
+// a double click or a link scanner in the same browser, sends nothing. It waits
+// until done has returned for the first, for at most ExchangeTimeout or until its
+// browser leaves, and is then an ErrAlreadyUsed; it is one too if done panicked. A
+// second callback that arrives at another process, before the first was answered,
+// is left to the provider, which accepts a code once. So that a reload doesn't repeat
+// the callback, done best answers with a redirect.
 //
 // The handler sets Cache-Control: no-store and Referrer-Policy: no-referrer, for
 // the code is in the page's URL (RFC 9700 section 4.2.4); done may set others.
@@ -62,17 +72,48 @@ func (f *Flow) Callback(done func(w http.ResponseWriter, r *http.Request, s *Ses
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Referrer-Policy", "no-referrer")
+		if isPrefetch(r) {
+			http.Error(w, "Not in advance", http.StatusServiceUnavailable)
+			return
+		}
+		left := r.Context().Done()
 		r = r.WithContext(context.WithoutCancel(r.Context()))
-		s, t, err := f.finish(w, r)
+		s, err := f.resume(w, r)
+		if s != nil {
+			answered, first := f.spent.spend(s.State, f.maxAge())
+			if first {
+				defer close(answered) // also if something panics
+			} else {
+				wait(answered, left, f.exchangeTimeout())
+				err = ErrAlreadyUsed
+			}
+		}
+		var t *oauth2.Token
+		if err == nil {
+			t, err = f.exchange(r, s)
+		}
 		done(w, r, s, t, err)
 	})
 }
 
-// finish returns the attempt if its state verified, and what became of it.
-func (f *Flow) finish(w http.ResponseWriter, r *http.Request) (*Session, *oauth2.Token, error) {
+// wait returns when the first callback was answered, the browser has left, or the
+// time is over.
+func wait(answered, left <-chan struct{}, timeout time.Duration) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-answered:
+	case <-left:
+	case <-timer.C:
+	}
+}
+
+// resume parses r's form and returns the attempt of which r is the callback, with
+// ErrAlreadyUsed if its cookie says so. From now on the cookie says so.
+func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, error) {
 	b, err := f.bind(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// What can't be read is missing, and the state is, if that is the whole body.
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -80,39 +121,26 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request) (*Session, *oauth2
 	if r.Method == http.MethodPost {
 		r.ParseMultipartForm(maxForm) // as it is no larger, nothing goes to a file
 	}
-	s, err := f.resume(w, r, b)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), f.exchangeTimeout())
-	defer cancel()
-	if f.RequestContext != nil {
-		ctx = f.RequestContext(ctx)
-	}
-	t, err := s.exchange(ctx, f.Config, r.Form, f.ExchangeOptions)
-	return s, t, err
-}
-
-// resume returns the attempt of which r is the callback, and ends it.
-func (f *Flow) resume(w http.ResponseWriter, r *http.Request, b binding) (*Session, error) {
 	state, err := stateOf(r.Form)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), f.exchangeTimeout())
+	defer cancel()
 	name := b.cookieName(state)
 	cookies := r.CookiesNamed(name)
 	err = b.noAttempt(r)
 	for _, c := range cookies { // one, unless something planted another on plain http
 		var s *Session
-		if s, err = f.open(r.Context(), b, c); err == nil {
+		if s, err = f.open(ctx, b, c); err == nil {
 			err = s.verify(r.Form)
 		}
 		if err != nil {
 			continue
 		}
-		http.SetCookie(w, b.cookie(name, "", -1))
-		if !f.spent.spend(s.State, f.maxAge()) {
-			return nil, stateError("the callback's state was used before")
+		http.SetCookie(w, b.used(c, s.Expiry))
+		if isUsed(c) {
+			return s, ErrAlreadyUsed
 		}
 		return s, nil
 	}
@@ -125,9 +153,23 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request, b binding) (*Sessi
 // noAttempt is the error of a callback without a cookie.
 func (b binding) noAttempt(r *http.Request) error {
 	others, cause := "", "cookies are off"
-	if len(b.attempts(r.Cookies())) > 0 {
+	if slices.ContainsFunc(b.attempts(r.Cookies()), func(c *http.Cookie) bool { return !isUsed(c) }) {
 		others, cause = ", only others", "it was given up for newer ones"
 	}
 	return stateError(fmt.Sprintf("this browser has no attempt with the callback's state%s: it is long over, "+
 		"was begun in another browser or at another host name than %q, or %s", others, redact.Line(r.Host, 100, nil), cause))
+}
+
+// exchange exchanges the code in the callback r of s.
+func (f *Flow) exchange(r *http.Request, s *Session) (*oauth2.Token, error) {
+	ctx := r.Context()
+	if f.RequestContext != nil {
+		ctx = f.RequestContext(ctx)
+	}
+	if ctx == nil {
+		return nil, misconfigured("Flow.RequestContext returned nil")
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.exchangeTimeout())
+	defer cancel()
+	return s.exchange(ctx, f.Config, r.Form, f.ExchangeOptions)
 }

@@ -58,10 +58,10 @@ func TestCallbackMethods(t *testing.T) {
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	assert.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
 	require.Len(t, w.Result().Cookies(), 1)
-	gone := w.Result().Cookies()[0]
-	assert.Equal(t, cookie.Name, gone.Name)
-	assert.Empty(t, gone.Value)
-	assert.Equal(t, -1, gone.MaxAge)
+	marked := w.Result().Cookies()[0]
+	assert.Equal(t, cookie.Name, marked.Name)
+	assert.Equal(t, "."+cookie.Value, marked.Value)
+	assert.Equal(t, 1800, marked.MaxAge)
 }
 
 // What a callback may get wrong, with a cookie that is right.
@@ -165,15 +165,16 @@ func TestReplay(t *testing.T) {
 	f, c := newFlow(t)
 	s, cookie := f.attempt(t, "k")
 	query := url.Values{"state": {s.State}, "code": {"c"}}
-	var passed, refused atomic.Int32
+	var passed, repeated atomic.Int32
 	var wg sync.WaitGroup
-	h := f.Callback(func(_ http.ResponseWriter, _ *http.Request, _ *Session, _ *oauth2.Token, err error) {
+	h := f.Callback(func(_ http.ResponseWriter, _ *http.Request, s *Session, _ *oauth2.Token, err error) {
+		assert.Equal(t, "k", s.Connection)
 		if err == nil {
 			passed.Add(1)
 			return
 		}
-		assert.ErrorIs(t, err, ErrState)
-		refused.Add(1)
+		assert.ErrorIs(t, err, ErrAlreadyUsed)
+		repeated.Add(1)
 	})
 	start := make(chan struct{})
 	for range 20 {
@@ -185,12 +186,14 @@ func TestReplay(t *testing.T) {
 	close(start)
 	wg.Wait()
 	assert.EqualValues(t, 1, passed.Load())
-	assert.EqualValues(t, 19, refused.Load())
+	assert.EqualValues(t, 19, repeated.Load())
 	assert.Len(t, c.calls, 1)
 
-	_, _, err := f.call(t, callback(query, cookie))
-	assert.ErrorIs(t, err, ErrState)
-	assert.ErrorContains(t, err, "used before")
+	got, token, err := f.call(t, callback(query, cookie))
+	assert.ErrorIs(t, err, ErrAlreadyUsed)
+	assert.NotErrorIs(t, err, ErrState)
+	assert.Equal(t, "k", got.Connection)
+	assert.Nil(t, token)
 	checkError(t, err, s.State, s.Verifier)
 }
 
@@ -204,7 +207,7 @@ func TestReplayAfterError(t *testing.T) {
 		assert.NotErrorIs(t, err, ErrState)
 		checkError(t, err)
 		_, _, err = f.call(t, callback(url.Values{"state": {s.State}, "code": {"c"}}, cookie))
-		assert.ErrorIs(t, err, ErrState)
+		assert.ErrorIs(t, err, ErrAlreadyUsed)
 		assert.Empty(t, c.calls)
 	}
 }

@@ -34,6 +34,12 @@ const (
 	// sealLabel keeps a cookie apart from whatever else the same key seals. It
 	// changes with the format.
 	sealLabel = "oauth2keep pkce attempt 2"
+
+	// usedMark stands in front of the value of a cookie whose attempt was used.
+	// Removing it is no more than keeping a copy of the cookie. maxUsed is the
+	// length from which such a cookie isn't kept.
+	usedMark = "."
+	maxUsed  = 1 << 10
 )
 
 // binding is what an attempt's cookie is bound to besides the state. Begin and
@@ -136,9 +142,21 @@ func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, e
 
 func secondsUntil(t time.Time) int { return int((time.Until(t) + time.Second - 1) / time.Second) }
 
+// used returns the cookie that replaces c when its attempt, which lives until
+// expiry, was used: the same with a mark, by which another callback of the same
+// browser is known for what it is.
+func (b binding) used(c *http.Cookie, expiry time.Time) *http.Cookie {
+	if len(c.Value) > maxUsed {
+		return b.cookie(c.Name, "", -1)
+	}
+	return b.cookie(c.Name, usedMark+strings.TrimPrefix(c.Value, usedMark), secondsUntil(expiry))
+}
+
+func isUsed(c *http.Cookie) bool { return strings.HasPrefix(c.Value, usedMark) }
+
 // open returns the attempt in a cookie. The caller compares its state.
 func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(c.Value)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(c.Value, usedMark))
 	if err != nil {
 		return nil, stateError("the attempt's cookie was changed")
 	}
@@ -172,8 +190,8 @@ func (b binding) attempts(cookies []*http.Cookie) []*http.Cookie {
 	})
 }
 
-// surplus returns the names of the attempts that must go so that added fits: the
-// middle ones. The user is most likely at the consent
+// surplus returns the names of the attempts that must go so that added fits: those
+// that were used, and then the middle ones. The user is most likely at the consent
 // page with one of the latest, or with an early one that something which follows
 // links has added to since.
 func surplus(attempts []*http.Cookie, added *http.Cookie) (names []string) {
@@ -182,7 +200,10 @@ func surplus(attempts []*http.Cookie, added *http.Cookie) (names []string) {
 		size += len(c.Name) + len(c.Value)
 	}
 	for len(attempts) >= maxAttempts || (size > maxCookies && len(attempts) > 0) {
-		i := len(attempts) / 2
+		i := slices.IndexFunc(attempts, isUsed)
+		if i < 0 {
+			i = len(attempts) / 2
+		}
 		size -= len(attempts[i].Name) + len(attempts[i].Value)
 		names = append(names, attempts[i].Name)
 		attempts = slices.Delete(attempts, i, i+1)

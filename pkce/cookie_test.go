@@ -96,6 +96,30 @@ func TestAbandonedAttempts(t *testing.T) {
 	}
 }
 
+// What is kept of attempts that were used makes room first, and a long one isn't
+// kept at all.
+func TestUsedAttemptsGoFirst(t *testing.T) {
+	a := newApp(t, newProvider(t), true)
+	b := a.browser()
+	pending := b.begin(a, "the one at the consent page")
+	var used []string
+	for i := range 20 {
+		used = append(used, b.begin(a, fmt.Sprint(i)))
+		require.Equal(t, fmt.Sprint("connected ", i), b.open(used[i]))
+	}
+	assert.Len(t, b.Jar.Cookies(httptest.NewRequest("GET", a.URL, nil).URL), 8)
+	assert.Equal(t, "connected the one at the consent page", b.open(pending))
+	for i, want := range map[int]error{0: ErrState, 19: ErrAlreadyUsed} {
+		b.open(used[i])
+		got, _ := a.last()
+		assert.ErrorIs(t, got.err, want)
+	}
+
+	long := a.browser()
+	require.Contains(t, long.open(long.begin(a, strings.Repeat("k", 1000))), "connected")
+	assert.Empty(t, long.Jar.Cookies(httptest.NewRequest("GET", a.URL, nil).URL))
+}
+
 // No two texts decode to the same content.
 func TestCookieEncoding(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

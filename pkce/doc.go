@@ -54,15 +54,17 @@
 //
 // Whatever goes wrong calls for one of three actions, and every error of this
 // package wraps exactly one of [ErrStartAgain], [ErrDenied] and
-// [ErrMisconfigured]:
+// [ErrMisconfigured]. [ErrAlreadyUsed] is a callback that arrived before, and whose
+// page only the second time is seen:
 //
 //	switch {
-//	case err == nil:
-//		http.Redirect(w, r, "/connected", http.StatusSeeOther)
+//	case err == nil, errors.Is(err, pkce.ErrAlreadyUsed):
+//		// That page says whether s.Connection is connected.
+//		http.Redirect(w, r, "/connections", http.StatusSeeOther)
 //	case errors.Is(err, pkce.ErrDenied):
 //		// The user said no. Offer the button again, without a complaint.
 //	case errors.Is(err, pkce.ErrMisconfigured):
-//		// Only the operator can mend it: alert, and apologize.
+//		// The operator has to change something: alert, and apologize.
 //	default: // pkce.ErrStartAgain
 //		// Offer to connect once more.
 //	}
@@ -79,7 +81,8 @@
 // Each attempt has a cookie of its own, so that several tabs can be at the consent
 // page at once. Over https it is named __Host-oauth2keep- and a hash of the state,
 // which keeps sibling subdomains and plain http from planting one; it is Secure,
-// HttpOnly and SameSite=Lax, and gone after [Flow.MaxAge] or at the callback.
+// HttpOnly and SameSite=Lax, and gone after [Flow.MaxAge]. The callback marks it as
+// used, or deletes it if it is long.
 //
 // Over plain http, for development, browsers don't offer that protection and the
 // name has no prefix. Whether an attempt is https is decided by the redirect URI

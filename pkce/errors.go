@@ -28,11 +28,18 @@ var (
 	ErrMisconfigured = errors.New("pkce: the application is misconfigured")
 )
 
-// ErrState is the error of a callback whose state is missing, empty, repeated,
-// expired or already used, or which belongs to no attempt of this browser. It may
-// be a reload, a bookmark or a forged request (RFC 6749 section 10.12): nothing was
-// sent to the provider. It wraps [ErrStartAgain].
+// ErrState is the error of a callback whose state is missing, empty, repeated or
+// expired, or which belongs to no attempt of this browser. It may be a bookmark or a
+// forged request (RFC 6749 section 10.12): nothing was sent to the provider. It wraps
+// [ErrStartAgain].
 var ErrState error = &problem{action: ErrStartAgain, text: "the callback's state doesn't verify"}
+
+// ErrAlreadyUsed is the error of a callback that arrives once more in the browser
+// whose attempt it finishes, by a double click or a reload. Nothing was sent to the
+// provider again: the first callback has decided, so show the user what the
+// connection is now. Only if it isn't connected is there a reason to begin again,
+// hence it wraps [ErrStartAgain]. It is not an [ErrState].
+var ErrAlreadyUsed error = &problem{action: ErrStartAgain, text: "the callback was used before"}
 
 // problem is an error whose text is fit for a log, whatever its cause would say.
 type problem struct {

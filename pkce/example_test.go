@@ -51,11 +51,14 @@ func ExampleFlow() {
 	})
 	mux.Handle("/callback", flow.Callback(
 		func(w http.ResponseWriter, r *http.Request, s *pkce.Session, t *oauth2.Token, err error) {
-			if err != nil {
+			switch {
+			case err == nil:
+				fmt.Fprintf(w, "%s is connected: %v", s.Connection, t.Valid())
+			case errors.Is(err, pkce.ErrAlreadyUsed): // a reload
+				fmt.Fprintf(w, "%s: done before", s.Connection)
+			default:
 				fmt.Fprint(w, errors.Is(err, pkce.ErrState))
-				return
 			}
-			fmt.Fprintf(w, "%s is connected: %v", s.Connection, t.Valid())
 		}))
 
 	jar, _ := cookiejar.New(nil)

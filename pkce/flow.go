@@ -51,7 +51,8 @@ type Flow struct {
 	// are given to Begin.
 	ExchangeOptions []oauth2.AuthCodeOption
 
-	// ExchangeTimeout bounds the exchange. Zero means 5 minutes: there are
+	// ExchangeTimeout bounds the exchange, the opening of the cookie before it, and
+	// the wait of a second callback for the first. Zero means 5 minutes: there are
 	// providers whose answer takes minutes.
 	ExchangeTimeout time.Duration
 

@@ -15,23 +15,27 @@ const maxSpent = 1 << 13
 // older one as a whole. The zero value is ready.
 type spentStates struct {
 	mu      sync.Mutex
-	current map[[sha256.Size]byte]bool
-	older   map[[sha256.Size]byte]bool
+	current map[[sha256.Size]byte]chan struct{}
+	older   map[[sha256.Size]byte]chan struct{}
 	since   time.Time // when current became current
 }
 
 // spend reports whether state is used for the first time, and remembers it for
-// maxAge at least.
-func (m *spentStates) spend(state string, maxAge time.Duration) bool {
+// maxAge at least. The first caller closes answered when its callback was answered;
+// the others may wait for that.
+func (m *spentStates) spend(state string, maxAge time.Duration) (answered chan struct{}, first bool) {
 	h := sha256.Sum256([]byte(state))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now := time.Now(); m.current == nil || len(m.current) >= maxSpent || now.Sub(m.since) >= maxAge {
-		m.older, m.current, m.since = m.current, make(map[[sha256.Size]byte]bool), now
+		m.older, m.current, m.since = m.current, make(map[[sha256.Size]byte]chan struct{}), now
 	}
-	if m.current[h] || m.older[h] {
-		return false
+	for _, states := range []map[[sha256.Size]byte]chan struct{}{m.current, m.older} {
+		if answered, ok := states[h]; ok {
+			return answered, false
+		}
 	}
-	m.current[h] = true
-	return true
+	answered = make(chan struct{})
+	m.current[h] = answered
+	return answered, true
 }
