@@ -244,6 +244,7 @@ func TestExchangeErrors(t *testing.T) {
 			assert.ErrorIs(t, err, tt.want)
 			assert.ErrorContains(t, err, tt.text)
 			assert.Less(t, len(err.Error()), 700)
+			assert.False(t, leadsTo(err, clientSecret, accessToken, s.Verifier, code), "%v", err)
 			checkError(t, err, s.State, s.Verifier, code, url.QueryEscape(code))
 		})
 	}

@@ -145,8 +145,9 @@ func TestNoErrorLeadsToASecret(t *testing.T) {
 
 // What an error means can still be found in it.
 func TestErrorWithoutSecretsMeansTheSame(t *testing.T) {
+	type contextKey struct{}
 	request, err := http.NewRequestWithContext(
-		tokenerror.WithAdapted(t.Context(), tokenerror.Adapted{Grant: "authorization_code", Kind: tokenerror.RateLimited}),
+		tokenerror.WithAdapted(context.WithValue(t.Context(), contextKey{}, "contextual"), tokenerror.Adapted{Grant: "authorization_code", Kind: tokenerror.RateLimited}),
 		"POST", "https://user:password@p.example/token?client_secret=x", http.NoBody)
 	require.NoError(t, err)
 	own := errors.New("own")
@@ -166,7 +167,7 @@ func TestErrorWithoutSecretsMeansTheSame(t *testing.T) {
 		assert.True(t, ok)
 		assert.Equal(t, want, got)
 		assert.ErrorIs(t, err, own)
-		assert.False(t, leadsTo(err, "password", "client_secret", "body"))
+		assert.False(t, leadsTo(err, "password", "client_secret", "contextual", "body"))
 	}
 }
 
