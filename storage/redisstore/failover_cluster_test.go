@@ -69,9 +69,9 @@ func TestFailoverOfACluster(t *testing.T) {
 	}
 }
 
-// TestKeysThroughAFailover has a walk begin on one master and end on the next, to
+// TestNamesThroughAFailover has a walk begin on one master and end on the next, to
 // which its cursor means nothing.
-func TestKeysThroughAFailover(t *testing.T) {
+func TestNamesThroughAFailover(t *testing.T) {
 	t.Parallel()
 	const n = 3000
 	w := watch(t)

@@ -71,11 +71,11 @@ var errForeign = errors.New("it wasn't written by this package: move it away, or
 
 // Get implements [storage.Store]. It asks the master, also if the client sends
 // other reads to replicas or to a cache of its own.
-func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, "", err
 	}
-	record, err := await(ctx, func() (string, error) { return s.load(ctx, key) })
+	record, err := await(ctx, func() (string, error) { return s.load(ctx, name) })
 	if errors.Is(err, redis.Nil) {
 		return nil, "", storage.ErrNotFound
 	}
@@ -84,7 +84,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, e
 		return nil, "", failure(ctx, err)
 	}
 	if len(record) < headSize || record[:len(magic)] != magic {
-		return nil, "", s.unusable(key, record)
+		return nil, "", s.unusable(name, record)
 	}
 	v := hex.EncodeToString([]byte(record[len(magic):headSize]))
 	return []byte(record[headSize:]), storage.Version(v), nil
@@ -92,7 +92,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, e
 
 // Put implements [storage.Store]. If ctx is done before the server answered, the
 // record may be written nevertheless.
-func (s *Store) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *Store) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	var version [versionSize]byte
 	rand.Read(version[:]) // never fails
 	// A copy: a command that its caller has given up may still be on its way.
@@ -100,7 +100,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, old storage.V
 	record = append(record, magic...)
 	record = append(record, version[:]...)
 	record = append(record, value...)
-	if err := s.swap(ctx, key, old, record); err != nil {
+	if err := s.swap(ctx, name, old, record); err != nil {
 		return "", err
 	}
 	return storage.Version(hex.EncodeToString(version[:])), nil
@@ -108,12 +108,12 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, old storage.V
 
 // Delete implements [storage.Store]. If ctx is done before the server answered,
 // the record may be deleted nevertheless.
-func (s *Store) Delete(ctx context.Context, key string, old storage.Version) error {
-	return s.swap(ctx, key, old, nil)
+func (s *Store) Delete(ctx context.Context, name string, old storage.Version) error {
+	return s.swap(ctx, name, old, nil)
 }
 
-// name is the Redis key of a record.
-func (s *Store) name(key string) string { return s.prefix() + key }
+// redisKey is the Redis key of a record.
+func (s *Store) redisKey(name string) string { return s.prefix() + name }
 
 func (s *Store) prefix() string {
 	if s.Prefix == "" {
@@ -139,15 +139,15 @@ func (s *Store) check(ctx context.Context) error {
 }
 
 // unusable is the error for a value that isn't a record.
-func (s *Store) unusable(key, value string) error {
+func (s *Store) unusable(name, value string) error {
 	reason := errForeign
 	if len(value) > len(magic) && value[:len(magic)-1] == magic[:len(magic)-1] && value[len(magic)-1] != magic[len(magic)-1] {
 		reason = errNewer
 	}
-	return fmt.Errorf("redisstore: the value of the Redis key %s isn't a record: %w: %w", brief(s.name(key)), storage.ErrOpen, reason)
+	return fmt.Errorf("redisstore: the value of the Redis key %s isn't a record: %w: %w", brief(s.redisKey(name)), storage.ErrOpen, reason)
 }
 
-// brief quotes a key for a message, and shortens it.
+// brief quotes a Redis key for a message, and shortens it.
 func brief(key string) string {
 	if len(key) > 80 {
 		return fmt.Sprintf("%q… (%d bytes)", key[:80], len(key))

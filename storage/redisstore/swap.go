@@ -59,18 +59,18 @@ type once struct{ *redis.Cmd }
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-func newSwap(ctx context.Context, script, name, key string, head, record []byte) once {
-	cmd := redis.NewCmd(ctx, script, name, 1, key, head, record)
+func newSwap(ctx context.Context, command, script, key string, head, record []byte) once {
+	cmd := redis.NewCmd(ctx, command, script, 1, key, head, record)
 	cmd.SetFirstKeyPos(3)
 	return once{cmd}
 }
 
-func (s *Store) load(ctx context.Context, key string) (string, error) {
-	return loadScript.Run(ctx, s.Client, []string{s.name(key)}).Text()
+func (s *Store) load(ctx context.Context, name string) (string, error) {
+	return loadScript.Run(ctx, s.Client, []string{s.redisKey(name)}).Text()
 }
 
-// swap replaces the record of key, or deletes it if there is no new one.
-func (s *Store) swap(ctx context.Context, key string, old storage.Version, record []byte) error {
+// swap replaces the record of name, or deletes it if there is no new one.
+func (s *Store) swap(ctx context.Context, name string, old storage.Version, record []byte) error {
 	if err := s.check(ctx); err != nil {
 		return err
 	}
@@ -78,14 +78,14 @@ func (s *Store) swap(ctx context.Context, key string, old storage.Version, recor
 	if !ok {
 		return storage.ErrConflict // no record ever had that version
 	}
-	result, err := await(ctx, func() (int64, error) { return s.try(ctx, s.name(key), head, record) })
+	result, err := await(ctx, func() (int64, error) { return s.try(ctx, s.redisKey(name), head, record) })
 	switch {
 	case err != nil:
 		return err
 	case result == conflict:
 		return storage.ErrConflict
 	case result == foreign:
-		return fmt.Errorf("%w: %w", storage.ErrConflict, s.unusable(key, ""))
+		return fmt.Errorf("%w: %w", storage.ErrConflict, s.unusable(name, ""))
 	case result != swapped:
 		return fmt.Errorf("redisstore: the server answered %d to a script that doesn't: is there a proxy in between?", result)
 	}
@@ -106,7 +106,7 @@ func headOf(v storage.Version) (head []byte, ok bool) {
 
 // try sends a swap until there is an answer. It never says conflict of one that an
 // earlier attempt, whose answer was lost, may have done.
-func (s *Store) try(ctx context.Context, name string, head, record []byte) (int64, error) {
+func (s *Store) try(ctx context.Context, key string, head, record []byte) (int64, error) {
 	var last, lost error // the last error, and the last after which nobody knows
 	for attempt := range attempts {
 		if attempt > 0 {
@@ -114,7 +114,7 @@ func (s *Store) try(ctx context.Context, name string, head, record []byte) (int6
 				return 0, err
 			}
 		}
-		result, err := s.send(ctx, name, head, record)
+		result, err := s.send(ctx, key, head, record)
 		if err == nil && (result == swapped || lost == nil) {
 			return result, nil
 		}
@@ -175,14 +175,14 @@ func pause(ctx context.Context, attempt int) error {
 }
 
 // send sends a swap once, and returns what the script returned.
-func (s *Store) send(ctx context.Context, name string, head, record []byte) (int64, error) {
+func (s *Store) send(ctx context.Context, key string, head, record []byte) (int64, error) {
 	send := s.run
 	if s.WaitReplicas > 0 {
 		send = s.runAndWait
 	}
-	result, err := send(ctx, func() once { return newSwap(ctx, "evalsha", swapScript.Hash(), name, head, record) }, name)
+	result, err := send(ctx, func() once { return newSwap(ctx, "evalsha", swapScript.Hash(), key, head, record) }, key)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		result, err = send(ctx, func() once { return newSwap(ctx, "eval", swapSource, name, head, record) }, name)
+		result, err = send(ctx, func() once { return newSwap(ctx, "eval", swapSource, key, head, record) }, key)
 	}
 	return result, err
 }

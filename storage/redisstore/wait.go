@@ -24,8 +24,8 @@ func (s *Store) wait() time.Duration {
 // runAndWait is run with a WAIT after it. WAIT is about what its own connection
 // wrote, and so both go in one pipeline, which is one connection: on another one
 // WAIT would answer at once that every replica has everything.
-func (s *Store) runAndWait(ctx context.Context, command func() once, name string) (int64, error) {
-	node, err := s.nodeOf(ctx, name)
+func (s *Store) runAndWait(ctx context.Context, command func() once, key string) (int64, error) {
+	node, err := s.nodeOf(ctx, key)
 	asking := false
 	for range redirects {
 		if err != nil {
@@ -77,11 +77,11 @@ func (s *Store) runAndWaitOn(ctx context.Context, node *redis.Client, cmd once, 
 	return result, nil
 }
 
-// nodeOf returns the client of the server that has the Redis key name.
-func (s *Store) nodeOf(ctx context.Context, name string) (*redis.Client, error) {
+// nodeOf returns the client of the server that has the Redis key.
+func (s *Store) nodeOf(ctx context.Context, key string) (*redis.Client, error) {
 	switch c := s.Client.(type) {
 	case *redis.ClusterClient:
-		return c.MasterForKey(ctx, name)
+		return c.MasterForKey(ctx, key)
 	case *redis.Client:
 		return c, nil
 	}

@@ -26,7 +26,7 @@ var errMoving = errors.New("redisstore: servers were restarted or records moved 
 // Names implements [storage.Lister]. It walks over all masters with SCAN, a page of
 // about 500 keys at a time.
 //
-// SCAN may name a key twice. To yield each once, a walk remembers a hash of 16
+// SCAN may return a key twice. To yield each name once, a walk remembers a hash of 16
 // bytes of each: about 40 MB for a million keys. That apart, memory doesn't grow.
 //
 // If a server was restarted, a replica promoted or a slot moved during the walk,
@@ -67,28 +67,28 @@ func (s *Store) Names(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// scan yields the keys of one server that were not seen before. It returns false
+// scan yields the names on one server that were not seen before. It returns false
 // if the caller wants no more.
 func (s *Store) scan(ctx context.Context, node *redis.Client, seen map[[16]byte]struct{}, yield func(string, error) bool) (more bool, err error) {
 	type page struct {
-		names []string
-		next  uint64
+		keys []string
+		next uint64
 	}
 	pattern := escapeGlob(s.prefix()) + "*"
 	for cursor := uint64(0); ; {
 		p, err := await(ctx, func() (p page, err error) {
-			p.names, p.next, err = node.Scan(ctx, cursor, pattern, pageSize).Result()
+			p.keys, p.next, err = node.Scan(ctx, cursor, pattern, pageSize).Result()
 			return p, err
 		})
 		if err != nil {
 			return false, err
 		}
-		for _, name := range p.names {
-			key, ok := strings.CutPrefix(name, s.prefix())
+		for _, key := range p.keys {
+			name, ok := strings.CutPrefix(key, s.prefix())
 			if !ok {
 				continue
 			}
-			sum := sha256.Sum256([]byte(key))
+			sum := sha256.Sum256([]byte(name))
 			id := [16]byte(sum[:])
 			if _, ok := seen[id]; ok {
 				continue
@@ -97,7 +97,7 @@ func (s *Store) scan(ctx context.Context, node *redis.Client, seen map[[16]byte]
 			if err := ctx.Err(); err != nil {
 				return false, err
 			}
-			if !yield(key, nil) {
+			if !yield(name, nil) {
 				return false, nil
 			}
 		}
@@ -188,8 +188,8 @@ func infoOf(ctx context.Context, node *redis.Client) (map[string]string, error) 
 	}
 	info := make(map[string]string)
 	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
+		if field, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[field] = value
 		}
 	}
 	if info["role"] == "slave" {

@@ -27,7 +27,7 @@ func fill(t testing.TB, c redis.UniversalClient, prefix string, n int) {
 	}
 }
 
-func TestTenThousandKeysAreListed(t *testing.T) {
+func TestTenThousandNamesAreListed(t *testing.T) {
 	t.Parallel()
 	one := client(t, start(t, durable...).addr)
 	many := clusterClient(t, cluster(t))
@@ -50,9 +50,9 @@ func TestTenThousandKeysAreListed(t *testing.T) {
 	}
 }
 
-// TestKeysAfterARestart has the server restarted in the middle of a walk, after
+// TestNamesAfterARestart has the server restarted in the middle of a walk, after
 // which cursors mean something else.
-func TestKeysAfterARestart(t *testing.T) {
+func TestNamesAfterARestart(t *testing.T) {
 	t.Parallel()
 	server := start(t, durable...)
 	c := client(t, server.addr)
