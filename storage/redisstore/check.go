@@ -57,7 +57,7 @@ func (s *Store) Check(ctx context.Context) error {
 		var err error
 		if cluster, ok := s.Client.(*redis.ClusterClient); ok {
 			if err = cluster.ForEachShard(ctx, look); err != nil {
-				err = explain(err)
+				err = failure(ctx, err)
 			}
 		} else {
 			look(ctx, s.Client.(*redis.Client))
@@ -76,10 +76,10 @@ func (s *Store) problems(ctx context.Context, node *redis.Client) (found []error
 	for _, setting := range settings {
 		values, err := node.ConfigGet(ctx, setting.name).Result()
 		if err != nil {
-			if isAnswer(err) && !passes(err) {
+			if r := refused(err); isAnswer(err) && (r == nil || !r.passes) {
 				err = fmt.Errorf("redisstore: %s doesn't tell its configuration: look up whether its provider keeps what it acknowledged: %w", server, err)
 			} else {
-				err = explain(err)
+				err = failure(ctx, err)
 			}
 			return append(found, err)
 		}
@@ -92,7 +92,7 @@ func (s *Store) problems(ctx context.Context, node *redis.Client) (found []error
 	switch replicas, _ := strconv.Atoi(info["connected_slaves"]); {
 	case info["role"] == "slave" && cluster: // as it should be
 	case err != nil:
-		found = append(found, explain(err))
+		found = append(found, failure(ctx, err))
 	case replicas < s.WaitReplicas:
 		found = append(found, fmt.Errorf("redisstore: %s has %d replicas, and WaitReplicas is %d: no write will be confirmed", server, replicas, s.WaitReplicas))
 	}

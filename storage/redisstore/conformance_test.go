@@ -211,5 +211,5 @@ func TestReadsGoToTheMaster(t *testing.T) {
 		v := mustPut(t, s, key, "value", "")
 		require.Equal(t, v, requireValue(t, s, key, "value"))
 	}
-	require.False(t, reads("get") || reads("evalsha") || reads("eval"))
+	require.False(t, reads("get") || reads("eval"))
 }

@@ -10,76 +10,89 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// advice is what to do about an error of the server, by the word that it begins
-// with.
-var advice = []struct{ word, text string }{
-	{"READONLY", "this server is a replica: let Client lead to the master, through Sentinel with redis.NewFailoverClient or with redis.NewClusterClient"},
-	{"MOVED", "this server is part of a cluster: make Client with redis.NewClusterClient"},
-	{"ASK", "this server is part of a cluster: make Client with redis.NewClusterClient"},
-	{"CLUSTERDOWN", "the cluster doesn't serve this key: see redis-cli --cluster check"},
-	{"TRYAGAIN", "the cluster is moving this key to another server: try again later"},
-	{"LOADING", "the server has just started and is loading its data: try again later"},
-	{"MASTERDOWN", "this server is a replica that lost its master: let Client lead to the master"},
-	{"NOREPLICAS", "fewer replicas are connected than the server's min-replicas-to-write: bring them back"},
-	{"OOM", "the server has reached its maxmemory, and nothing was written: give it more memory; don't let it evict"},
-	{"MISCONF", "the server can't write to its disk: see its log"},
-	{"BUSY", "a script of someone else's is blocking the server: see SCRIPT KILL"},
-	{"WRONGTYPE", "something else is stored under this Redis key: move it away, or set another Prefix"},
-	{"NOAUTH", "give Client the server's password"},
-	{"WRONGPASS", "give Client the right user and password"},
-	{"NOPERM", "allow this user what the documentation of redisstore lists"},
+// refusal is an error by which a server says that it did nothing.
+type refusal struct {
+	word   string // that the error begins with
+	passes bool   // it may be over in a moment
+	advice string
 }
 
-// failure is what a method returns for err: the context's error if that is why.
-func failure(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return explain(err)
+var refusals = []refusal{
+	{"READONLY", true, "this server is a replica: let Client lead to the master, through Sentinel with redis.NewFailoverClient or with redis.NewClusterClient"},
+	{"MOVED", true, "this server is part of a cluster: make Client with redis.NewClusterClient"},
+	{"ASK", true, "the cluster is moving this key to another server: try again later; Client must be made with redis.NewClusterClient"},
+	{"TRYAGAIN", true, "the cluster is moving this key to another server: try again later"},
+	{"CLUSTERDOWN", true, "the cluster doesn't serve this key: see redis-cli --cluster check"},
+	{"LOADING", true, "the server has just started and is loading its data: try again later"},
+	{"MASTERDOWN", true, "this server is a replica that lost its master: let Client lead to the master"},
+	{"NOREPLICAS", true, "fewer replicas are connected than the server's min-replicas-to-write: bring them back"},
+	{"BUSY", true, "a script of someone else's is blocking the server: see SCRIPT KILL"},
+	{"ERR max number of clients", true, "raise the server's maxclients, or give Client a smaller PoolSize"},
+	{"OOM", false, "the server has reached its maxmemory: give it more memory; don't let it evict"},
+	{"MISCONF", false, "the server can't write to its disk, and accepts no write until it can: see its log"},
+	{"WRONGTYPE", false, "something else is stored under this Redis key: move it away, or set another Prefix"},
+	{"NOAUTH", false, "give Client the server's password"},
+	{"WRONGPASS", false, "give Client the right user and password"},
+	{"NOPERM", false, "allow this user what the documentation of redisstore lists"},
+	{"DENIED", false, "give the server a password: it is in protected mode"},
+	{"ERR unknown command", false, "the Store needs the commands that the documentation of redisstore lists"},
 }
 
-// explain adds what to do about err.
-func explain(err error) error {
-	if errors.Is(err, redis.ErrClosed) {
-		return fmt.Errorf("redisstore: %w (close the client after the last use of the Store)", err)
+// refused returns what a server that did nothing meant by err. It is nil for an
+// error of another kind: what a proxy invents may come after a write.
+func refused(err error) *refusal {
+	if !isAnswer(err) {
+		return nil
 	}
-	if isAnswer(err) {
-		for _, a := range advice {
-			if has(err, a.word) {
-				return fmt.Errorf("redisstore: %w (%s)", err, a.text)
-			}
+	msg := err.Error()
+	for i, r := range refusals {
+		// Before Redis 7 a script's error has the word in the middle.
+		if strings.HasPrefix(msg, r.word+" ") || strings.Contains(msg, ": "+r.word+" ") || strings.Contains(msg, ": -"+r.word+" ") {
+			return &refusals[i]
 		}
 	}
-	return fmt.Errorf("redisstore: %w", err)
+	return nil
 }
 
-// has says whether a server's error has the code word: in front, or, from a script
-// on servers before Redis 7, in the middle.
-func has(err error, word string) bool {
-	msg := err.Error()
-	return strings.HasPrefix(msg, word+" ") || strings.Contains(msg, ": "+word+" ") || strings.Contains(msg, ": -"+word+" ")
-}
-
-// isAnswer says whether the server itself refused. None of its errors comes after
-// something was written.
+// isAnswer says whether err is a server's.
 func isAnswer(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
-}
-
-// passes says whether what the server complains of may be over in a moment.
-func passes(err error) bool {
-	for _, word := range []string{"READONLY", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MASTERDOWN", "NOREPLICAS", "MOVED", "ASK", "BUSY"} {
-		if has(err, word) {
-			return true
-		}
-	}
-	return redis.IsMaxClientsError(err)
 }
 
 // unsent says whether the command certainly never left.
 func unsent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial" ||
-		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
+		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) || errors.Is(err, redis.ErrClosed)
+}
+
+// failure is what a method that reads returns for err: the context's error if that
+// is why.
+func failure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("redisstore: %w", advised(err))
+}
+
+// unwritten is the error of a write that err kept from being done.
+func unwritten(err error) error {
+	return fmt.Errorf("redisstore: nothing was written: %w", advised(err))
+}
+
+// doubtful is the error of a write that may have been done before err.
+func doubtful(err error) error {
+	return fmt.Errorf("redisstore: the record may have been written or not: read it again: %w", err)
+}
+
+// advised adds what to do about err.
+func advised(err error) error {
+	if errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("%w (close the client after the last use of the Store)", err)
+	}
+	if r := refused(err); r != nil {
+		return fmt.Errorf("%w (%s)", err, r.advice)
+	}
+	return err
 }

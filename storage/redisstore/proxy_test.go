@@ -84,7 +84,7 @@ func (p *proxy) fate(request []byte) fate {
 	gate := p.gate
 	f := pass
 	// A write is a script with two more arguments, *6 in Redis's protocol.
-	if p.decide != nil && bytes.Contains(request, []byte("*6\r\n$7\r\nevalsha")) {
+	if p.decide != nil && bytes.Contains(request, []byte("*6\r\n$4\r\neval\r\n")) {
 		f = p.decide()
 	}
 	p.mu.Unlock()

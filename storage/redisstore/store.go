@@ -75,7 +75,9 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, 
 	if err := s.check(ctx); err != nil {
 		return nil, "", err
 	}
-	record, err := await(ctx, func() (string, error) { return s.load(ctx, name) })
+	record, err := await(ctx, func() (string, error) {
+		return s.Client.Eval(ctx, loadSource, []string{s.redisKey(name)}).Text()
+	})
 	if errors.Is(err, redis.Nil) {
 		return nil, "", storage.ErrNotFound
 	}

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -13,9 +14,10 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// loadScript is a script although GET would do: a script is sent to the master, whatever
-// the client does with commands that only read.
-var loadScript = redis.NewScript(`return redis.call('GET', KEYS[1])`)
+// loadSource is a script although GET would do: a script is sent to the master, whatever
+// the client does with commands that only read. Scripts are sent as they are: their
+// names are SHA-1 hashes, which FIPS 140 forbids, and they are short.
+const loadSource = `return redis.call('GET', KEYS[1])`
 
 // swapSource replaces or, if ARGV[2] is empty, deletes a record whose head is
 // ARGV[1]. A record whose head is already the new one was written by an earlier
@@ -39,9 +41,7 @@ elseif head ~= '' then
 end
 return 1`
 
-var swapScript = redis.NewScript(swapSource)
-
-// What swapScript returns.
+// What swapSource returns.
 const (
 	foreign  = -1
 	conflict = 0
@@ -59,14 +59,10 @@ type once struct{ *redis.Cmd }
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-func newSwap(ctx context.Context, command, script, key string, head, record []byte) once {
-	cmd := redis.NewCmd(ctx, command, script, 1, key, head, record)
+func newSwap(ctx context.Context, key string, head, record []byte) once {
+	cmd := redis.NewCmd(ctx, "eval", swapSource, 1, key, head, record)
 	cmd.SetFirstKeyPos(3)
 	return once{cmd}
-}
-
-func (s *Store) load(ctx context.Context, name string) (string, error) {
-	return loadScript.Run(ctx, s.Client, []string{s.redisKey(name)}).Text()
 }
 
 // swap replaces the record of name, or deletes it if there is no new one.
@@ -80,6 +76,8 @@ func (s *Store) swap(ctx context.Context, name string, old storage.Version, reco
 	}
 	result, err := await(ctx, func() (int64, error) { return s.try(ctx, s.redisKey(name), head, record) })
 	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return doubtful(ctx.Err())
 	case err != nil:
 		return err
 	case result == conflict:
@@ -87,7 +85,7 @@ func (s *Store) swap(ctx context.Context, name string, old storage.Version, reco
 	case result == foreign:
 		return fmt.Errorf("%w: %w", storage.ErrConflict, s.unusable(name, ""))
 	case result != swapped:
-		return fmt.Errorf("redisstore: the server answered %d to a script that doesn't: is there a proxy in between?", result)
+		return doubtful(fmt.Errorf("the server answered %d to a script that doesn't: is there a proxy in between?", result))
 	}
 	return nil
 }
@@ -107,7 +105,7 @@ func headOf(v storage.Version) (head []byte, ok bool) {
 // try sends a swap until there is an answer. It never says conflict of one that an
 // earlier attempt, whose answer was lost, may have done.
 func (s *Store) try(ctx context.Context, key string, head, record []byte) (int64, error) {
-	var last, lost error // the last error, and the last after which nobody knows
+	var lost, last error // the last after which nobody knows, and the last since then
 	for attempt := range attempts {
 		if attempt > 0 {
 			if err := pause(ctx, attempt); err != nil {
@@ -115,30 +113,28 @@ func (s *Store) try(ctx context.Context, key string, head, record []byte) (int64
 			}
 		}
 		result, err := s.send(ctx, key, head, record)
-		if err == nil && (result == swapped || lost == nil) {
-			return result, nil
+		if err == nil && (result == swapped || lost == nil) || errors.Is(err, ErrUnconfirmed) {
+			return result, err
 		}
 		if err == nil {
-			last = errors.New("another record is there now")
+			return 0, doubtful(fmt.Errorf("another record or none is there now, and before that: %w", lost))
+		}
+		r := refused(err)
+		if last = err; r == nil && !unsent(err) {
+			lost, last = err, nil
+		}
+		if r != nil && !r.passes || r == nil && isAnswer(err) || errors.Is(err, redis.ErrClosed) {
 			break
-		}
-		if errors.Is(err, ErrUnconfirmed) {
-			return 0, err
-		}
-		last = err
-		switch {
-		case isAnswer(err): // and nothing was written
-			if !passes(err) {
-				return 0, doubtful(err, lost)
-			}
-		case errors.Is(err, redis.ErrClosed):
-			return 0, doubtful(err, lost)
-		case !unsent(err):
-			lost = err
 		}
 		s.askAnew(ctx)
 	}
-	return 0, doubtful(last, lost)
+	switch {
+	case lost == nil:
+		return 0, unwritten(last)
+	case last == nil:
+		return 0, doubtful(lost)
+	}
+	return 0, doubtful(fmt.Errorf("%w; then: %w", lost, advised(last)))
 }
 
 // askAnew has the client of a cluster ask who the masters are. It would otherwise go
@@ -147,18 +143,6 @@ func (s *Store) askAnew(ctx context.Context) {
 	if c, ok := s.Client.(*redis.ClusterClient); ok {
 		c.ReloadState(ctx)
 	}
-}
-
-// doubtful is the error of a swap that failed with err, after an answer was lost
-// unless lost is nil.
-func doubtful(err, lost error) error {
-	if lost == nil {
-		return explain(err)
-	}
-	if lost == err {
-		return fmt.Errorf("redisstore: the server's answer was lost, and the record may have been written or not: read it again: %w", lost)
-	}
-	return fmt.Errorf("redisstore: the server's answer was lost, and the record may have been written or not: read it again: %w; then: %w", lost, err)
 }
 
 // pause waits before another attempt: up to 20, 80 and 320 milliseconds.
@@ -176,21 +160,56 @@ func pause(ctx context.Context, attempt int) error {
 
 // send sends a swap once, and returns what the script returned.
 func (s *Store) send(ctx context.Context, key string, head, record []byte) (int64, error) {
-	send := s.run
+	swap := newSwap(ctx, key, head, record)
 	if s.WaitReplicas > 0 {
-		send = s.runAndWait
+		return s.sendAndWait(ctx, swap, key)
 	}
-	result, err := send(ctx, func() once { return newSwap(ctx, "evalsha", swapScript.Hash(), key, head, record) }, key)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		result, err = send(ctx, func() once { return newSwap(ctx, "eval", swapSource, key, head, record) }, key)
-	}
-	return result, err
-}
-
-func (s *Store) run(ctx context.Context, command func() once, _ string) (int64, error) {
-	cmd := command()
-	if err := s.Client.Process(ctx, cmd); err != nil {
+	if err := s.Client.Process(ctx, swap); err != nil {
 		return 0, err
 	}
-	return cmd.Int64()
+	return swap.Int64()
+}
+
+// sendAndWait sends a swap and a WAIT. WAIT is about what its own connection wrote, and
+// so both go in one pipeline, which is one connection: on another one WAIT would
+// answer at once that every replica has everything. For the same reason the pipeline is
+// a master's and not the cluster's, which would send a swap that is redirected to
+// another server, and not the WAIT.
+func (s *Store) sendAndWait(ctx context.Context, swap once, key string) (int64, error) {
+	node, err := s.master(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	wait := cmp.Or(s.WaitTimeout, time.Second)
+	wait = max(wait, time.Millisecond) // WAIT counts in these, and 0 is for ever
+	if t := node.Options().ReadTimeout; t > 0 {
+		node = node.WithTimeout(t + wait)
+	}
+	confirmed := redis.NewIntCmd(ctx, "wait", s.WaitReplicas, wait.Milliseconds())
+	pipe := node.Pipeline()
+	pipe.Process(ctx, swap)
+	pipe.Process(ctx, confirmed)
+	pipe.Exec(ctx) // each command has its own error
+	if err := swap.Err(); err != nil {
+		return 0, err
+	}
+	result, err := swap.Int64()
+	if err != nil || result != swapped {
+		return result, err
+	}
+	if err := confirmed.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	}
+	if n := confirmed.Val(); n < int64(s.WaitReplicas) {
+		return 0, fmt.Errorf("%w: %d of %d within %v; look at INFO replication on the master", ErrUnconfirmed, n, s.WaitReplicas, wait)
+	}
+	return result, nil
+}
+
+// master returns the client of the server that has the Redis key.
+func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
+	if c, ok := s.Client.(*redis.ClusterClient); ok {
+		return c.MasterForKey(ctx, key)
+	}
+	return s.Client.(*redis.Client), nil
 }
