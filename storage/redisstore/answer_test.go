@@ -1,14 +1,12 @@
 package redisstore_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -198,16 +196,4 @@ func TestAnswersAreTrue(t *testing.T) {
 	t.Logf("%d acknowledged, %d conflicts, %d unknown", len(acknowledged), len(denied), unknown)
 	require.NotEmpty(t, acknowledged)
 	require.Positive(t, unknown)
-}
-
-// TestCheckOfASlowServer: for the other methods, storagetest has one.
-func TestCheckOfASlowServer(t *testing.T) {
-	p, s, _ := behindProxy(t)
-	defer p.stall()()
-	limited, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer cancel()
-	require.ErrorIs(t, s.Check(limited), context.DeadlineExceeded)
-	canceled, cancel := context.WithCancel(ctx)
-	time.AfterFunc(30*time.Millisecond, cancel)
-	require.Equal(t, context.Canceled, s.Check(canceled))
 }

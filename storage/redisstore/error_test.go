@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -152,22 +151,4 @@ func TestFormat(t *testing.T) {
 	require.Equal(t, "o2kr\x01", stored[:5])
 	require.Equal(t, "new", stored[21:])
 	require.EqualValues(t, -1, c.TTL(ctx, "oauth2keep:key").Val())
-}
-
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	require.NoError(t, (&redisstore.Store{Client: client(t, start(t, durable...).addr)}).Check(ctx))
-	require.NoError(t, (&redisstore.Store{Client: clusterClient(t, cluster(t))}).Check(ctx))
-
-	risky := start(t, "--maxmemory-policy", "allkeys-lru", "--no-appendfsync-on-rewrite", "yes")
-	err := (&redisstore.Store{Client: client(t, risky.addr), WaitReplicas: 2}).Check(ctx)
-	for _, problem := range []string{"has appendonly no:", "has appendfsync everysec:", "has no-appendfsync-on-rewrite yes:",
-		"has maxmemory-policy allkeys-lru:", "has 0 replicas, and WaitReplicas is 2"} {
-		require.ErrorContains(t, err, "redisstore: the server at "+risky.addr+" "+problem)
-	}
-
-	managed := start(t, "--rename-command", "CONFIG", "")
-	err = (&redisstore.Store{Client: client(t, managed.addr)}).Check(ctx)
-	require.ErrorContains(t, err, "doesn't tell its configuration")
-	require.False(t, errors.Is(err, storage.ErrNotFound))
 }

@@ -193,7 +193,7 @@ func infoOf(ctx context.Context, node *redis.Client) (map[string]string, error) 
 		}
 	}
 	if info["role"] == "slave" {
-		return info, fmt.Errorf("%s is a replica, which may lack records: let Client lead to the master", nameOf(node))
+		return info, fmt.Errorf("%s is a replica, which may lack records: let Client lead to the master", serverOf(node))
 	}
 	return info, nil
 }
