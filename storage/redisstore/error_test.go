@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,64 +15,145 @@ import (
 
 const secret = "a value that no error may show"
 
-// requireAdvice checks the errors of a store that can't work.
-func requireAdvice(t *testing.T, s *redisstore.Store, advice string) {
+// requireAdvice checks the error of a write that can't be done.
+func requireAdvice(t *testing.T, s *redisstore.Store, word, advice string) {
 	t.Helper()
-	_, err := s.Put(ctx, "key", []byte(secret), "")
+	_, err := s.Put(ctx, "name", []byte(secret), "")
+	require.ErrorContains(t, err, "redisstore: nothing was written: "+word)
 	require.ErrorContains(t, err, advice)
 	require.NotErrorIs(t, err, storage.ErrConflict)
-	require.True(t, strings.HasPrefix(err.Error(), "redisstore: "), err)
 	require.NotContains(t, err.Error(), secret)
 }
 
-func TestErrorsSayWhatToDo(t *testing.T) {
+func TestAWriteIsRefused(t *testing.T) {
 	t.Parallel()
-	primary, replica := replicated(t)
-	requireAdvice(t, &redisstore.Store{Client: client(t, replica.addr)}, "let Client lead to the master")
+	for word, c := range map[string]struct {
+		args   []string // of the server
+		admin  []string // a command to it
+		advice string
+	}{
+		"READONLY":   {admin: []string{"replicaof", "127.0.0.1", "1"}, advice: "let Client lead to the master"},
+		"MASTERDOWN": {[]string{"--replica-serve-stale-data", "no"}, []string{"replicaof", "127.0.0.1", "1"}, "a replica that lost its master"},
+		"NOREPLICAS": {[]string{"--min-replicas-to-write", "1"}, nil, "bring them back"},
+		"OOM":        {[]string{"--maxmemory", "1"}, nil, "give it more memory"},
+		"WRONGTYPE":  {nil, []string{"hset", "oauth2keep:name", "field", "value"}, "something else is stored under this Redis key"},
+		"NOAUTH":     {[]string{"--requirepass", "password"}, nil, "give Client the server's password"},
+		"NOPERM":     {nil, []string{"acl", "setuser", "default", "-eval"}, "allow this user"},
+		"ERR unknown command 'eval'": {[]string{"--rename-command", "EVAL", ""}, nil,
+			"needs the commands that the documentation of redisstore lists"},
+	} {
+		t.Run(word, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, c.args...)
+			if c.admin != nil {
+				require.NoError(t, client(t, server.addr).Do(ctx, arguments(c.admin)...).Err())
+			}
+			requireAdvice(t, &redisstore.Store{Client: client(t, server.addr)}, word, c.advice)
+		})
+	}
+	t.Run("WRONGPASS", func(t *testing.T) {
+		t.Parallel()
+		server := start(t, "--requirepass", "password")
+		c := redis.NewClient(&redis.Options{Addr: server.addr, Password: "another"})
+		defer c.Close()
+		requireAdvice(t, &redisstore.Store{Client: c}, "WRONGPASS", "the right user and password")
+	})
+	t.Run("MISCONF", func(t *testing.T) {
+		t.Parallel()
+		server := start(t, "--save", "3600 1000000")
+		c := client(t, server.addr)
+		require.NoError(t, os.RemoveAll(server.dir))
+		require.NoError(t, c.BgSave(ctx).Err())
+		eventually(t, "a snapshot fails", func() bool {
+			info, _ := c.Info(ctx, "persistence").Result()
+			return strings.Contains(info, "rdb_last_bgsave_status:err")
+		})
+		requireAdvice(t, &redisstore.Store{Client: c}, "MISCONF", "can't write to its disk")
+	})
+	t.Run("BUSY", func(t *testing.T) {
+		t.Parallel()
+		server := start(t, "--busy-reply-threshold", "50")
+		c := client(t, server.addr)
+		go client(t, server.addr).Eval(ctx, "while true do end", nil)
+		eventually(t, "it is busy", func() bool { return redis.HasErrorPrefix(c.Get(ctx, "other").Err(), "BUSY") })
+		requireAdvice(t, &redisstore.Store{Client: c}, "BUSY", "see SCRIPT KILL")
+	})
+	t.Run("LOADING", func(t *testing.T) {
+		t.Parallel()
+		server := start(t, "--loading-process-events-interval-bytes", "1024", "--key-load-delay", "10000")
+		c := client(t, server.addr)
+		fill(t, c, "other:", 1000)
+		loading := redis.NewClient(&redis.Options{Addr: server.addr, ReadTimeout: -1})
+		defer loading.Close()
+		go loading.Do(ctx, "debug", "reload") // takes ten seconds, if the test does
+		eventually(t, "it is loading", func() bool { return redis.HasErrorPrefix(c.Get(ctx, "other").Err(), "LOADING") })
+		requireAdvice(t, &redisstore.Store{Client: c}, "LOADING", "try again later")
+	})
+}
+
+func arguments(words []string) (args []any) {
+	for _, word := range words {
+		args = append(args, word)
+	}
+	return args
+}
+
+// TestOOMStillReadsAndDeletes frees memory.
+func TestOOMStillReadsAndDeletes(t *testing.T) {
+	t.Parallel()
+	c := client(t, start(t, durable...).addr)
+	s := &redisstore.Store{Client: c}
+	v := mustPut(t, s, "kept", "value", "")
+	require.NoError(t, c.ConfigSet(ctx, "maxmemory", "1").Err())
+	requireAdvice(t, s, "OOM", "give it more memory")
+	require.Equal(t, v, requireValue(t, s, "kept", "value"))
+	require.NoError(t, s.Delete(ctx, "kept", v))
+}
+
+// TestAnAnswerOfNobodyWeKnow is a proxy's, after the server did what was asked.
+func TestAnAnswerOfNobodyWeKnow(t *testing.T) {
+	t.Parallel()
+	p, s, direct := behindProxy(t)
+	p.next(inventAnswer)
+	_, err := s.Put(ctx, "name", []byte("value"), "")
+	requireUnknown(t, err)
+	require.ErrorContains(t, err, "upstream failure")
+	requireValue(t, direct, "name", "value")
+}
+
+func TestErrorsOfReads(t *testing.T) {
+	t.Parallel()
+	_, replica := replicated(t)
 	for _, err := range (&redisstore.Store{Client: client(t, replica.addr)}).Names(ctx) {
 		require.ErrorContains(t, err, "is a replica")
 	}
-
-	c := client(t, primary.addr)
-	s := &redisstore.Store{Client: c}
-	require.NoError(t, c.ConfigSet(ctx, "min-replicas-to-write", "5").Err())
-	requireAdvice(t, s, "bring them back")
-	require.NoError(t, c.ConfigSet(ctx, "min-replicas-to-write", "0").Err())
-
-	v := mustPut(t, s, "kept", "value", "")
-	require.NoError(t, c.ConfigSet(ctx, "maxmemory", "1").Err())
-	requireAdvice(t, s, "give it more memory")
-	require.Equal(t, v, requireValue(t, s, "kept", "value"))
-	require.NoError(t, s.Delete(ctx, "kept", v))
-	require.NoError(t, c.ConfigSet(ctx, "maxmemory", "0").Err())
-
-	require.NoError(t, c.HSet(ctx, "oauth2keep:key", "field", "1").Err())
-	requireAdvice(t, s, "something else is stored under this Redis key")
-	_, _, err := s.Get(ctx, "key")
+	c := client(t, replica.addr)
+	require.NoError(t, c.Do(ctx, "replicaof", "no", "one").Err())
+	require.NoError(t, c.HSet(ctx, "oauth2keep:name", "field", "1").Err())
+	_, _, err := (&redisstore.Store{Client: c}).Get(ctx, "name")
+	require.ErrorContains(t, err, "redisstore: WRONGTYPE")
 	require.ErrorContains(t, err, "something else is stored under this Redis key")
-	require.NoError(t, c.Del(ctx, "oauth2keep:key").Err())
+}
 
-	locked := start(t, "--requirepass", "password")
-	requireAdvice(t, &redisstore.Store{Client: client(t, locked.addr)}, "give Client the server's password")
-	admin := redis.NewClient(&redis.Options{Addr: locked.addr, Password: "password"})
-	defer admin.Close()
-	require.NoError(t, admin.Do(ctx, "acl", "setuser", "limited", "on", ">pw", "~other:*", "+@all").Err())
-	limited := redis.NewClient(&redis.Options{Addr: locked.addr, Username: "limited", Password: "pw"})
-	defer limited.Close()
-	requireAdvice(t, &redisstore.Store{Client: limited}, "allow this user")
-
-	nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialTimeout: time.Second})
-	requireAdvice(t, &redisstore.Store{Client: nobody}, "connection refused")
+func TestErrorsOfTheClient(t *testing.T) {
+	t.Parallel()
+	nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialTimeout: time.Second, DialerRetries: 1})
+	requireAdvice(t, &redisstore.Store{Client: nobody}, "dial tcp 127.0.0.1:1:", "connection refused")
 	nobody.Close()
-	requireAdvice(t, &redisstore.Store{Client: nobody}, "close the client after the last use")
-
-	requireAdvice(t, nil, "has no Client")
-	requireAdvice(t, new(redisstore.Store), "has no Client")
-	requireAdvice(t, &redisstore.Store{Client: redis.NewRing(&redis.RingOptions{})}, "can't use a *redis.Ring")
-	requireAdvice(t, &redisstore.Store{Client: c, WaitReplicas: -1}, "must not be negative")
-
-	require.NoError(t, c.Do(ctx, "replicaof", "127.0.0.1", "1").Err())
-	requireAdvice(t, s, "let Client lead to the master")
+	requireAdvice(t, &redisstore.Store{Client: nobody}, "redis: client is closed", "close the client after the last use")
+	for _, c := range []struct {
+		store *redisstore.Store
+		text  string
+	}{
+		{nil, "has no Client"},
+		{new(redisstore.Store), "has no Client"},
+		{&redisstore.Store{Client: redis.NewRing(&redis.RingOptions{})}, "can't use a *redis.Ring"},
+		{&redisstore.Store{Client: nobody, WaitReplicas: -1}, "must not be negative"},
+	} {
+		_, err := c.store.Put(ctx, "name", nil, "")
+		require.ErrorContains(t, err, "redisstore: ")
+		require.ErrorContains(t, err, c.text)
+	}
 }
 
 // TestWhatTheListOfPermissionsAllows has a user with the permissions that the

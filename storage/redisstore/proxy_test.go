@@ -17,6 +17,7 @@ const (
 	pass        fate = iota
 	loseRequest      // cut the connection instead of forwarding it
 	loseAnswer       // let the server do it, and cut the connection instead of forwarding the answer
+	inventAnswer     // let the server do it, and answer with an error of the proxy's own
 )
 
 // proxy is between a client and a server, on TCP.
@@ -107,7 +108,6 @@ func (p *proxy) serve(c net.Conn) {
 	var lose sync.Mutex
 	losing := false
 	go func() {
-		defer c.Close()
 		b := make([]byte, 64<<10)
 		for {
 			n, err := s.Read(b)
@@ -118,6 +118,9 @@ func (p *proxy) serve(c net.Conn) {
 				select {
 				case answered <- struct{}{}:
 				default:
+				}
+				if !lost {
+					c.Close()
 				}
 				return
 			}
@@ -136,7 +139,7 @@ func (p *proxy) serve(c net.Conn) {
 		if f == loseRequest {
 			return
 		}
-		if f == loseAnswer {
+		if f == loseAnswer || f == inventAnswer {
 			lose.Lock()
 			losing = true
 			lose.Unlock()
@@ -144,10 +147,13 @@ func (p *proxy) serve(c net.Conn) {
 		if _, err := s.Write(b[:n]); err != nil {
 			return
 		}
-		if f == loseAnswer {
+		if f == loseAnswer || f == inventAnswer {
 			select {
 			case <-answered:
 			case <-time.After(5 * time.Second):
+			}
+			if f == inventAnswer {
+				c.Write([]byte("-ERR upstream failure\r\n"))
 			}
 			return
 		}
