@@ -13,7 +13,7 @@ import (
 
 // flushes are the settings of a flush, which only CONFIG tells.
 var flushes = []struct{ name, good, otherwise string }{
-	{"appendfsync", "always", "a power cut loses the last second or more"},
+	{"appendfsync", "always", "a kill or a power cut loses the last second or two"},
 	{"no-appendfsync-on-rewrite", "no", "nothing is flushed while the append-only file is rewritten"},
 }
 

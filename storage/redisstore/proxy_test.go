@@ -14,10 +14,10 @@ import (
 type fate int
 
 const (
-	pass        fate = iota
-	loseRequest      // cut the connection instead of forwarding it
-	loseAnswer       // let the server do it, and cut the connection instead of forwarding the answer
-	inventAnswer     // let the server do it, and answer with an error of the proxy's own
+	pass         fate = iota
+	loseRequest       // cut the connection instead of forwarding it
+	loseAnswer        // let the server do it, and cut the connection instead of forwarding the answer
+	inventAnswer      // let the server do it, and answer with an error of the proxy's own
 )
 
 // proxy is between a client and a server, on TCP.
