@@ -51,6 +51,7 @@ func requireUnknown(t testing.TB, err error) {
 // TestTheClientItselfWouldLie shows what the Store protects from: the client runs
 // the script twice, and the second run finds the first one's record.
 func TestTheClientItselfWouldLie(t *testing.T) {
+	t.Parallel()
 	p, s, _ := behindProxy(t)
 	const create = `if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end redis.call('SET', KEYS[1], ARGV[1]) return ARGV[2] + 0`
 	p.next(loseAnswer)
@@ -78,6 +79,7 @@ func TestPutWhoseAnswerIsLost(t *testing.T) {
 }
 
 func TestPutWhoseRequestIsLost(t *testing.T) {
+	t.Parallel()
 	p, s, direct := behindProxy(t)
 	p.next(loseRequest, loseRequest, loseAnswer)
 	v := mustPut(t, s, "key", "value", "")
@@ -103,6 +105,7 @@ func TestPutWhoseAnswersAreAllLost(t *testing.T) {
 // TestPutThatWasReplacedBeforeItsRepetition: it was written, so ErrConflict would be
 // a lie, and it isn't there any more.
 func TestPutThatWasReplacedBeforeItsRepetition(t *testing.T) {
+	t.Parallel()
 	p, s, direct := behindProxy(t)
 	var calls int
 	p.set(func() fate {
@@ -122,6 +125,7 @@ func TestPutThatWasReplacedBeforeItsRepetition(t *testing.T) {
 }
 
 func TestDeleteWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
 	p, s, direct := behindProxy(t)
 	v := mustPut(t, s, "key", "value", "")
 	p.next(loseAnswer)
@@ -133,6 +137,7 @@ func TestDeleteWhoseAnswerIsLost(t *testing.T) {
 }
 
 func TestAConflictIsStillOneWhenNothingWasLost(t *testing.T) {
+	t.Parallel()
 	p, s, _ := behindProxy(t)
 	v := mustPut(t, s, "key", "value", "")
 	_, err := s.Put(ctx, "key", nil, "")

@@ -55,11 +55,20 @@ func newPlace(t *testing.T, addr ...string) place {
 	return p
 }
 
+var soak = flag.Bool("soak", false, "also run what takes long: failovers, fleets of processes, many names, and the contract on more stores")
+
+// inSoaks skips a test that takes long, unless asked for.
+func inSoaks(t *testing.T) {
+	if !*soak {
+		t.Skip("runs with -soak")
+	}
+}
+
 func TestMain(m *testing.M) {
 	tokensourcetest.Child(openAt)
 	storagetest.Child(openAt)
 	flag.Parse()
-	flag.Set("test.parallel", "5") // tests wait for servers more than they compute
+	flag.Set("test.parallel", "10") // tests wait for servers more than they compute
 	os.Exit(m.Run())
 }
 
@@ -109,6 +118,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 
 // TestStoreOnAServerThatIsThereKeepsTheContract is for a server that isn't ours to kill.
 func TestStoreOnAServerThatIsThereKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	url := os.Getenv(urlVariable)
 	if url == "" {
 		t.Skip("set " + urlVariable)
@@ -134,6 +144,7 @@ func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
 // TestFleet has processes refresh tokens that they keep in one server, and in a
 // cluster.
 func TestFleet(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	t.Run("one server", func(t *testing.T) {
 		t.Parallel()
@@ -166,6 +177,7 @@ func (s sealed) Share(t *testing.T) storage.Store {
 }
 
 func TestEncryptedKeepsTheContract(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	s := start(t, durable...)
 	storagetest.Run(t, func(t *testing.T) storage.Store { return seal(t, newPlace(t, s.addr).open(t), storage.NewKey()) })
@@ -174,6 +186,7 @@ func TestEncryptedKeepsTheContract(t *testing.T) {
 // TestReadsGoToTheMaster has a client that sends what only reads to replicas, which
 // lag.
 func TestReadsGoToTheMaster(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	servers := cluster(t)
 	replica := start(t, append([]string{"--cluster-enabled", "yes"}, durable...)...)

@@ -159,6 +159,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 // TestWhatTheListOfPermissionsAllows has a user with the permissions that the
 // documentation lists, and no others.
 func TestWhatTheListOfPermissionsAllows(t *testing.T) {
+	t.Parallel()
 	server := start(t, durable...)
 	rules := []any{"acl", "setuser", "keeper", "on", ">pw", "~oauth2keep:*", "+hello", "+client"}
 	for _, command := range []string{"eval", "get", "getrange", "exists", "set", "del", "scan", "info", "wait", "config|get"} {
@@ -222,6 +223,7 @@ func TestForeignValuesAreNeverOverwritten(t *testing.T) {
 
 // TestFormat holds the bytes against those that are written down in doc.go.
 func TestFormat(t *testing.T) {
+	t.Parallel()
 	c := client(t, start(t, durable...).addr)
 	s := &redisstore.Store{Client: c}
 	require.NoError(t, c.Set(ctx, "oauth2keep:key", "o2kr\x010123456789abcdefvalue", 0).Err())

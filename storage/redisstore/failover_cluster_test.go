@@ -15,6 +15,7 @@ import (
 
 // TestFailoverOfACluster kills a master whose only replica confirmed what it wrote.
 func TestFailoverOfACluster(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	servers := cluster(t)
 	master := servers[0]
@@ -72,6 +73,7 @@ func TestFailoverOfACluster(t *testing.T) {
 // TestNamesThroughAFailover has a walk begin on one master and end on the next, to
 // which its cursor means nothing.
 func TestNamesThroughAFailover(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	const n = 3000
 	w := watch(t)

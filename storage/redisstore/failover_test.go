@@ -21,6 +21,7 @@ import (
 // that was acknowledged, or to a later one that wasn't: no further back, and nowhere
 // else.
 func TestFailoverKeepsWhatAllReplicasConfirmed(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	w := watch(t)
 	s := w.store(t, 2)
@@ -159,6 +160,7 @@ func (w *writer) read(s storage.Store) (known bool, lie error) {
 // what the documentation says of each case: what WaitReplicas is, what a write then
 // returns, and what becomes of it. The second replica is the one that is promoted.
 func TestFailoverLosesWhatItMay(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	for _, c := range []struct {
 		name         string
@@ -258,6 +260,7 @@ func TestFailoverLosesWhatItMay(t *testing.T) {
 // learn of it: started again on its old data, or stopped for a while, as if it had
 // been cut off.
 func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	for _, stopped := range []bool{false, true} {
 		name := "started again"

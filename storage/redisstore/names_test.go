@@ -28,6 +28,7 @@ func fill(t testing.TB, c redis.UniversalClient, prefix string, n int) {
 }
 
 func TestTenThousandNamesAreListed(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	one := client(t, start(t, durable...).addr)
 	many := clusterClient(t, cluster(t))
@@ -72,6 +73,7 @@ func TestNamesAfterARestart(t *testing.T) {
 }
 
 func TestPrefixesAreNotPatterns(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	c := redis.NewClient(o)
 	defer c.Close()

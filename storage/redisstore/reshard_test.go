@@ -18,6 +18,7 @@ import (
 // redis-cli --cluster reshard does it, while each record is written all the time with
 // WaitReplicas. A write is done, or refused for as long as the slot moves.
 func TestAMoveOfASlotKeepsWaitingWritersOut(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	servers := cluster(t)
 	const prefix, records, writers = "{oauth2keep}:", 200, 8

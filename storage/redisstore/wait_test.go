@@ -78,6 +78,7 @@ func TestWaitForReplicas(t *testing.T) {
 }
 
 func TestWaitingStoreKeepsTheContract(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	primary, _ := replicated(t)
 	storagetest.Run(t, func(t *testing.T) storage.Store {
