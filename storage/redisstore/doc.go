@@ -10,29 +10,36 @@
 //
 // # What lasts and what doesn't
 //
-// Redis keeps data in memory. As it comes out of the box it acknowledges writes that
-// a restart forgets, which for a rotated refresh token means that the user has to
-// log in again. [Store.Check] reports such settings. In the order of what they cost:
+// Only a Put or Delete that returned nil is durable. What Get returns need not be yet:
+// it may be another program's write that is still on its way to disks and replicas.
+//
+// What nil promises is up to the server's settings. As Redis comes out of the box it
+// acknowledges writes that a restart forgets. Then the older record is back, and Put and
+// Delete with the lost version are ErrConflict; if it was a rotated refresh token, and no
+// process has it in memory, its user has to log in again. [Store.Check] reports such
+// settings. In the order of what they cost:
 //
 //   - maxmemory-policy noeviction. Under the allkeys policies Redis deletes records
 //     when memory is short. Under noeviction Put fails, with an error that says so.
-//   - appendonly yes. Without it only snapshots are written, minutes apart.
+//   - appendonly yes. Without it only snapshots are written, minutes apart, and a kill of
+//     the process loses all since the last.
 //   - appendfsync always. Every acknowledged write is on the disk: this is what the
-//     contract of [storage.Store] demands, and under which a nil error lasts. With
-//     everysec, the default, killing the server's process loses nothing, and a power
-//     cut loses the last second, or two. no-appendfsync-on-rewrite must be no.
+//     contract of [storage.Store] demands. With everysec, the default, a power cut loses
+//     the last second, or two; and so does a kill of the process, if a flush was under way,
+//     for Redis then delays the next write to its file. no-appendfsync-on-rewrite must be
+//     no.
 //   - WaitReplicas. Replication is asynchronous. With WaitReplicas, Put and Delete run
 //     WAIT and return nil only when as many replicas received the write, in their
-//     memory; and else [ErrUnconfirmed], which means: written on the master, and not
-//     confirmed. What that is worth is below.
+//     memory. Otherwise the error is [ErrUnconfirmed]: written on the master, and not
+//     confirmed. What that is worth is below. WAITAOF, which Redis has since 7.2, isn't
+//     used: give the replicas appendfsync always instead.
 //   - min-replicas-to-write. A master that was replaced and doesn't know it goes on
 //     accepting writes, which are dropped when it learns of its successor. This
 //     setting bounds for how long.
 //
 // So one server with the first three keeps the contract; a failover, by Sentinel, a
-// cluster or a provider, can break it, unless every replica confirms every write. A
-// refresh token that is lost like this is found out at the next refresh, and
-// reported. Who needs more than that needs another engine.
+// cluster or a provider, can break it, unless every replica confirms every write. Who
+// needs more than that needs another engine.
 //
 // Redis must not be told to expire the records, and DEL, FLUSHDB, RENAME and RESTORE
 // by anyone else are not noticed.
@@ -50,8 +57,8 @@
 //     loss unlikely, not impossible: what is promoted may be another replica, because
 //     of its replica-priority, or because the one that confirmed was gone too.
 //   - A write that returned nil with WaitReplicas the number of all replicas is
-//     there, whichever is promoted; the replicas need the settings above too, lest
-//     they forget it when they are started again. The price is that each write is
+//     there, whichever is promoted; the replicas need the settings above too, or they
+//     forget it when they are started again. The price is that each write is
 //     ErrUnconfirmed while one of them is missing, and so after the failover until the
 //     lost server, or another one, is back as a replica.
 //   - A write that returned ErrUnconfirmed may be there or not. Until the failover
@@ -80,29 +87,44 @@
 // address would stay with a server that isn't the master any more: writes are then
 // errors, but Get reads what the replica has.
 //
-// # Answers that are lost
+// # Errors
+//
+// The error of a Put or Delete says what became of the write:
+//
+//	storage.ErrConflict      nothing was written: the record is another version
+//	nothing was written      the server refused, or was never reached
+//	may have been written    nobody knows: read again
+//	ErrUnconfirmed           it was written, and too few replicas confirmed it
+//
+// and what to do, where the server's error tells: about a replica (READONLY, MASTERDOWN),
+// a server that is starting (LOADING) or has no memory (OOM), disk (MISCONF) or replicas
+// (NOREPLICAS) to write to, and a user that isn't allowed to (NOAUTH, NOPERM). An answer
+// that isn't known to be a refusal counts as unknown, for a proxy may have made it up
+// after the write.
 //
 // When a connection breaks before the answer to a write, nobody knows whether it was
-// done. The Store turns off the client's own repetition of commands for its writes,
-// which would take the first run for somebody else's, and sends the write again
+// done. The Store turns off the client's own repetition of commands (MaxRetries) for its
+// writes, which would take the first run for somebody else's, and sends the write again
 // itself, up to four times in all. The script recognizes a record that it wrote. If
 // it finds another one, or if a deletion can't be told from somebody else's, the
-// error is not [storage.ErrConflict], for that would promise that nothing was
-// written, but one that says to read again.
+// error says to read again, and isn't ErrConflict.
 //
-// A command that was given up, because its context is done or its answer is late,
-// can still run when the server gets to it. Its comparison protects newer records.
-// Only one that creates a record can do so after it was created, and deleted, by
-// others; it needs a server that stood still meanwhile.
+// A context that is done ends a call at once, also when the server or the network hangs.
+// The connection stays taken until the client's ReadTimeout, so don't turn that off. A
+// command that was given up, because its context is done or its answer is late, can still
+// run when the server gets to it. Its comparison protects newer records. Only one that
+// creates a record can do so after it was created, and deleted, by others; it needs a
+// server that stood still meanwhile.
 //
-// A context that is done ends a call at once. The connection stays taken until the
-// client's ReadTimeout, so don't turn that off.
+// While a cluster moves a slot from one server to another, a write with WaitReplicas to a
+// record that has moved is refused: WAIT can't follow a redirect. The Store tries for a
+// quarter of a second, which is more than the move of some hundred records takes.
 //
 // # What the user may do
 //
 // On a server with access control, the client's user needs, for keys that begin with
-// the prefix: EVAL, EVALSHA, GET, GETRANGE, EXISTS, SET and DEL; for Keys, SCAN and
-// INFO; for WaitReplicas, WAIT; for Check, CONFIG GET and INFO; in a cluster,
+// the prefix: EVAL, GET, GETRANGE, EXISTS, SET and DEL; for Names, SCAN and INFO;
+// for WaitReplicas, WAIT; for Check, INFO and, if possible, CONFIG GET; in a cluster,
 // CLUSTER SLOTS, CLUSTER NODES, COMMAND and ASKING. The tests run on Redis 7.0; no
 // command is newer than Redis 4.
 //
