@@ -24,16 +24,16 @@ func behindProxy(t *testing.T) (*proxy, *redisstore.Store, *redisstore.Store) {
 	return p, &redisstore.Store{Client: client(t, p.addr)}, direct
 }
 
-func mustPut(t testing.TB, s storage.Store, key, value string, old storage.Version) storage.Version {
+func mustPut(t testing.TB, s storage.Store, name, value string, old storage.Version) storage.Version {
 	t.Helper()
-	v, err := s.Put(ctx, key, []byte(value), old)
+	v, err := s.Put(ctx, name, []byte(value), old)
 	require.NoError(t, err)
 	return v
 }
 
-func requireValue(t testing.TB, s storage.Store, key, value string) storage.Version {
+func requireValue(t testing.TB, s storage.Store, name, value string) storage.Version {
 	t.Helper()
-	got, v, err := s.Get(ctx, key)
+	got, v, err := s.Get(ctx, name)
 	require.NoError(t, err)
 	require.Equal(t, value, string(got))
 	return v
@@ -68,13 +68,13 @@ func TestPutWhoseAnswerIsLost(t *testing.T) {
 		for i := range fates {
 			fates[i] = loseAnswer
 		}
-		key := fmt.Sprint("lost ", n)
+		name := fmt.Sprint("lost ", n)
 		p.next(fates...)
-		v := mustPut(t, s, key, "first", "")
-		require.Equal(t, v, requireValue(t, direct, key, "first"))
+		v := mustPut(t, s, name, "first", "")
+		require.Equal(t, v, requireValue(t, direct, name, "first"))
 		p.next(fates...)
-		v = mustPut(t, s, key, "second", v)
-		require.Equal(t, v, requireValue(t, direct, key, "second"))
+		v = mustPut(t, s, name, "second", v)
+		require.Equal(t, v, requireValue(t, direct, name, "second"))
 	}
 }
 
@@ -82,19 +82,19 @@ func TestPutWhoseRequestIsLost(t *testing.T) {
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	p.next(loseRequest, loseRequest, loseAnswer)
-	v := mustPut(t, s, "key", "value", "")
-	require.Equal(t, v, requireValue(t, direct, "key", "value"))
+	v := mustPut(t, s, "name", "value", "")
+	require.Equal(t, v, requireValue(t, direct, "name", "value"))
 	p.next(loseRequest, loseRequest)
-	require.NoError(t, s.Delete(ctx, "key", v))
+	require.NoError(t, s.Delete(ctx, "name", v))
 }
 
 func TestPutWhoseAnswersAreAllLost(t *testing.T) {
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	p.set(func() fate { return loseAnswer })
-	_, err := s.Put(ctx, "key", []byte("value"), "")
+	_, err := s.Put(ctx, "name", []byte("value"), "")
 	requireUnknown(t, err)
-	requireValue(t, direct, "key", "value")
+	requireValue(t, direct, "name", "value")
 	p.set(func() fate { return loseRequest })
 	_, err = s.Put(ctx, "other", []byte("value"), "")
 	requireUnknown(t, err)
@@ -112,40 +112,40 @@ func TestPutThatWasReplacedBeforeItsRepetition(t *testing.T) {
 		if calls++; calls == 1 {
 			return loseAnswer
 		}
-		_, v, err := direct.Get(ctx, "key")
+		_, v, err := direct.Get(ctx, "name")
 		assert.NoError(t, err)
-		_, err = direct.Put(ctx, "key", []byte("of someone else"), v)
+		_, err = direct.Put(ctx, "name", []byte("of someone else"), v)
 		assert.NoError(t, err)
 		return pass
 	})
-	_, err := s.Put(ctx, "key", []byte("mine"), "")
+	_, err := s.Put(ctx, "name", []byte("mine"), "")
 	requireUnknown(t, err)
 	require.ErrorContains(t, err, "another record or none is there now")
-	requireValue(t, direct, "key", "of someone else")
+	requireValue(t, direct, "name", "of someone else")
 }
 
 func TestDeleteWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	p, s, direct := behindProxy(t)
-	v := mustPut(t, s, "key", "value", "")
+	v := mustPut(t, s, "name", "value", "")
 	p.next(loseAnswer)
-	requireUnknown(t, s.Delete(ctx, "key", v)) // it may have been someone else
-	_, _, err := direct.Get(ctx, "key")
+	requireUnknown(t, s.Delete(ctx, "name", v)) // it may have been someone else
+	_, _, err := direct.Get(ctx, "name")
 	require.ErrorIs(t, err, storage.ErrNotFound)
 	p.next(loseAnswer)
-	require.NoError(t, s.Delete(ctx, "key", ""))
+	require.NoError(t, s.Delete(ctx, "name", ""))
 }
 
 func TestAConflictIsStillOneWhenNothingWasLost(t *testing.T) {
 	t.Parallel()
 	p, s, _ := behindProxy(t)
-	v := mustPut(t, s, "key", "value", "")
-	_, err := s.Put(ctx, "key", nil, "")
+	v := mustPut(t, s, "name", "value", "")
+	_, err := s.Put(ctx, "name", nil, "")
 	require.ErrorIs(t, err, storage.ErrConflict)
 	p.next(loseRequest) // nobody can know that it wasn't done
-	_, err = s.Put(ctx, "key", nil, "")
+	_, err = s.Put(ctx, "name", nil, "")
 	requireUnknown(t, err)
-	require.NoError(t, s.Delete(ctx, "key", v))
+	require.NoError(t, s.Delete(ctx, "name", v))
 }
 
 // TestAnswersAreTrue has several writers whose connections are cut at random, and

@@ -213,16 +213,16 @@ func TestReadsGoToTheMaster(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { // the client gets to know of the replica
 		for i := range 50 {
-			c.Get(ctx, fmt.Sprint("key ", i))
+			c.Get(ctx, fmt.Sprint("name ", i))
 		}
 		c.ReloadState(ctx)
 		return reads("get")
 	}, 20*time.Second, 50*time.Millisecond)
 	require.NoError(t, r.ConfigResetStat(ctx).Err())
 	for i := range 100 {
-		key := fmt.Sprint("key ", i)
-		v := mustPut(t, s, key, "value", "")
-		require.Equal(t, v, requireValue(t, s, key, "value"))
+		name := fmt.Sprint("name ", i)
+		v := mustPut(t, s, name, "value", "")
+		require.Equal(t, v, requireValue(t, s, name, "value"))
 	}
 	require.False(t, reads("get") || reads("eval"))
 }

@@ -169,16 +169,16 @@ func TestWhatTheListOfPermissionsAllows(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: server.addr, Username: "keeper", Password: "pw"})
 	defer c.Close()
 	s := &redisstore.Store{Client: c}
-	v := mustPut(t, s, "key", "value", "")
-	require.Equal(t, v, requireValue(t, s, "key", "value"))
-	for key, err := range s.Names(ctx) {
+	v := mustPut(t, s, "name", "value", "")
+	require.Equal(t, v, requireValue(t, s, "name", "value"))
+	for name, err := range s.Names(ctx) {
 		require.NoError(t, err)
-		require.Equal(t, "key", key)
+		require.Equal(t, "name", name)
 	}
-	require.NoError(t, s.Delete(ctx, "key", v))
+	require.NoError(t, s.Delete(ctx, "name", v))
 	require.NoError(t, s.Check(ctx))
 	s.WaitReplicas, s.WaitTimeout = 1, time.Millisecond
-	_, err := s.Put(ctx, "key", nil, "")
+	_, err := s.Put(ctx, "name", nil, "")
 	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
 }
 
@@ -187,14 +187,14 @@ func TestOneServerOfACluster(t *testing.T) {
 	servers := cluster(t)
 	s := &redisstore.Store{Client: client(t, servers[0].addr)}
 	var moved error
-	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		if _, err := s.Put(ctx, key, nil, ""); err != nil {
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		if _, err := s.Put(ctx, name, nil, ""); err != nil {
 			moved = err
 		}
 	}
 	require.ErrorContains(t, moved, "redis.NewClusterClient")
 	for _, err := range s.Names(ctx) {
-		require.ErrorContains(t, err, "redis.NewClusterClient") // and not a part of the keys
+		require.ErrorContains(t, err, "redis.NewClusterClient") // and not a part of the names
 	}
 }
 
@@ -203,21 +203,21 @@ func TestForeignValuesAreNeverOverwritten(t *testing.T) {
 	c := client(t, start(t, durable...).addr)
 	s := &redisstore.Store{Client: c}
 	for _, foreign := range []string{"", "x", "o2kr", "o2kr\x01", "o2kr\x01too short", "o2kr\x020123456789abcdefof a later release", strings.Repeat("x", 100)} {
-		require.NoError(t, c.Set(ctx, "oauth2keep:key", foreign, 0).Err())
-		_, v, err := s.Get(ctx, "key")
+		require.NoError(t, c.Set(ctx, "oauth2keep:name", foreign, 0).Err())
+		_, v, err := s.Get(ctx, "name")
 		require.ErrorIs(t, err, storage.ErrOpen, foreign)
-		require.ErrorContains(t, err, `"oauth2keep:key"`)
+		require.ErrorContains(t, err, `"oauth2keep:name"`)
 		require.Empty(t, v)
 		if strings.HasPrefix(foreign, "o2kr\x02") {
 			require.ErrorContains(t, err, "update the program")
 		}
 		for _, old := range []storage.Version{"", "66ea6aaa8638f44022cf289806426e50"} {
-			_, err := s.Put(ctx, "key", []byte("new"), old)
+			_, err := s.Put(ctx, "name", []byte("new"), old)
 			require.ErrorIs(t, err, storage.ErrConflict, foreign) // nothing was written
 			require.ErrorIs(t, err, storage.ErrOpen, foreign)
-			require.ErrorIs(t, s.Delete(ctx, "key", old), storage.ErrConflict, foreign)
+			require.ErrorIs(t, s.Delete(ctx, "name", old), storage.ErrConflict, foreign)
 		}
-		require.Equal(t, foreign, c.Get(ctx, "oauth2keep:key").Val())
+		require.Equal(t, foreign, c.Get(ctx, "oauth2keep:name").Val())
 	}
 }
 
@@ -226,13 +226,13 @@ func TestFormat(t *testing.T) {
 	t.Parallel()
 	c := client(t, start(t, durable...).addr)
 	s := &redisstore.Store{Client: c}
-	require.NoError(t, c.Set(ctx, "oauth2keep:key", "o2kr\x010123456789abcdefvalue", 0).Err())
-	v := requireValue(t, s, "key", "value")
+	require.NoError(t, c.Set(ctx, "oauth2keep:name", "o2kr\x010123456789abcdefvalue", 0).Err())
+	v := requireValue(t, s, "name", "value")
 	require.Equal(t, storage.Version("30313233343536373839616263646566"), v)
-	mustPut(t, s, "key", "new", v)
-	stored := c.Get(ctx, "oauth2keep:key").Val()
+	mustPut(t, s, "name", "new", v)
+	stored := c.Get(ctx, "oauth2keep:name").Val()
 	require.Len(t, stored, 21+len("new"))
 	require.Equal(t, "o2kr\x01", stored[:5])
 	require.Equal(t, "new", stored[21:])
-	require.EqualValues(t, -1, c.TTL(ctx, "oauth2keep:key").Val())
+	require.EqualValues(t, -1, c.TTL(ctx, "oauth2keep:name").Val())
 }

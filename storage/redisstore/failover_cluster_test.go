@@ -29,14 +29,14 @@ func TestFailoverOfACluster(t *testing.T) {
 	})
 	follows(t, replica)
 
-	const name = "{oauth2keep}:" // all on one master
-	s := &redisstore.Store{Client: clusterClient(t, servers), Prefix: name, WaitReplicas: 1, WaitTimeout: 20 * time.Second}
-	slot, err := s.Client.ClusterKeySlot(ctx, name).Result()
+	const prefix = "{oauth2keep}:" // all on one master
+	s := &redisstore.Store{Client: clusterClient(t, servers), Prefix: prefix, WaitReplicas: 1, WaitTimeout: 20 * time.Second}
+	slot, err := s.Client.ClusterKeySlot(ctx, prefix).Result()
 	require.NoError(t, err)
 	require.Less(t, slot, int64(16384/3), "the first master's")
-	v := mustPut(t, s, "key", "first", "")
+	v := mustPut(t, s, "name", "first", "")
 	deleted := mustPut(t, s, "deleted", "first", "")
-	v = mustPut(t, s, "key", "second", v)
+	v = mustPut(t, s, "name", "second", v)
 	require.NoError(t, s.Delete(ctx, "deleted", deleted))
 	for _, server := range append(servers[1:], replica) {
 		eventually(t, "all know the replica", func() bool {
@@ -49,24 +49,24 @@ func TestFailoverOfACluster(t *testing.T) {
 	eventually(t, "the replica is promoted", func() bool { return field(t, replica, "role") == "master" })
 	promotion := time.Now()
 	eventually(t, "the store goes on by itself", func() bool {
-		_, _, err := s.Get(ctx, "key") // no write, after which the client would ask anew
+		_, _, err := s.Get(ctx, "name") // no write, after which the client would ask anew
 		return err == nil
 	})
 	require.Less(t, time.Since(promotion), 45*time.Second, "the client asks anew every minute, and shouldn't have to be waited for")
-	require.Equal(t, v, requireValue(t, s, "key", "second"))
+	require.Equal(t, v, requireValue(t, s, "name", "second"))
 	_, _, err = s.Get(ctx, "deleted")
 	require.ErrorIs(t, err, storage.ErrNotFound)
 	s.WaitTimeout = 50 * time.Millisecond
 	eventually(t, "the new master writes, alone", func() bool {
-		_, now, _ := s.Get(ctx, "key")
-		_, err = s.Put(ctx, "key", []byte("third"), now)
+		_, now, _ := s.Get(ctx, "name")
+		_, err = s.Put(ctx, "name", []byte("third"), now)
 		require.Error(t, err)
 		return errors.Is(err, redisstore.ErrUnconfirmed)
 	})
-	requireValue(t, s, "key", "third")
-	for key, err := range s.Names(ctx) {
+	requireValue(t, s, "name", "third")
+	for name, err := range s.Names(ctx) {
 		require.NoError(t, err)
-		require.Equal(t, "key", key)
+		require.Equal(t, "name", name)
 	}
 }
 
@@ -80,10 +80,10 @@ func TestNamesThroughAFailover(t *testing.T) {
 	fill(t, client(t, w.servers[0].addr), redisstore.DefaultPrefix, n)
 	inStep(t, w.servers[0], 2)
 	seen := make(map[string]bool)
-	for key, err := range w.store(t, 0).Names(ctx) {
+	for name, err := range w.store(t, 0).Names(ctx) {
 		require.NoError(t, err)
-		require.False(t, seen[key], "twice: %q", key)
-		if seen[key] = true; len(seen) == n/2 {
+		require.False(t, seen[name], "twice: %q", name)
+		if seen[name] = true; len(seen) == n/2 {
 			w.failover(t, w.servers[0].kill)
 		}
 	}
@@ -100,12 +100,12 @@ func TestAMasterWithoutItsDataEmptiesItsReplicas(t *testing.T) {
 	inStep(t, forgetful, 1)
 	s := at(t, forgetful)
 	s.WaitReplicas, s.WaitTimeout = 1, 20*time.Second
-	mustPut(t, s, "key", "value", "")
-	requireValue(t, at(t, replica), "key", "value")
+	mustPut(t, s, "name", "value", "")
+	requireValue(t, at(t, replica), "name", "value")
 	forgetful.kill()
 	require.NoError(t, forgetful.run())
 	eventually(t, "the replica has forgotten it too", func() bool {
-		_, _, err := at(t, replica).Get(ctx, "key")
+		_, _, err := at(t, replica).Get(ctx, "name")
 		return errors.Is(err, storage.ErrNotFound)
 	})
 	require.ErrorContains(t, s.Check(ctx), "the server at "+forgetful.addr+" has appendonly no:")

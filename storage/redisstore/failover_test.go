@@ -31,7 +31,7 @@ func TestFailoverKeepsWhatAllReplicasConfirmed(t *testing.T) {
 	defer stop()
 	var wg sync.WaitGroup
 	for i := range writers {
-		writers[i] = &writer{key: fmt.Sprint("key ", i)}
+		writers[i] = &writer{name: fmt.Sprint("name ", i)}
 		wg.Go(func() {
 			for done.Err() == nil && lies[i] == nil {
 				lies[i] = writers[i].step(s)
@@ -76,22 +76,22 @@ func TestFailoverKeepsWhatAllReplicasConfirmed(t *testing.T) {
 			require.True(t, known)
 		}
 		if l.now != "" {
-			existing[l.key] = true
+			existing[l.name] = true
 		}
-		t.Logf("%s: %d writes acknowledged, %d unconfirmed, %d unknown, %d conflicts", l.key,
+		t.Logf("%s: %d writes acknowledged, %d unconfirmed, %d unknown, %d conflicts", l.name,
 			l.acknowledged.Load(), l.unconfirmed.Load(), l.unknown.Load(), l.conflicts.Load())
 	}
-	for key, err := range s.Names(ctx) {
+	for name, err := range s.Names(ctx) {
 		require.NoError(t, err)
-		require.True(t, existing[key])
-		delete(existing, key)
+		require.True(t, existing[name])
+		delete(existing, name)
 	}
 	require.Empty(t, existing)
 }
 
 // writer is the only one of a record, and knows what may be in it.
 type writer struct {
-	key   string
+	name  string
 	n     int
 	value string          // the last that was acknowledged, "" for a deletion
 	v     storage.Version // of that
@@ -112,10 +112,10 @@ func (w *writer) step(s storage.Store) (lie error) {
 	var v storage.Version
 	var err error
 	if w.n%5 == 0 && w.now != "" {
-		err = s.Delete(limited, w.key, w.now)
+		err = s.Delete(limited, w.name, w.now)
 	} else {
 		value = fmt.Sprint("value ", w.n)
-		v, err = s.Put(limited, w.key, []byte(value), w.now)
+		v, err = s.Put(limited, w.name, []byte(value), w.now)
 	}
 	switch {
 	case err == nil:
@@ -129,7 +129,7 @@ func (w *writer) step(s storage.Store) (lie error) {
 			w.unknown.Add(1)
 		}
 	case w.now == w.v && len(w.maybe) == 0:
-		return fmt.Errorf("%s: a conflict with nobody", w.key)
+		return fmt.Errorf("%s: a conflict with nobody", w.name)
 	default:
 		w.conflicts.Add(1)
 	}
@@ -143,14 +143,14 @@ func (w *writer) step(s storage.Store) (lie error) {
 func (w *writer) read(s storage.Store) (known bool, lie error) {
 	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	value, v, err := s.Get(limited, w.key)
+	value, v, err := s.Get(limited, w.name)
 	switch {
 	case err != nil && !errors.Is(err, storage.ErrNotFound):
 		return false, nil
 	case v == w.v && string(value) != w.value:
-		return true, fmt.Errorf("%s: %q has the version of %q", w.key, value, w.value)
+		return true, fmt.Errorf("%s: %q has the version of %q", w.name, value, w.value)
 	case v != w.v && !slices.Contains(w.maybe, string(value)):
-		return true, fmt.Errorf("%s: there is %q; %q was acknowledged, and after it there may be %q", w.key, value, w.value, w.maybe)
+		return true, fmt.Errorf("%s: there is %q; %q was acknowledged, and after it there may be %q", w.name, value, w.value, w.maybe)
 	}
 	w.now = v
 	return true, nil
@@ -181,9 +181,9 @@ func TestFailoverLosesWhatItMay(t *testing.T) {
 			s := w.store(t, c.waitReplicas)
 			s.WaitTimeout = 20 * time.Second
 			var versions []storage.Version // before
-			keys := []string{"replaced", "deleted", "created"}
-			for _, key := range keys[:2] {
-				versions = append(versions, mustPut(t, s, key, "before", ""))
+			names := []string{"replaced", "deleted", "created"}
+			for _, name := range names[:2] {
+				versions = append(versions, mustPut(t, s, name, "before", ""))
 			}
 			versions = append(versions, "")
 			inStep(t, w.servers[0], 2)
@@ -208,9 +208,9 @@ func TestFailoverLosesWhatItMay(t *testing.T) {
 			requireOutcome(s.Delete(ctx, "deleted", versions[1]))
 			_, err = s.Put(ctx, "created", []byte("after"), "")
 			requireOutcome(err)
-			after := make([]storage.Version, len(keys)) // which Put doesn't tell if it is unconfirmed
-			for i, key := range keys {
-				_, after[i], _ = s.Get(ctx, key)
+			after := make([]storage.Version, len(names)) // which Put doesn't tell if it is unconfirmed
+			for i, name := range names {
+				_, after[i], _ = s.Get(ctx, name)
 			}
 
 			promoted := w.failover(t, func() {
@@ -226,31 +226,31 @@ func TestFailoverLosesWhatItMay(t *testing.T) {
 			}
 			requireState := func() {
 				t.Helper()
-				for i, key := range keys {
+				for i, name := range names {
 					var value []byte
 					var v storage.Version
 					eventually(t, "the store goes on by itself", func() bool {
 						var err error
-						value, v, err = s.Get(ctx, key)
+						value, v, err = s.Get(ctx, name)
 						return err == nil || errors.Is(err, storage.ErrNotFound)
 					})
-					require.Equal(t, values[i], string(value), key)
-					require.Equal(t, there[i], v, key)
+					require.Equal(t, values[i], string(value), name)
+					require.Equal(t, there[i], v, name)
 				}
 			}
 			requireState()
 			s.WaitReplicas = 0 // and one replica is left
 			if c.lost {        // and nobody overwrites without knowing
-				for i, key := range keys {
-					_, err := s.Put(ctx, key, []byte("next"), after[i])
-					require.ErrorIs(t, err, storage.ErrConflict, key)
-					require.ErrorIs(t, s.Delete(ctx, key, after[i]), storage.ErrConflict, key)
+				for i, name := range names {
+					_, err := s.Put(ctx, name, []byte("next"), after[i])
+					require.ErrorIs(t, err, storage.ErrConflict, name)
+					require.ErrorIs(t, s.Delete(ctx, name, after[i]), storage.ErrConflict, name)
 				}
 				requireState()
 			}
-			for i, key := range keys {
-				v := mustPut(t, s, key, "next", there[i])
-				require.Equal(t, v, requireValue(t, at(t, promoted), key, "next"))
+			for i, name := range names {
+				v := mustPut(t, s, name, "next", there[i])
+				require.Equal(t, v, requireValue(t, at(t, promoted), name, "next"))
 			}
 		})
 	}
@@ -340,9 +340,9 @@ func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
 			requireNow := func(s storage.Store) {
 				t.Helper()
 				require.Equal(t, second, requireValue(t, s, "replaced", "second"))
-				for _, key := range []string{"deleted", "created"} {
-					_, _, err := s.Get(ctx, key)
-					require.ErrorIs(t, err, storage.ErrNotFound, key)
+				for _, name := range []string{"deleted", "created"} {
+					_, _, err := s.Get(ctx, name)
+					require.ErrorIs(t, err, storage.ErrNotFound, name)
 				}
 			}
 			inStep(t, promoted, 2)

@@ -20,7 +20,7 @@ func fill(t testing.TB, c redis.UniversalClient, prefix string, n int) {
 	for i := 0; i < n; i += batch {
 		pipe := c.Pipeline()
 		for k := i; k < min(i+batch, n); k++ {
-			pipe.Set(ctx, fmt.Sprint(prefix, "key ", k), "o2kr\x010123456789abcdefvalue", 0)
+			pipe.Set(ctx, fmt.Sprint(prefix, "name ", k), "o2kr\x010123456789abcdefvalue", 0)
 		}
 		_, err := pipe.Exec(ctx)
 		require.NoError(t, err)
@@ -38,10 +38,10 @@ func TestTenThousandNamesAreListed(t *testing.T) {
 			s := &redisstore.Store{Client: c}
 			fill(t, c, redisstore.DefaultPrefix, n)
 			seen := make(map[string]bool)
-			for key, err := range s.Names(ctx) {
+			for name, err := range s.Names(ctx) {
 				require.NoError(t, err)
-				require.False(t, seen[key], "twice: %q", key)
-				seen[key] = true
+				require.False(t, seen[name], "twice: %q", name)
+				seen[name] = true
 				if len(seen)%1000 == 0 { // the tables grow and shrink meanwhile
 					fill(t, c, "other:"+strconv.Itoa(len(seen)), 2000)
 				}
@@ -60,10 +60,10 @@ func TestNamesAfterARestart(t *testing.T) {
 	const n = 5000
 	fill(t, c, redisstore.DefaultPrefix, n)
 	seen := make(map[string]bool)
-	for key, err := range (&redisstore.Store{Client: c}).Names(ctx) {
+	for name, err := range (&redisstore.Store{Client: c}).Names(ctx) {
 		require.NoError(t, err)
-		require.False(t, seen[key], "twice: %q", key)
-		seen[key] = true
+		require.False(t, seen[name], "twice: %q", name)
+		seen[name] = true
 		if len(seen) == n/2 {
 			server.kill()
 			require.NoError(t, server.run())
@@ -84,20 +84,20 @@ func TestPrefixesAreNotPatterns(t *testing.T) {
 		mustPut(t, s, prefix, "value", "")
 	}
 	for _, prefix := range []string{"*", "?", "[ab]", "[^a]", `\`, `\*`, "a", "b", "ab", "{x}", "é\x00"} {
-		var keys []string
-		for key, err := range (&redisstore.Store{Client: c, Prefix: base + prefix + ":"}).Names(ctx) {
+		var names []string
+		for name, err := range (&redisstore.Store{Client: c, Prefix: base + prefix + ":"}).Names(ctx) {
 			require.NoError(t, err)
-			keys = append(keys, key)
+			names = append(names, name)
 		}
-		require.Equal(t, []string{prefix}, keys)
+		require.Equal(t, []string{prefix}, names)
 	}
 }
 
-// TestMemoryOfAWalk measures, if asked, what a walk over a million keys takes.
+// TestMemoryOfAWalk measures, if asked, what a walk over a million names takes.
 func TestMemoryOfAWalk(t *testing.T) {
-	n, _ := strconv.Atoi(os.Getenv("OAUTH2KEEP_REDIS_KEYS"))
+	n, _ := strconv.Atoi(os.Getenv("OAUTH2KEEP_REDIS_NAMES"))
 	if n == 0 {
-		t.Skip("set OAUTH2KEEP_REDIS_KEYS to a number of keys")
+		t.Skip("set OAUTH2KEEP_REDIS_NAMES to a number of names")
 	}
 	c := client(t, start(t, "--save", "").addr)
 	fill(t, c, redisstore.DefaultPrefix, n)
@@ -112,7 +112,7 @@ func TestMemoryOfAWalk(t *testing.T) {
 			runtime.ReadMemStats(&after)
 		}
 	}
-	t.Logf("%d keys in %v, %d MB in use at the end", count, time.Since(began), (int64(after.HeapAlloc)-int64(before.HeapAlloc))>>20)
+	t.Logf("%d names in %v, %d MB in use at the end", count, time.Since(began), (int64(after.HeapAlloc)-int64(before.HeapAlloc))>>20)
 	began = time.Now()
 	for cursor, page := uint64(0), []string(nil); ; {
 		var err error

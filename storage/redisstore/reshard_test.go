@@ -38,7 +38,7 @@ func TestAMoveOfASlotKeepsWaitingWritersOut(t *testing.T) {
 					return
 				default:
 				}
-				name := fmt.Sprint("key ", i%records)
+				name := fmt.Sprint("name ", i%records)
 				began := time.Now()
 				for out := true; out; {
 					_, v, err := s.Get(ctx, name)

@@ -199,11 +199,11 @@ func options(t testing.TB) *redis.Options {
 
 // empty removes what a test has stored, from a server that may outlive it.
 func empty(t testing.TB, s *redisstore.Store) {
-	for key, err := range s.Names(ctx) {
+	for name, err := range s.Names(ctx) {
 		if err != nil {
 			return // its server is gone, and the records with it
 		}
-		if err := s.Client.Del(ctx, s.Prefix+key).Err(); err != nil {
+		if err := s.Client.Del(ctx, s.Prefix+name).Err(); err != nil {
 			t.Log(err)
 		}
 	}

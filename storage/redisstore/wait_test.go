@@ -39,23 +39,23 @@ func TestWaitForReplicas(t *testing.T) {
 	other := &redisstore.Store{Client: client(t, replica.addr)}
 	var v storage.Version
 	for _, value := range []string{"a", "b", "c"} {
-		v = mustPut(t, s, "key", value, v)
-		require.Equal(t, v, requireValue(t, other, "key", value)) // at once
+		v = mustPut(t, s, "name", value, v)
+		require.Equal(t, v, requireValue(t, other, "name", value)) // at once
 	}
-	_, err := s.Put(ctx, "key", nil, "")
+	_, err := s.Put(ctx, "name", nil, "")
 	require.ErrorIs(t, err, storage.ErrConflict)
 
 	replica.pause(t)
 	defer replica.goOn()
-	_, err = s.Put(ctx, "key", []byte("unconfirmed"), v)
+	_, err = s.Put(ctx, "name", []byte("unconfirmed"), v)
 	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
 	require.NotErrorIs(t, err, storage.ErrConflict)
 	require.ErrorContains(t, err, "0 of 1 within 200ms")
-	v = requireValue(t, master, "key", "unconfirmed")
-	require.ErrorIs(t, s.Delete(ctx, "key", v), redisstore.ErrUnconfirmed)
-	_, _, err = master.Get(ctx, "key")
+	v = requireValue(t, master, "name", "unconfirmed")
+	require.ErrorIs(t, s.Delete(ctx, "name", v), redisstore.ErrUnconfirmed)
+	_, _, err = master.Get(ctx, "name")
 	require.ErrorIs(t, err, storage.ErrNotFound)
-	_, err = s.Put(ctx, "key", nil, v)
+	_, err = s.Put(ctx, "name", nil, v)
 	require.ErrorIs(t, err, storage.ErrConflict)
 
 	// WAIT on a connection that wrote nothing is content with nothing: a repeated
@@ -70,11 +70,11 @@ func TestWaitForReplicas(t *testing.T) {
 
 	replica.goOn()
 	require.Eventually(t, func() bool {
-		_, now, _ := master.Get(ctx, "key")
-		_, err := s.Put(ctx, "key", []byte("confirmed"), now)
+		_, now, _ := master.Get(ctx, "name")
+		_, err := s.Put(ctx, "name", []byte("confirmed"), now)
 		return err == nil
 	}, 20*time.Second, 50*time.Millisecond)
-	requireValue(t, other, "key", "confirmed")
+	requireValue(t, other, "name", "confirmed")
 }
 
 func TestWaitingStoreKeepsTheContract(t *testing.T) {
@@ -92,21 +92,21 @@ func TestWaitingStoreKeepsTheContract(t *testing.T) {
 func TestSlotsOnTheMove(t *testing.T) {
 	t.Parallel()
 	servers := cluster(t)
-	const name = "{oauth2keep}:"
+	const prefix = "{oauth2keep}:"
 	c := clusterClient(t, servers)
-	s := &redisstore.Store{Client: c, Prefix: name}
-	w := &redisstore.Store{Client: c, Prefix: name, WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond}
-	v := mustPut(t, s, "key", "first", "")
+	s := &redisstore.Store{Client: c, Prefix: prefix}
+	w := &redisstore.Store{Client: c, Prefix: prefix, WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond}
+	v := mustPut(t, s, "name", "first", "")
 
-	m := beginMove(t, servers, c, name)
-	m.migrate(t, name+"key")
+	m := beginMove(t, servers, c, prefix)
+	m.migrate(t, prefix+"name")
 
-	v = mustPut(t, s, "key", "second", v) // ASK
-	_, err := w.Put(ctx, "key", []byte("third"), v)
+	v = mustPut(t, s, "name", "second", v) // ASK
+	_, err := w.Put(ctx, "name", []byte("third"), v)
 	require.ErrorContains(t, err, "redisstore: nothing was written: ASK")
 	require.ErrorContains(t, err, "try again later")
 	require.NotErrorIs(t, err, redisstore.ErrUnconfirmed)
-	require.Equal(t, v, requireValue(t, s, "key", "second"))
+	require.Equal(t, v, requireValue(t, s, "name", "second"))
 	var last error
 	for _, err := range s.Names(ctx) {
 		last = err
@@ -114,8 +114,8 @@ func TestSlotsOnTheMove(t *testing.T) {
 	require.ErrorContains(t, last, "walk again later")
 
 	m.end(t)
-	_, err = w.Put(ctx, "key", []byte("fourth"), v) // MOVED
+	_, err = w.Put(ctx, "name", []byte("fourth"), v) // MOVED
 	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
-	v = requireValue(t, s, "key", "fourth")
-	require.NoError(t, s.Delete(ctx, "key", v))
+	v = requireValue(t, s, "name", "fourth")
+	require.NoError(t, s.Delete(ctx, "name", v))
 }
