@@ -89,7 +89,7 @@ func (s *Store) losses(ctx context.Context, node *redis.Client) (found []error) 
 	case asReplica:
 	case replicas < s.WaitReplicas:
 		problem("%d replicas, and WaitReplicas is %d: no write will be confirmed", replicas, s.WaitReplicas)
-	case replicas > s.WaitReplicas && !guarded && !cluster:
+	case replicas > s.WaitReplicas && !guarded && info["cluster_enabled"] != "1":
 		problem("%d replicas, and min-replicas-to-write 0: when one was promoted, this server may acknowledge writes that will be dropped: set it to 1", replicas)
 	}
 	return found

@@ -4,7 +4,7 @@
 //
 //	store := storage.Encrypt(&redisstore.Store{Client: client}, keys)
 //
-// The client may be for one server, for Sentinel (redis.NewFailoverClient) or for a
+// The client may be for one server, for Sentinel or for a
 // cluster. A write is one script on one key, so that comparing and writing are one
 // step and that a cluster can hold the records anywhere.
 //

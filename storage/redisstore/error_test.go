@@ -147,6 +147,8 @@ func TestErrorsOfTheClient(t *testing.T) {
 	}{
 		{nil, "has no Client"},
 		{new(redisstore.Store), "has no Client"},
+		{&redisstore.Store{Client: (*redis.Client)(nil)}, "has no Client"},
+		{&redisstore.Store{Client: (*redis.ClusterClient)(nil)}, "has no Client"},
 		{&redisstore.Store{Client: redis.NewRing(&redis.RingOptions{})}, "can't use a *redis.Ring"},
 		{&redisstore.Store{Client: nobody, WaitReplicas: -1}, "must not be negative"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -68,6 +69,43 @@ func TestFailoverOfACluster(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "name", name)
 	}
+}
+
+// TestAClusterClientThroughSentinel has a client that sends reads to whichever server is
+// the nearest.
+func TestAClusterClientThroughSentinel(t *testing.T) {
+	t.Parallel()
+	w := watch(t, "--min-replicas-to-write", "1")
+	c := redis.NewFailoverClusterClient(&redis.FailoverOptions{
+		MasterName: masterName, SentinelAddrs: []string{w.sentinel.addr}, RouteByLatency: true})
+	defer c.Close()
+	for _, waitReplicas := range []int{0, 2} {
+		s := &redisstore.Store{Client: c, WaitReplicas: waitReplicas, WaitTimeout: 20 * time.Second}
+		require.NoError(t, s.Check(ctx))
+		v := mustPut(t, s, "name", "value", "")
+		require.Equal(t, v, requireValue(t, at(t, w.servers[0]), "name", "value"))
+		require.Equal(t, v, requireValue(t, s, "name", "value"))
+		for name, err := range s.Names(ctx) {
+			require.NoError(t, err)
+			require.Equal(t, "name", name)
+		}
+		require.NoError(t, s.Delete(ctx, "name", v))
+	}
+	if !*soak {
+		return
+	}
+	s := &redisstore.Store{Client: c}
+	v := mustPut(t, s, "name", "value", "")
+	inStep(t, w.servers[0], 2)
+	w.failover(t, w.servers[0].kill)
+	eventually(t, "the store goes on by itself", func() bool {
+		now, err := s.Put(ctx, "name", []byte("next"), v)
+		if err != nil {
+			_, v, _ = s.Get(ctx, "name")
+		}
+		return err == nil && now != v
+	})
+	requireValue(t, s, "name", "next")
 }
 
 // TestNamesThroughAFailover has a walk begin on one master and end on the next, to

@@ -155,9 +155,11 @@ func (s *Store) layout(ctx context.Context) (layout, error) {
 			if err != nil {
 				return err
 			}
-			nodes, err := node.ClusterNodes(ctx).Result()
-			if err != nil {
-				return err
+			var nodes string
+			if info["cluster_enabled"] == "1" { // or Sentinel watches it
+				if nodes, err = node.ClusterNodes(ctx).Result(); err != nil {
+					return err
+				}
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -31,9 +31,9 @@ var ErrUnconfirmed = errors.New("redisstore: written, but too few replicas confi
 // What a nil error promises depends on how the server is set up: see the
 // documentation of this package, and [Store.Check].
 type Store struct {
-	// Client is the application's *redis.Client, which may be one that
-	// redis.NewFailoverClient made, or its *redis.ClusterClient. It must lead to
-	// masters. A *redis.Ring is refused: when one of its servers is down it looks
+	// Client is the application's *redis.Client or *redis.ClusterClient, which
+	// redis.NewFailoverClient and redis.NewFailoverClusterClient make too. It must
+	// lead to masters. A *redis.Ring is refused: when one of its servers is down it looks
 	// for the keys on another. The Store never closes it.
 	Client redis.UniversalClient
 
@@ -126,13 +126,20 @@ func (s *Store) prefix() string {
 
 // check is the beginning of every method.
 func (s *Store) check(ctx context.Context) error {
-	if s == nil || s.Client == nil {
-		return errors.New("redisstore: this Store has no Client: set it to the application's *redis.Client or *redis.ClusterClient")
+	set := false
+	if s != nil {
+		switch c := s.Client.(type) {
+		case nil:
+		case *redis.Client:
+			set = c != nil
+		case *redis.ClusterClient:
+			set = c != nil
+		default:
+			return fmt.Errorf("redisstore: can't use a %T: set Client to a *redis.Client or a *redis.ClusterClient", c)
+		}
 	}
-	switch s.Client.(type) {
-	case *redis.Client, *redis.ClusterClient:
-	default:
-		return fmt.Errorf("redisstore: can't use a %T: set Client to a *redis.Client or a *redis.ClusterClient", s.Client)
+	if !set {
+		return errors.New("redisstore: this Store has no Client: set it to the application's *redis.Client or *redis.ClusterClient")
 	}
 	if s.WaitReplicas < 0 || s.WaitTimeout < 0 {
 		return errors.New("redisstore: WaitReplicas and WaitTimeout must not be negative")
