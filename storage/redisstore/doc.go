@@ -4,9 +4,9 @@
 //
 //	store := storage.Encrypt(&redisstore.Store{Client: client}, keys)
 //
-// The client may be for one server, for Sentinel or for a
-// cluster. A write is one script on one key, so that comparing and writing are one
-// step and that a cluster can hold the records anywhere.
+// The client may be for one server, for Sentinel or for a cluster. A write is one script
+// on one key, so that comparing and writing are one step and that a cluster can hold the
+// records anywhere.
 //
 // # What lasts and what doesn't
 //
@@ -113,8 +113,8 @@
 // The connection stays taken until the client's ReadTimeout, so don't turn that off. A
 // command that was given up, because its context is done or its answer is late, can still
 // run when the server gets to it. Its comparison protects newer records. Only one that
-// creates a record can do so after it was created, and deleted, by others; it needs a
-// server that stood still meanwhile.
+// creates a record can be run after the record was created, again or by others, and
+// deleted: then it is back. It needs a server or a connection that stood still meanwhile.
 //
 // While a cluster moves a slot from one server to another, a write with WaitReplicas to a
 // record that has moved is refused: WAIT can't follow a redirect. The Store tries for a
