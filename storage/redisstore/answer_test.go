@@ -1,13 +1,16 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -55,7 +58,7 @@ func TestTheClientItselfWouldLie(t *testing.T) {
 	p, s, _ := behindProxy(t)
 	const create = `if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end redis.call('SET', KEYS[1], ARGV[1]) return ARGV[2] + 0`
 	p.next(loseAnswer)
-	n, err := s.Client.Eval(ctx, create, []string{"key"}, "value", 1).Int()
+	n, err := s.Client.Eval(ctx, create, []string{"key"}, "value", 1, "").Int()
 	require.NoError(t, err)
 	require.Equal(t, 0, n) // "it was there before", and nobody else was here
 }
@@ -201,4 +204,28 @@ func TestAnswersAreTrue(t *testing.T) {
 	t.Logf("%d acknowledged, %d conflicts, %d unknown", len(acknowledged), len(denied), unknown)
 	require.NotEmpty(t, acknowledged)
 	require.Positive(t, unknown)
+}
+
+// TestWhatIsLateBringsNothingBack has a connection hang with a creation in it, and go on
+// when the record was created on another one, and deleted.
+func TestWhatIsLateBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	p, s, direct := behindProxy(t)
+	s.Client = s.Client.(*redis.Client).WithTimeout(300 * time.Millisecond)
+	p.next(delay)
+	v := mustPut(t, s, "name", "value", "")
+	require.NoError(t, s.Delete(ctx, "name", v))
+	p.goOn()
+	_, _, err := direct.Get(ctx, "name")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+
+	s.Client = s.Client.(*redis.Client).WithTimeout(time.Minute) // and the context ends it
+	p.next(delay)
+	limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	_, err = s.Put(limited, "name", []byte("value"), "")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	p.goOn()
+	_, _, err = direct.Get(ctx, "name")
+	require.ErrorIs(t, err, storage.ErrNotFound)
 }

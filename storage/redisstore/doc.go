@@ -112,9 +112,10 @@
 // A context that is done ends a call at once, also when the server or the network hangs.
 // The connection stays taken until the client's ReadTimeout, so don't turn that off. A
 // command that was given up, because its context is done or its answer is late, can still
-// run when the server gets to it. Its comparison protects newer records. Only one that
-// creates a record can be run after the record was created, again or by others, and
-// deleted: then it is back. It needs a server or a connection that stood still meanwhile.
+// run when the server or the network goes on. Its comparison protects newer records. So
+// that one which creates a record can't bring it back after it was deleted, the server
+// ignores it, by its own clock, once the ReadTimeout or the context's deadline is over;
+// if the context was canceled, or the connection broken, only after the ReadTimeout.
 //
 // While a cluster moves a slot from one server to another, a write with WaitReplicas to a
 // record that has moved is refused: WAIT can't follow a redirect. The Store tries for a
@@ -123,10 +124,10 @@
 // # What the user may do
 //
 // On a server with access control, the client's user needs, for keys that begin with
-// the prefix: EVAL, GET, GETRANGE, EXISTS, SET and DEL; for Names, SCAN and INFO;
+// the prefix: EVAL, GET, GETRANGE, EXISTS, SET and DEL; TIME; for Names, SCAN and INFO;
 // for WaitReplicas, WAIT; for Check, INFO and, if possible, CONFIG GET; in a cluster,
-// CLUSTER SLOTS, CLUSTER NODES, COMMAND and ASKING. The tests run on Redis 7.0; no
-// command is newer than Redis 4.
+// CLUSTER SLOTS, CLUSTER NODES, COMMAND and ASKING. The tests run on Redis 7.0. The
+// Store needs Redis 5.
 //
 // Record names are in the keys as they are, and not encrypted: use account numbers
 // or the like, nothing secret.

@@ -60,10 +60,16 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// unsent says whether the command certainly never left.
+// unsentError is an error of something that went before the write.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
+
+// unsent says whether the command certainly never left, or did nothing.
 func unsent(err error) bool {
+	var before unsentError
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" ||
+	return errors.As(err, &before) || errors.As(err, &op) && op.Op == "dial" ||
 		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) || errors.Is(err, redis.ErrClosed)
 }
 

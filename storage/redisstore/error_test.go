@@ -164,7 +164,7 @@ func TestWhatTheListOfPermissionsAllows(t *testing.T) {
 	t.Parallel()
 	server := start(t, durable...)
 	rules := []any{"acl", "setuser", "keeper", "on", ">pw", "~oauth2keep:*", "+hello", "+client"}
-	for _, command := range []string{"eval", "get", "getrange", "exists", "set", "del", "scan", "info", "wait", "config|get"} {
+	for _, command := range []string{"eval", "time", "get", "getrange", "exists", "set", "del", "scan", "info", "wait", "config|get"} {
 		rules = append(rules, "+"+command)
 	}
 	require.NoError(t, client(t, server.addr).Do(ctx, rules...).Err())

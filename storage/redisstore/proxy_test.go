@@ -17,6 +17,7 @@ const (
 	pass         fate = iota
 	loseRequest       // cut the connection instead of forwarding it
 	loseAnswer        // let the server do it, and cut the connection instead of forwarding the answer
+	delay             // forward it when goOn is called, and lose the answer
 	inventAnswer      // let the server do it, and answer with an error of the proxy's own
 )
 
@@ -28,12 +29,14 @@ type proxy struct {
 	mu     sync.Mutex
 	decide func() fate // of each command that is a script with a new head, nil: pass
 	gate   chan struct{}
+
+	delayed, answered chan struct{} // of what is delayed
 }
 
 func newProxy(t testing.TB, server string) *proxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &proxy{addr: l.Addr().String(), server: server}
+	p := &proxy{addr: l.Addr().String(), server: server, delayed: make(chan struct{}), answered: make(chan struct{})}
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -80,12 +83,18 @@ func (p *proxy) stall() (release func()) {
 	})
 }
 
+// goOn forwards what is delayed, and waits until the server has answered.
+func (p *proxy) goOn() {
+	p.delayed <- struct{}{}
+	<-p.answered
+}
+
 func (p *proxy) fate(request []byte) fate {
 	p.mu.Lock()
 	gate := p.gate
 	f := pass
-	// A write is a script with two more arguments, *6 in Redis's protocol.
-	if p.decide != nil && bytes.Contains(request, []byte("*6\r\n$4\r\neval\r\n")) {
+	// A write is a script with three more arguments, *7 in Redis's protocol.
+	if p.decide != nil && bytes.Contains(request, []byte("*7\r\n$4\r\neval\r\n")) {
 		f = p.decide()
 	}
 	p.mu.Unlock()
@@ -139,7 +148,10 @@ func (p *proxy) serve(c net.Conn) {
 		if f == loseRequest {
 			return
 		}
-		if f == loseAnswer || f == inventAnswer {
+		if f == delay {
+			<-p.delayed
+		}
+		if f == loseAnswer || f == inventAnswer || f == delay {
 			lose.Lock()
 			losing = true
 			lose.Unlock()
@@ -147,10 +159,13 @@ func (p *proxy) serve(c net.Conn) {
 		if _, err := s.Write(b[:n]); err != nil {
 			return
 		}
-		if f == loseAnswer || f == inventAnswer {
+		if f == loseAnswer || f == inventAnswer || f == delay {
 			select {
 			case <-answered:
 			case <-time.After(5 * time.Second):
+			}
+			if f == delay {
+				p.answered <- struct{}{}
 			}
 			if f == inventAnswer {
 				c.Write([]byte("-ERR upstream failure\r\n"))

@@ -22,7 +22,10 @@ const loadSource = `return redis.call('GET', KEYS[1])`
 // swapSource replaces or, if ARGV[2] is empty, deletes a record whose head is
 // ARGV[1]. A record whose head is already the new one was written by an earlier
 // attempt of the same Put; it is written again, so that a WAIT on this connection
-// waits for it.
+// waits for it. Nothing is created later than ARGV[3], in milliseconds of the server's
+// clock: what arrives when its sender has given up could bring back a record that was
+// deleted since. A replacement or a deletion needs no such limit, for then there is
+// another version.
 const swapSource = `
 local head = redis.call('GETRANGE', KEYS[1], 0, 20)
 if head == '' and redis.call('EXISTS', KEYS[1]) == 1 then
@@ -34,6 +37,12 @@ if head ~= ARGV[1] and (ARGV[2] == '' or head ~= string.sub(ARGV[2], 1, 21)) the
 	end
 	return -1
 end
+if head == '' and ARGV[2] ~= '' then
+	local now = redis.call('TIME')
+	if now[1] * 1000 + now[2] / 1000 > ARGV[3] + 0 then
+		return -2
+	end
+end
 if ARGV[2] ~= '' then
 	redis.call('SET', KEYS[1], ARGV[2])
 elseif head ~= '' then
@@ -43,10 +52,16 @@ return 1`
 
 // What swapSource returns.
 const (
+	late     = -2
 	foreign  = -1
 	conflict = 0
 	swapped  = 1
 )
+
+// clockSource returns the time of the server that has a key, in milliseconds.
+const clockSource = `local now = redis.call('TIME') return now[1] * 1000 + now[2] / 1000`
+
+var errLate = errors.New("the server got to it too late: see whether it is overloaded, or its clock was set")
 
 // attempts is how often a command is sent before its error is the caller's.
 const attempts = 4
@@ -59,8 +74,8 @@ type once struct{ *redis.Cmd }
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-func newSwap(ctx context.Context, key string, head, record []byte) once {
-	cmd := redis.NewCmd(ctx, "eval", swapSource, 1, key, head, record)
+func newSwap(ctx context.Context, key string, head, record []byte, limit int64) once {
+	cmd := redis.NewCmd(ctx, "eval", swapSource, 1, key, head, record, limit)
 	cmd.SetFirstKeyPos(3)
 	return once{cmd}
 }
@@ -113,6 +128,9 @@ func (s *Store) try(ctx context.Context, key string, head, record []byte) (int64
 			}
 		}
 		result, err := s.send(ctx, key, head, record)
+		if err == nil && result == late {
+			err = unsentError{errLate}
+		}
 		if err == nil && (result == swapped || lost == nil) || errors.Is(err, ErrUnconfirmed) {
 			return result, err
 		}
@@ -160,7 +178,15 @@ func pause(ctx context.Context, attempt int) error {
 
 // send sends a swap once, and returns what the script returned.
 func (s *Store) send(ctx context.Context, key string, head, record []byte) (int64, error) {
-	swap := newSwap(ctx, key, head, record)
+	var limit int64
+	if len(head) == 0 && record != nil {
+		now, err := s.Client.Eval(ctx, clockSource, []string{key}).Int64()
+		if err != nil {
+			return 0, unsentError{err}
+		}
+		limit = now + s.patience(ctx).Milliseconds()
+	}
+	swap := newSwap(ctx, key, head, record, limit)
 	if s.WaitReplicas > 0 {
 		return s.sendAndWait(ctx, swap, key)
 	}
@@ -168,6 +194,24 @@ func (s *Store) send(ctx context.Context, key string, head, record []byte) (int6
 		return 0, err
 	}
 	return swap.Int64()
+}
+
+// patience is how long the client waits for an answer.
+func (s *Store) patience(ctx context.Context) time.Duration {
+	var t time.Duration
+	switch c := s.Client.(type) {
+	case *redis.Client:
+		t = c.Options().ReadTimeout
+	case *redis.ClusterClient:
+		t = c.Options().ReadTimeout
+	}
+	if t <= 0 {
+		t = 3 * time.Second
+	}
+	if end, ok := ctx.Deadline(); ok {
+		t = min(t, time.Until(end))
+	}
+	return t
 }
 
 // sendAndWait sends a swap and a WAIT. WAIT is about what its own connection wrote, and
