@@ -4,66 +4,55 @@ import (
 	"context"
 	"crypto/sha256"
 	"math/rand/v2"
-	"runtime"
 )
 
-func openDriver(ctx context.Context, j *job) (int, error) {
+func openDriver(ctx context.Context, j *job) error {
 	for i := range openings {
-		b, err := j.Place.openBare(ctx)
+		b, err := j.place.openBare(ctx)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if err = b.probe(ctx); err == nil {
-			hash := sha256.Sum256([]byte(keyOf(i % j.N)))
+			hash := sha256.Sum256([]byte(keyOf(i % j.n)))
 			_, _, err = b.get(ctx, hash[:])
 		}
 		b.close()
 		if err != nil {
-			return i, err
+			return err
 		}
-		j.add(1)
+		j.add(ctx, 1)
 	}
-	return openings, nil
+	return nil
 }
 
-func coldDriver(ctx context.Context, j *job) (int, error) {
-	return j.selects(ctx, nil)
-}
-
-func keepDriver(ctx context.Context, j *job) (int, error) {
-	kept := make(map[string]row, j.N)
-	defer runtime.KeepAlive(kept)
-	return j.selects(ctx, func(key string, r row) { kept[key] = r })
-}
-
-func (j *job) selects(ctx context.Context, keep func(string, row)) (int, error) {
-	b, err := j.Place.openBare(ctx)
+// bare opens the table for do.
+func (j *job) bare(ctx context.Context, do func(bare) error) error {
+	b, err := j.place.openBare(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer b.close()
-	n := 0
-	for i := range order(j.N) {
-		key := keyOf(i)
-		hash := sha256.Sum256([]byte(key))
-		version, value, err := b.get(ctx, hash[:])
-		if err != nil {
-			return n, err
-		}
-		if keep != nil {
-			keep(key, row{version: version, value: value})
-		}
-		n++
-		j.add(1)
-	}
-	return n, nil
+	return do(b)
 }
 
-func sweepDriver(ctx context.Context, j *job) (int, error) {
+func coldDriver(ctx context.Context, j *job) error {
+	return j.bare(ctx, func(b bare) error {
+		for i := range order(j.n) {
+			hash := sha256.Sum256([]byte(keyOf(i)))
+			if _, _, err := b.get(ctx, hash[:]); err != nil {
+				return err
+			}
+			j.add(ctx, 1)
+		}
+		return nil
+	})
+}
+
+func sweepDriver(ctx context.Context, j *job) error {
 	return j.walk(ctx, func(bare, row) error { return nil })
 }
 
-func rekeyDriver(ctx context.Context, j *job) (int, error) {
+func rekeyDriver(ctx context.Context, j *job) error {
 	fresh := newSource()
 	return j.walk(ctx, func(b bare, r row) error {
 		c := fresh.change(r)
@@ -72,84 +61,60 @@ func rekeyDriver(ctx context.Context, j *job) (int, error) {
 }
 
 // walk lists the keys in pages, and reads each row before it calls do.
-func (j *job) walk(ctx context.Context, do func(bare, row) error) (int, error) {
-	b, err := j.Place.openBare(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer b.close()
-	n := 0
-	for after := []byte{}; ; {
-		page, err := b.page(ctx, after)
-		if err != nil {
-			return n, err
-		}
-		for _, r := range page {
-			after = r.hash
-			if r.version, r.value, err = b.get(ctx, r.hash); err != nil {
-				return n, err
+func (j *job) walk(ctx context.Context, do func(bare, row) error) error {
+	return j.bare(ctx, func(b bare) error {
+		for after := []byte{}; ; {
+			page, err := b.page(ctx, after)
+			if err != nil {
+				return err
 			}
-			if err := do(b, r); err != nil {
-				return n, err
+			for _, r := range page {
+				after = r.hash
+				if r.version, r.value, err = b.get(ctx, r.hash); err != nil {
+					return err
+				}
+				if err := do(b, r); err != nil {
+					return err
+				}
+				j.add(ctx, 1)
 			}
-			n++
-			j.add(1)
+			if len(page) < pageSize {
+				return nil
+			}
 		}
-		if len(page) < pageSize {
-			return n, nil
-		}
-	}
+	})
 }
 
-func rekeyScan(ctx context.Context, j *job) (int, error) {
-	b, err := j.Place.openBare(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer b.close()
-	fresh, n := newSource(), 0
-	for r, err := range b.scan(ctx) {
-		if err != nil {
-			return n, err
-		}
-		c := fresh.change(r)
-		if err := b.replace(ctx, r.hash, r.version, c.newVersion, c.newValue); err != nil {
-			return n, err
-		}
-		n++
-		j.add(1)
-	}
-	return n, nil
+func rekeyScan(ctx context.Context, j *job) error {
+	return j.rewrite(ctx, 1, func(b bare, changes []change) error {
+		c := changes[0]
+		return b.replace(ctx, c.hash, c.version, c.newVersion, c.newValue)
+	})
 }
 
-func rekeyBatches(ctx context.Context, j *job) (int, error) {
-	b, err := j.Place.openBare(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer b.close()
-	fresh, n := newSource(), 0
-	changes := make([]change, 0, pageSize)
-	replace := func() error {
-		err := b.replaceAll(ctx, changes)
-		if err == nil {
-			n += len(changes)
-			j.add(len(changes))
-		}
-		changes = changes[:0]
-		return err
-	}
-	for r, err := range b.scan(ctx) {
-		if err != nil {
-			return n, err
-		}
-		if changes = append(changes, fresh.change(r)); len(changes) == pageSize {
-			if err := replace(); err != nil {
-				return n, err
+func rekeyBatches(ctx context.Context, j *job) error {
+	return j.rewrite(ctx, pageSize, func(b bare, changes []change) error { return b.replaceAll(ctx, changes) })
+}
+
+// rewrite reads the whole table, and calls replace for so many rows at a time.
+func (j *job) rewrite(ctx context.Context, size int, replace func(bare, []change) error) error {
+	fresh, changes := newSource(), make([]change, 0, size)
+	return j.bare(ctx, func(b bare) error {
+		for r, err := range b.scan(ctx) {
+			if err != nil {
+				return err
+			}
+			changes = append(changes, fresh.change(r))
+			if last := int(j.done.Load())+len(changes) == j.n; len(changes) == size || last {
+				if err := replace(b, changes); err != nil {
+					return err
+				}
+				j.add(ctx, len(changes))
+				changes = changes[:0]
 			}
 		}
-	}
-	return n, replace()
+		return nil
+	})
 }
 
 // source makes what the driver writes: as long as what was there, and as unlike it as

@@ -4,9 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"iter"
-	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
@@ -19,8 +16,7 @@ type row struct {
 	hash, version, key, value []byte
 }
 
-// engine is a database, on the side of the parent process, which isn't measured. Its
-// tables have numbers.
+// engine is a database, on the side that isn't measured. Its tables have numbers.
 type engine interface {
 	// load fills the template.
 	load(ctx context.Context, rows iter.Seq2[row, error]) error
@@ -89,30 +85,4 @@ func (p place) open(ctx context.Context) (*sql.DB, *sqlstore.Store, error) {
 		return nil, nil, err
 	}
 	return db, s, nil
-}
-
-// syncTime measures what bounds every durable write: how long the disk takes to have
-// 8 kB written safely.
-func syncTime(dir string) (time.Duration, error) {
-	f, err := os.Create(filepath.Join(dir, "sync"))
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	const times = 200
-	block := make([]byte, 8192)
-	var start time.Time
-	for i := range times + 1 {
-		if i == 1 { // the first one allocates
-			start = time.Now()
-		}
-		if _, err := f.WriteAt(block, 0); err != nil {
-			return 0, err
-		}
-		if err := f.Sync(); err != nil {
-			return 0, err
-		}
-	}
-	return time.Since(start) / times, nil
 }

@@ -1,7 +1,8 @@
 // Million measures this module on a table of very many connections: how long it takes,
-// and how much memory, to open the table, to read every token in a new process, to
+// and how much memory, to open the table, to read every token with a new Manager, to
 // sweep over all with Manager.Run, and to seal all with a new key by Rekey. Beside each
-// it measures the bare driver at the same reads and writes, in the same run.
+// it measures the bare driver at the same reads and writes, in the same run. It runs on
+// Unix systems.
 package main
 
 import (
@@ -19,26 +20,20 @@ import (
 
 // options are what the command line says.
 type options struct {
-	n       int
-	engine  string
-	dsn     string // of a PostgreSQL that is there; otherwise one is started
-	dir     string // where the data is put, in a directory that is removed
-	only    string // phases, with commas between them; all if empty
-	profile string // a directory for profiles of the processor's time
+	n      int
+	engine string
+	dsn    string // of a PostgreSQL that is there; otherwise one is started
+	dir    string // where the data is put, in a directory that is removed
+	only   string // phases, with commas between them; all if empty
 }
 
 func main() {
-	if os.Getenv(childVariable) != "" {
-		child()
-		return
-	}
 	var o options
 	flag.IntVar(&o.n, "n", 1_000_000, "how many connections")
 	flag.StringVar(&o.engine, "engine", "sqlite", "postgres or sqlite")
 	flag.StringVar(&o.dsn, "dsn", "", "a PostgreSQL to use, in place of one that is started from what is installed")
 	flag.StringVar(&o.dir, "dir", "", "a directory for the data, on the disk that is to be measured (default: the one for temporary files)")
 	flag.StringVar(&o.only, "only", "", "phases to measure, with commas between them: "+strings.Join(phases(), ", "))
-	flag.StringVar(&o.profile, "profile", "", "a directory for profiles, one for each measurement")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -60,27 +55,18 @@ func run(ctx context.Context, o options, w io.Writer) (*report, error) {
 			return nil, fmt.Errorf("there is no phase %q: there are %s", phase, strings.Join(phases(), ", "))
 		}
 	}
-	if o.profile != "" {
-		if err := os.MkdirAll(o.profile, 0o700); err != nil {
-			return nil, err
-		}
-	}
 	dir, err := os.MkdirTemp(o.dir, "million")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	sync, err := syncTime(dir)
-	if err != nil {
-		return nil, err
-	}
 	e, err := open(ctx, o, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer e.close()
 
-	r := &report{options: o, sync: sync}
+	r := &report{options: o}
 	if r.settings, err = e.settings(ctx); err != nil {
 		return nil, err
 	}

@@ -4,31 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
-	"io"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 // few is how many records a test has: two whole pages, and so a third that is empty.
 const few = 2000
-
-func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
-		child()
-		return
-	}
-	flag.Parse()
-	os.Exit(m.Run())
-}
 
 func TestSQLite(t *testing.T) { testEngine(t, options{engine: "sqlite"}) }
 
@@ -54,83 +39,23 @@ func testEngine(t *testing.T, o options) {
 	}
 	require.NoError(t, err)
 
-	assert.Len(t, r.results, len(steps))
-	for _, s := range steps {
-		got := r.results[s.String()]
-		records, turns := few, few/pageSize
-		if s.times > 0 {
-			records, turns = s.times, s.times
+	require.Len(t, r.jobs, len(steps))
+	for i, j := range r.jobs {
+		turns := few / pageSize
+		if j.times > 0 {
+			turns = j.times
 		}
-		assert.Equal(t, records, got.Records, s.String())
-		assert.Len(t, got.Turns, turns, s.String())
-		assert.Positive(t, sum(got.Turns), s.String())
-		assert.Positive(t, got.Heap[len(shares)-1], s.String())
-		assert.Contains(t, out.String(), s.what)
+		assert.Equal(t, steps[i].String(), j.String())
+		assert.GreaterOrEqual(t, len(j.turns), turns, j.String())
+		assert.Positive(t, j.each(), j.String())
+		assert.Positive(t, j.cpu, j.String())
+		assert.Positive(t, j.heap[len(shares)-1], j.String())
+		assert.Contains(t, out.String(), j.what)
 	}
-	moved := r.results["rekey "+ours].Rekey
-	require.NotNil(t, moved)
-	assert.Equal(t, few, moved.Examined)
-	assert.Equal(t, few, moved.Moved)
-	assert.Equal(t, few, moved.ByKey[moved.Primary])
 
 	left, err := os.ReadDir(o.dir)
 	require.NoError(t, err)
 	assert.Empty(t, left, "the data is removed")
-}
-
-func TestCheckFindsWhatIsWrong(t *testing.T) {
-	ctx := context.Background()
-	old, primary := storage.NewKey(), storage.NewKey()
-	before, err := storage.NewKeyset(old)
-	require.NoError(t, err)
-	both, err := storage.NewKeyset(primary, old)
-	require.NoError(t, err)
-	after, err := storage.NewKeyset(primary)
-	require.NoError(t, err)
-
-	var made contents
-	var rows []row
-	for r, err := range records(ctx, 3, before, &made) {
-		require.NoError(t, err)
-		r.value = slices.Clone(r.value)
-		rows = append(rows, r)
-	}
-	read := func(rows []row, keys storage.Sealer) (contents, error) {
-		return inspect(ctx, func(yield func(row, error) bool) {
-			for _, r := range rows {
-				if !yield(r, nil) {
-					return
-				}
-			}
-		}, keys)
-	}
-	assert.Equal(t, 3, made.Records)
-
-	backwards := slices.Clone(rows)
-	slices.Reverse(backwards)
-	same, err := read(backwards, both)
-	require.NoError(t, err)
-	assert.Equal(t, made, same, "in another order they are the same")
-
-	fewer, err := read(rows[1:], both)
-	require.NoError(t, err)
-	assert.NotEqual(t, made, fewer, "one is missing")
-
-	other, err := read([]row{rows[0], rows[1], rows[1]}, both)
-	require.NoError(t, err)
-	assert.NotEqual(t, made, other, "one is there twice in place of another")
-
-	_, err = read(rows, after)
-	assert.ErrorIs(t, err, storage.ErrOpen, "one wasn't moved")
-
-	moved := slices.Clone(rows)
-	moved[0].key, moved[0].hash = rows[1].key, rows[1].hash
-	_, err = read(moved, both)
-	assert.ErrorIs(t, err, storage.ErrOpen, "one is in another's place")
-
-	moved[0].hash = rows[2].hash
-	_, err = read(moved, both)
-	assert.ErrorContains(t, err, "another key's hash")
 }
 
 func TestOrderHasEachNumberOnce(t *testing.T) {
@@ -160,14 +85,26 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// TestChildThatFailsAtOnce has no place for the first child's profile: its error is
-// told, and nothing waits for it.
-func TestChildThatFailsAtOnce(t *testing.T) {
-	o := options{n: 10, engine: "sqlite", only: "open", dir: t.TempDir(), profile: t.TempDir()}
-	for _, s := range sidesOf("open") {
-		name := strings.NewReplacer(" ", "", ",", "-").Replace("sqlite-" + s.String())
-		require.NoError(t, os.Mkdir(filepath.Join(o.profile, name+".pprof"), 0o700))
+// TestSideThatFailsEndsTheRace has one fail in its second turn, while the other waits for
+// its own.
+func TestSideThatFailsEndsTheRace(t *testing.T) {
+	work := func(fails int) func(context.Context, *job) error {
+		return func(ctx context.Context, j *job) error {
+			for i := range 5 {
+				if i == fails {
+					return errors.New("broken")
+				}
+				j.add(ctx, 1)
+			}
+			return ctx.Err()
+		}
 	}
-	_, err := run(t.Context(), o, io.Discard)
-	require.ErrorContains(t, err, "is a directory")
+	var jobs []*job
+	for _, fails := range []int{-1, 1} {
+		jobs = append(jobs, newJob(step{"test", "side", "", 5, false, work(fails)}, place{}, 1, nil))
+	}
+	require.ErrorContains(t, race(t.Context(), jobs), "test side: broken")
+	require.NoError(t, race(t.Context(), []*job{newJob(step{"test", "side", "", 5, false, work(-1)}, place{}, 1, nil)}))
+	short := newJob(step{"test", "side", "", 6, false, work(-1)}, place{}, 1, nil)
+	require.ErrorContains(t, race(t.Context(), []*job{short}), "5 records of 6")
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
@@ -16,114 +14,91 @@ import (
 // openings is how often a database is opened, since once takes too little time.
 const openings = 50
 
-func openOurs(ctx context.Context, j *job) (int, error) {
+func openOurs(ctx context.Context, j *job) error {
 	for i := range openings {
-		db, s, err := j.Place.open(ctx)
+		db, s, err := j.place.open(ctx)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		err = s.CreateTable(ctx)
 		if err == nil {
-			_, _, err = storage.Encrypt(s, j.keys).Get(ctx, keyOf(i%j.N))
+			_, _, err = storage.Encrypt(s, j.keys).Get(ctx, keyOf(i%j.n))
 		}
 		if err := errors.Join(err, db.Close()); err != nil {
-			return i, err
+			return err
 		}
-		j.add(1)
+		j.add(ctx, 1)
 	}
-	return openings, nil
+	return nil
 }
 
-func coldOurs(ctx context.Context, j *job) (int, error) {
-	return j.tokens(ctx, nil)
-}
-
-func keepOurs(ctx context.Context, j *job) (int, error) {
-	kept := make([]*tokensource.Source, 0, j.N)
-	defer runtime.KeepAlive(kept)
-	return j.tokens(ctx, func(s *tokensource.Source) { kept = append(kept, s) })
-}
-
-// tokens asks for every connection's token for the first time.
-func (j *job) tokens(ctx context.Context, keep func(*tokensource.Source)) (int, error) {
-	db, m, err := j.manager(ctx, nil)
+// coldOurs asks for every connection's token for the first time.
+func coldOurs(ctx context.Context, j *job) error {
+	db, s, err := j.place.open(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer db.Close()
-	n := 0
-	for i := range order(j.N) {
-		s := m.Source(keyOf(i))
-		t, err := s.TokenContext(ctx)
-		if err != nil {
-			return n, err
+	m := &tokensource.Manager{Config: new(nobody), Store: storage.Encrypt(s, j.keys)}
+	for i := range order(j.n) {
+		if _, err := m.Source(keyOf(i)).TokenContext(ctx); err != nil {
+			return err
 		}
-		if t.AccessToken == "" {
-			return n, fmt.Errorf("connection %q has an empty token", keyOf(i))
-		}
-		if keep != nil {
-			keep(s)
-		}
-		n++
-		j.add(1)
+		j.add(ctx, 1)
 	}
-	return n, nil
+	return nil
 }
 
-func sweepOurs(ctx context.Context, j *job) (int, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func sweepOurs(ctx context.Context, j *job) error {
+	db, s, err := j.place.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	sweep, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// Run reads a record before it asks for the next key, so all are read when the
-	// keys are at their end.
-	db, m, err := j.manager(ctx, cancel)
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close()
 	var failure error
+	m := &tokensource.Manager{Config: new(nobody), Store: storage.Encrypt(walked{s, ctx, j, cancel}, j.keys)}
 	m.OnEvent = func(_ context.Context, e tokensource.Event) {
 		failure = fmt.Errorf("connection %q: %s: %w", e.Connection, e.Kind, e.Err)
 		cancel()
 	}
-	if err := m.Run(ctx); !errors.Is(err, context.Canceled) {
-		return 0, err
+	if err := m.Run(sweep); !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return int(j.done.Load()), failure
+	return failure
 }
 
-func rekeyOurs(ctx context.Context, j *job) (int, error) {
-	db, s, err := j.Place.open(ctx)
+func rekeyOurs(ctx context.Context, j *job) error {
+	db, s, err := j.place.open(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer db.Close()
-	report, err := storage.Encrypt(walked{s, j, func() {}}, j.keys).Rekey(ctx)
-	j.rekey = &report
-	return report.Moved, err
-}
-
-func (j *job) manager(ctx context.Context, atEnd func()) (*sql.DB, *tokensource.Manager, error) {
-	db, s, err := j.Place.open(ctx)
-	if err != nil {
-		return nil, nil, err
+	report, err := storage.Encrypt(walked{s, ctx, j, func() {}}, j.keys).Rekey(ctx)
+	if err == nil && report.Moved != j.n {
+		err = fmt.Errorf("its report is %+v", report)
 	}
-	return db, &tokensource.Manager{Config: new(nobody), Store: storage.Encrypt(walked{s, j, atEnd}, j.keys)}, nil
+	return err
 }
 
-// walked is a table that counts the keys that were listed and dealt with.
+// walked is a table that counts the names that were listed and dealt with: who reads a
+// record does so before asking for the next name, so all are read when they are at their
+// end.
 type walked struct {
 	*sqlstore.Store
+	ctx   context.Context
 	job   *job
 	atEnd func()
 }
 
 func (w walked) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for key, err := range w.Store.Names(ctx) {
-			if !yield(key, err) || err != nil {
+		for name, err := range w.Store.Names(ctx) {
+			if !yield(name, err) || err != nil {
 				return
 			}
-			w.job.add(1)
+			w.job.add(w.ctx, 1)
 		}
 		w.atEnd()
 	}

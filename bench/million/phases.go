@@ -14,18 +14,15 @@ type step struct {
 	what        string // in words
 	times       int    // that it is done, if it isn't done for each record
 	writes      bool   // it needs a table of its own
-	run         func(context.Context, *job) (records int, err error)
+	run         func(context.Context, *job) error
 }
 
 var steps = []step{
 	{"open", ours, "sql.Open, New, CreateTable where the table is, first Get", openings, false, openOurs},
 	{"open", "driver", "connect, look at the columns, first SELECT", openings, false, openDriver},
 
-	{"cold", ours, "Source(key).TokenContext of each key in a new process", 0, false, coldOurs},
+	{"cold", ours, "Source(name).TokenContext of each name with a new Manager", 0, false, coldOurs},
 	{"cold", "driver", "SELECT of each row", 0, false, coldDriver},
-
-	{"keep", ours, "the same, and every Source stays in use", 0, false, keepOurs},
-	{"keep", "driver", "the same, and every row is kept as it came", 0, false, keepDriver},
 
 	{"sweep", ours, "one sweep of Manager.Run, with nothing to refresh", 0, false, sweepOurs},
 	{"sweep", "driver", "keys in pages of 1000, SELECT of each row", 0, false, sweepDriver},
@@ -37,23 +34,6 @@ var steps = []step{
 }
 
 func (s step) String() string { return s.phase + " " + s.side }
-
-func sidesOf(phase string) (sides []step) {
-	for _, s := range steps {
-		if s.phase == phase {
-			sides = append(sides, s)
-		}
-	}
-	return sides
-}
-
-func find(phase, side string) *step {
-	i := slices.IndexFunc(steps, func(s step) bool { return s.phase == phase && s.side == side })
-	if i < 0 {
-		return nil
-	}
-	return &steps[i]
-}
 
 func phases() (names []string) {
 	for _, s := range steps {

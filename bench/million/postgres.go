@@ -12,7 +12,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgres is the parent's connection.
+// postgres is the connection that makes tables.
 type postgres struct {
 	dsn    string
 	conn   *pgx.Conn
@@ -110,12 +110,10 @@ func (p *postgres) settle(ctx context.Context) error {
 }
 
 func (p *postgres) settings(ctx context.Context) (string, error) {
-	var version, fsync, commit, method, full, buffers, wal string
-	err := p.conn.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'),
-		current_setting('wal_sync_method'), current_setting('full_page_writes'), current_setting('shared_buffers'), current_setting('max_wal_size')`).
-		Scan(&version, &fsync, &commit, &method, &full, &buffers, &wal)
-	return fmt.Sprintf("PostgreSQL %s by pgx: fsync=%s, synchronous_commit=%s, wal_sync_method=%s, full_page_writes=%s, shared_buffers=%s, max_wal_size=%s",
-		version, fsync, commit, method, full, buffers, wal), err
+	var version, fsync, commit string
+	err := p.conn.QueryRow(ctx, "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')").
+		Scan(&version, &fsync, &commit)
+	return fmt.Sprintf("PostgreSQL %s by pgx: fsync=%s, synchronous_commit=%s", version, fsync, commit), err
 }
 
 func (p *postgres) close() {

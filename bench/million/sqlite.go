@@ -43,42 +43,28 @@ func (f sqliteFiles) load(ctx context.Context, rows iter.Seq2[row, error]) error
 	if _, err := db.ExecContext(ctx, "PRAGMA cache_size = -262144"); err != nil { // 256 MB: hashes come in no order
 		return err
 	}
-	next, stop := iter.Pull2(rows)
-	defer stop()
-	for more := true; more; {
-		if more, err = loadSome(ctx, db, next); err != nil {
-			return err
-		}
-	}
-	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	return err
-}
-
-// loadSome inserts up to 10,000 rows in one transaction.
-func loadSome(ctx context.Context, db *sql.DB, next func() (row, error, bool)) (more bool, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer tx.Rollback()
 	insert, err := tx.PrepareContext(ctx, "INSERT INTO "+template+" (key_hash, version, record_key, value) VALUES (?, ?, ?, ?)")
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer insert.Close()
-	for range 10_000 {
-		r, err, ok := next()
+	for r, err := range rows {
 		if err != nil {
-			return false, err
-		}
-		if !ok {
-			return false, tx.Commit()
+			return err
 		}
 		if _, err := insert.ExecContext(ctx, r.hash, r.version, r.key, r.value); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, tx.Commit()
+	if err := errors.Join(insert.Close(), tx.Commit()); err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
 }
 
 func (f sqliteFiles) make(_ context.Context, number int) (place, error) {
@@ -116,14 +102,8 @@ func (f sqliteFiles) settings(ctx context.Context) (string, error) {
 	}
 	defer db.Close()
 	var version, journal string
-	var synchronous, cache int
-	for pragma, to := range map[string]any{"journal_mode": &journal, "synchronous": &synchronous, "cache_size": &cache} {
-		if err := db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(to); err != nil {
-			return "", err
-		}
-	}
-	err = db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version)
-	return fmt.Sprintf("SQLite %s by modernc.org/sqlite: journal_mode=%s, synchronous=%d (2 is FULL), cache_size=%d", version, journal, synchronous, cache), err
+	err = db.QueryRowContext(ctx, "SELECT sqlite_version(), journal_mode FROM pragma_journal_mode").Scan(&version, &journal)
+	return fmt.Sprintf("SQLite %s by modernc.org/sqlite: journal_mode=%s", version, journal), err
 }
 
 // sqliteBare is one connection of database/sql, which is the only way to use the
