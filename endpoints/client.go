@@ -19,15 +19,15 @@ import (
 // sent as it is.
 func (c *Config) Client(ctx context.Context, t *oauth2.Token) *http.Client {
 	conf := c.config()
-	apis, err := origin.ParseSet(conf.provider.APIURLs)
+	apis, err := origin.ParseSet(conf.APIURLs)
 	switch {
 	case conf.err != nil:
 		err = conf.err
 	case err != nil || len(apis) == 0:
-		err = conf.provider.mistake("Provider.APIURLs must say where the API is that the token is for")
+		err = conf.mistake("Provider.APIURLs must say where the API is that the token is for")
 	}
 	return &http.Client{Transport: &apiTransport{
-		provider: conf.provider, apis: apis, err: err, source: c.TokenSource(ctx, t), base: clientOf(ctx).Transport,
+		provider: &conf.Provider, apis: apis, err: err, source: c.TokenSource(ctx, t), base: clientOf(ctx).Transport,
 	}}
 }
 

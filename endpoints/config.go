@@ -25,7 +25,7 @@ type Config struct {
 
 // config is what a Config holds: the application's and the provider's secrets.
 type config struct {
-	provider *Provider
+	*adapter // of the provider
 	scopes   []string
 	err      error // a mistake in it, which every method reports
 	oauth    *oauth2.Config
@@ -33,8 +33,8 @@ type config struct {
 
 func (c *Config) config() *config {
 	if c.hidden == nil {
-		p := &Provider{}
-		return &config{provider: p, err: p.mistake("a Config is made by Provider.Config"), oauth: &oauth2.Config{}}
+		p := &adapter{}
+		return &config{adapter: p, err: p.mistake("a Config is made by Provider.Config"), oauth: &oauth2.Config{}}
 	}
 	return c.hidden()
 }
@@ -57,7 +57,7 @@ func (c *Config) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
 	if err != nil {
 		return "" // not reached: x/oauth2 has encoded it
 	}
-	return conf.provider.consentURL(authURL, params)
+	return conf.consentURL(authURL, params)
 }
 
 // Exchange converts an authorization code into a token. The error is an
@@ -70,7 +70,9 @@ func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthC
 	if conf.err != nil {
 		return nil, conf.err
 	}
-	return conf.oauth.Exchange(conf.provider.Context(ctx), code, opts...)
+	return conf.retrieve(ctx, func(ctx context.Context) (*oauth2.Token, error) {
+		return conf.oauth.Exchange(ctx, code, opts...)
+	})
 }
 
 // TokenSource returns a source that returns t until it expires, and then refreshes
@@ -81,11 +83,43 @@ func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenS
 	if conf.err != nil {
 		return failingSource{conf.err}
 	}
-	return conf.oauth.TokenSource(conf.provider.Context(ctx), t)
+	r := &refresher{ctx: ctx, conf: conf}
+	if t != nil {
+		r.refreshToken = t.RefreshToken
+	}
+	return oauth2.ReuseTokenSource(t, r)
+}
+
+// refresher is a token source that refreshes at every call. ReuseTokenSource makes
+// one call at a time.
+type refresher struct {
+	ctx          context.Context
+	conf         *config
+	refreshToken string
+}
+
+func (r *refresher) Token() (*oauth2.Token, error) {
+	t, err := r.conf.retrieve(r.ctx, func(ctx context.Context) (*oauth2.Token, error) {
+		return r.conf.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: r.refreshToken}).Token()
+	})
+	if err == nil {
+		r.refreshToken = t.RefreshToken
+	}
+	return t, err
+}
+
+// retrieve has x/oauth2 ask for a token, and returns it with all that came beside it.
+func (c *config) retrieve(ctx context.Context, ask func(context.Context) (*oauth2.Token, error)) (*oauth2.Token, error) {
+	t := &transport{adapter: c.adapter, forOne: true}
+	token, err := ask(t.context(ctx))
+	if err != nil || t.received == nil {
+		return token, err
+	}
+	return token.WithExtra(t.received), nil
 }
 
 // APIURLs returns Provider.APIURLs. Package tokensource asks for them.
-func (c *Config) APIURLs() []string { return slices.Clone(c.config().provider.APIURLs) }
+func (c *Config) APIURLs() []string { return slices.Clone(c.config().APIURLs) }
 
 // Registration returns whose tokens those of c are: the provider's issuer and the
 // client's id there. The issuer is Provider.Issuer, or else the origin of the token
@@ -93,13 +127,13 @@ func (c *Config) APIURLs() []string { return slices.Clone(c.config().provider.AP
 // with each token.
 func (c *Config) Registration() (issuer, clientID string) {
 	conf := c.config()
-	return cmp.Or(conf.provider.Issuer, originOf(conf.provider.Endpoint.TokenURL)), conf.oauth.ClientID
+	return cmp.Or(conf.Issuer, originOf(conf.Endpoint.TokenURL)), conf.oauth.ClientID
 }
 
 // String names the provider and the client id, and never the secret.
 func (c Config) String() string {
 	conf := c.config()
-	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.provider.Name, conf.oauth.ClientID)
+	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.Name, conf.oauth.ClientID)
 }
 
 // failingSource is the token source of a Config that has a mistake in it.

@@ -48,8 +48,9 @@ or what the server sent beside its error.
 # What comes beside the token
 
 Every other member of the response is there as Token.Extra(name), and [Metadata]
-decodes them all into a struct. An integer too large for a float64, which is what
-x/oauth2 makes of numbers, is kept as a string of its digits.
+decodes them all into a struct. Numbers are float64, as x/oauth2 makes them, unless
+that would change them: an id of 18 digits is a json.Number. A plain *oauth2.Config
+decodes the response itself; there, such a number is a string of its digits.
 
 # What is never done
 

@@ -45,12 +45,13 @@ func (p *Provider) failure(a *answer, members map[string]any) adapted {
 	if !isFailure(status) {
 		status = http.StatusBadRequest // an error inside 200
 	}
+	secrets := a.secrets()
 	code, description := p.Style.errorOf(members)
 	kind := code.declared
-	if code.kind == tokenerror.Unknown && (!tokenerror.LooksLikeCode(code.text) || redact.Text(code.text, a.secrets) != code.text) {
+	if code.kind == tokenerror.Unknown && (!tokenerror.LooksLikeCode(code.text) || redact.Text(code.text, secrets) != code.text) {
 		code.text = ""
 	}
-	description = redact.Line(description, maxErrorText, a.secrets)
+	description = redact.Line(description, maxErrorText, secrets)
 	if kind == tokenerror.GrantRejected && a.grant != "refresh_token" && tokenerror.BlamesRedirect(description) {
 		kind = tokenerror.RedirectMismatch
 	}
@@ -61,11 +62,11 @@ func (p *Provider) failure(a *answer, members map[string]any) adapted {
 	if description == "" && !asRFC {
 		description = "HTTP status " + statusText(a.resp)
 	}
-	return adapted{status, failureBody{
+	return adapted{status: status, body: failureBody{
 		Error:       code.text,
 		Description: description,
-		URI:         redact.URL(text(members["error_uri"]), maxErrorText, a.secrets),
-	}.marshal(), kind}
+		URI:         redact.URL(text(members["error_uri"]), maxErrorText, secrets),
+	}.marshal(), kind: kind}
 }
 
 // unreadable returns the adapted form of an answer that says nothing, such as a
@@ -92,7 +93,7 @@ func (p *Provider) unreadable(a *answer, cause error) adapted {
 	return adapted{status: status, body: failureBody{
 		Error: code,
 		Description: fmt.Sprintf("the answer can't be used: %s (HTTP status %s, %d bytes of %s)",
-			redact.Line(why, maxErrorText, a.secrets), statusText(a.resp), len(a.body), media),
+			redact.Line(why, maxErrorText, a.secrets()), statusText(a.resp), len(a.body), media),
 	}.marshal()}
 }
 

@@ -12,7 +12,7 @@ import (
 // Metadata decodes what the provider sent beside the access and refresh token into
 // v, as encoding/json would: into a *[FinchConnection], a *[ChartConnection], a pointer
 // to a struct of your own, or to a map. Single members are there as
-// t.Extra(name) too.
+// t.Extra(name) too, and a map[string]any has them as Extra does.
 func Metadata(t *oauth2.Token, v any) error {
 	if t == nil {
 		return errors.New("endpoints: no token to take metadata from")
@@ -32,7 +32,11 @@ func Metadata(t *oauth2.Token, v any) error {
 		delete(members, secret)
 	}
 	encoded, err := json.Marshal(members)
-	if err == nil {
+	if m, ok := v.(*map[string]any); ok && err == nil {
+		*m, err = decodeMembers("", encoded)
+		n := numbers{decoded: true}
+		n.exact(*m)
+	} else if err == nil {
 		err = json.Unmarshal(encoded, v)
 	}
 	if err != nil {

@@ -83,21 +83,20 @@ func (p Provider) Config(c oauth2.Config) *Config {
 	override(&p.Endpoint.TokenURL, c.Endpoint.TokenURL)
 	override(&p.Endpoint.DeviceAuthURL, c.Endpoint.DeviceAuthURL)
 	override(&p.Endpoint.AuthStyle, c.Endpoint.AuthStyle)
-	p = p.clone()
-	err := p.Validate()
-	if err == nil && len(c.Scopes) > 0 && p.Style.omits("scope") {
-		err = p.mistake("this provider knows no scopes, leave oauth2.Config.Scopes empty")
-	}
+	adapter := newAdapter(p)
 	conf := &config{
-		provider: &p,
-		scopes:   slices.Clone(c.Scopes),
-		err:      err,
+		adapter: adapter,
+		scopes:  slices.Clone(c.Scopes),
+		err:     adapter.Validate(),
 		oauth: &oauth2.Config{
 			ClientID:     c.ClientID,
 			ClientSecret: c.ClientSecret,
 			Endpoint:     p.Endpoint,
 			RedirectURL:  c.RedirectURL,
 		},
+	}
+	if conf.err == nil && len(c.Scopes) > 0 && p.Style.omits("scope") {
+		conf.err = p.mistake("this provider knows no scopes, leave oauth2.Config.Scopes empty")
 	}
 	return &Config{func() *config { return conf }}
 }
@@ -112,10 +111,7 @@ func (p Provider) Config(c oauth2.Config) *Config {
 // Without the context, x/oauth2 sends its own form; what the provider answers to
 // that can't be adapted, but [KindOf] recognizes it for the providers defined here.
 func (p Provider) Context(ctx context.Context) context.Context {
-	client := clientOf(ctx)
-	adapted := *client
-	adapted.Transport = newTransport(p.clone(), client.Transport)
-	return context.WithValue(ctx, oauth2.HTTPClient, &adapted)
+	return (&transport{adapter: newAdapter(p)}).context(ctx)
 }
 
 // AuthCodeURL returns p's form of the consent page's URL that a plain

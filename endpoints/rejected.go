@@ -18,7 +18,7 @@ const (
 // afterwards. TokenRejected waits no longer than five seconds for it, and reads none
 // of it if a WWW-Authenticate header tells enough. Package tokensource asks.
 func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool) {
-	style := &c.config().provider.Style
+	style := &c.config().Style
 	code, _ = httpauth.Refused(resp.Header)
 	if code == "" {
 		members, err := decodeMembers(resp.Header.Get("Content-Type"), httpauth.Peek(resp, maxRejection, rejectionPatience))

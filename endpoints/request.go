@@ -6,25 +6,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// request returns the request to send in place of r, which holds form, and the
-// secrets in it. It doesn't change r or form.
-func (p *Provider) request(r *http.Request, form url.Values) (sent *http.Request, secrets []string, err error) {
+// request returns the request to send in place of r, and its parameters as the
+// provider calls them, made from those of r. It changes params, but not r.
+func (p *adapter) request(r *http.Request, params url.Values) (sent *http.Request, theirs url.Values, err error) {
 	s := &p.Style
-	grant := form.Get("grant_type")
+	grant := params.Get("grant_type")
 	sent = r.Clone(tokenerror.WithAdapted(r.Context(), tokenerror.Adapted{Grant: grant}))
 	sent.Body, sent.GetBody, sent.ContentLength = nil, nil, 0
 	sent.Method = s.method()
-	params := make(url.Values, len(form))
-	for name, values := range form {
-		params[name] = slices.Clone(values)
-	}
 	switch grant {
 	case "authorization_code":
 		addMissing(params, p.ExchangeParams)
@@ -37,7 +35,6 @@ func (p *Provider) request(r *http.Request, form url.Values) (sent *http.Request
 	if s.CredentialsInBoth {
 		completeCredentials(sent, params)
 	}
-	secrets = requestSecrets(sent, params) // under the RFC's names
 	s.setHeader(sent, params)
 	params = s.params(params)
 	if grant == "refresh_token" {
@@ -48,16 +45,15 @@ func (p *Provider) request(r *http.Request, form url.Values) (sent *http.Request
 	if s.Request != nil {
 		err = s.Request(sent, params)
 	}
-	secrets = append(secrets, requestSecrets(sent, params)...) // and what was added
 	switch {
 	case err != nil:
 		err = fmt.Errorf("Style.Request: %w", err)
 	case sent.Body != nil:
 		err = resetBody(sent)
 	default:
-		err = encode(sent, params, s.Body)
+		encode(sent, params, s.Body)
 	}
-	return sent, secrets, err
+	return sent, params, err
 }
 
 // setHeader sets the headers of r, and takes from the parameters those that are
@@ -75,26 +71,29 @@ func (s *AuthStyle) setHeader(r *http.Request, params url.Values) {
 	}
 }
 
-// params returns in the provider's own terms: without what it doesn't take, and
-// without empty values, which RFC 6749, sections 3.1 and 3.2, treats as omitted.
-func (s *AuthStyle) params(in url.Values) url.Values {
-	out := make(url.Values, len(in))
-	renamed := make(url.Values, len(s.RequestNames))
-	for name, values := range in {
-		values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
-		if len(values) == 0 || s.omits(name) {
-			continue
-		}
-		if theirs, ok := s.RequestNames[name]; ok {
+// params turns parameters into the provider's own terms: without what it doesn't
+// take, and without empty values, which RFC 6749, sections 3.1 and 3.2, treats as
+// omitted. It changes them, and returns them.
+func (s *AuthStyle) params(params url.Values) url.Values {
+	var renamed url.Values
+	for name, values := range params {
+		values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
+		theirs, isRenamed := s.RequestNames[name]
+		switch {
+		case len(values) == 0 || s.omits(name):
+			delete(params, name)
+		case isRenamed:
+			if renamed == nil {
+				renamed = make(url.Values, len(s.RequestNames))
+			}
 			renamed[theirs] = values
-		} else {
-			out[name] = values
+			delete(params, name)
+		default:
+			params[name] = values
 		}
 	}
-	for name, values := range renamed {
-		out[name] = values
-	}
-	return out
+	maps.Copy(params, renamed)
+	return params
 }
 
 // addMissing adds the provider's parameters that the request doesn't have. A
@@ -135,20 +134,16 @@ func basicAuth(r *http.Request) (id, secret string, ok bool) {
 }
 
 // encode puts the parameters into r.
-func encode(r *http.Request, params url.Values, format BodyFormat) error {
+func encode(r *http.Request, params url.Values, format BodyFormat) {
 	r.Header.Del("Content-Type")
 	if len(params) == 0 {
 		setBody(r, nil) // a revocation that consists of its header
-		return nil
+		return
 	}
 	switch format {
 	case JSONBody:
-		body, err := marshalParams(params)
-		if err != nil {
-			return err
-		}
 		r.Header.Set("Content-Type", "application/json")
-		setBody(r, body)
+		setBody(r, marshalParams(params))
 	case QueryBody:
 		u := *r.URL
 		if u.RawQuery != "" {
@@ -161,26 +156,42 @@ func encode(r *http.Request, params url.Values, format BodyFormat) error {
 		r.Header.Set("Content-Type", formType)
 		setBody(r, []byte(params.Encode()))
 	}
-	return nil
 }
 
 // marshalParams makes a JSON object of strings, in the order of their names. A
 // parameter that occurs more than once becomes an array.
-func marshalParams(params url.Values) ([]byte, error) {
-	members := make(map[string]any, len(params))
-	for name, values := range params {
-		members[name] = values
-		if len(values) == 1 {
-			members[name] = values[0]
+func marshalParams(params url.Values) []byte {
+	body := []byte("{")
+	for i, name := range slices.Sorted(maps.Keys(params)) {
+		if i > 0 {
+			body = append(body, ',')
 		}
+		body = append(appendString(body, name), ':')
+		values := params[name]
+		if len(values) == 1 {
+			body = appendString(body, values[0])
+			continue
+		}
+		for i, v := range values {
+			body = appendString(append(body, "[,"[min(i, 1)]), v)
+		}
+		body = append(body, ']')
+	}
+	return append(body, '}')
+}
+
+// appendString appends s as a JSON string, in which the characters of HTML stay what
+// they are.
+func appendString(to []byte, s string) []byte {
+	plain := func(r rune) bool { return r >= ' ' && r <= '~' && r != '"' && r != '\\' }
+	if !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return append(append(append(to, '"'), s...), '"')
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(members); err != nil {
-		return nil, err // not reached: strings always marshal
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	_ = enc.Encode(s) // a string always can be
+	return append(to, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 }
 
 // resetBody makes the body that Style.Request has set one of known length.

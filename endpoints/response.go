@@ -19,21 +19,35 @@ import (
 // answer is what the provider answered, and what must be known of the request to
 // read it.
 type answer struct {
-	resp    *http.Response
-	body    []byte
-	err     error    // errTooLarge if there was more than body
-	grant   string   // of the request
-	secrets []string // what may not be repeated in an error
+	resp  *http.Response
+	body  []byte
+	err   error  // errTooLarge if there was more than body
+	grant string // of the request
+
+	requestSecrets func() []string
+}
+
+// secrets are what may not be repeated in an error: the secrets of the request, and
+// the tokens in the answer.
+func (a *answer) secrets() []string {
+	secrets := a.requestSecrets()
+	if a.resp != nil {
+		members, _ := decodeMembers(a.resp.Header.Get("Content-Type"), a.body)
+		secrets = append(secrets, responseSecrets(members)...)
+	}
+	return secrets
 }
 
 // adapted is what x/oauth2 is given in place of an answer.
 type adapted struct {
-	status int
-	body   []byte
-	kind   tokenerror.Kind // what the error in it means, if the Style says that
+	status  int
+	body    []byte
+	kind    tokenerror.Kind // what the error in it means, if the Style says that
+	members map[string]any  // in place of a body, those of a token response
+	asSent  bool            // the members are what the provider sent
 }
 
-// adaptResponse turns the answer to a token request into flat RFC 6749 JSON and
+// adaptResponse turns the answer to a token request into flat RFC 6749 members and
 // the status that goes with it. A success keeps everything that came beside the
 // token, and an error has nothing in it but its code and description.
 func (p *Provider) adaptResponse(a *answer) adapted {
@@ -47,23 +61,23 @@ func (p *Provider) adaptResponse(a *answer) adapted {
 		return p.unreadable(a, err)
 	}
 	failed, told := p.Style.verdict(members)
+	count, lifetime := len(members), members["expires_in"]
 	members = p.Style.flatten(members)
+	renamed := lowerStandard(members)
 	if isFailure(a.resp.StatusCode) || failed || !told && (signalsError(members) || p.Style.describesError(members)) {
 		return p.failure(a, members)
 	}
 	if err := p.Style.standardize(members, a.grant); err != nil {
 		return p.unreadable(a, err)
 	}
-	body, err := json.Marshal(exactNumbers(members))
-	if err != nil {
-		return p.unreadable(a, errNotJSON)
-	}
-	return adapted{status: a.resp.StatusCode, body: body}
+	asSent := !renamed && p.Style.TokenIn == "" && len(p.Style.ResponseNames) == 0 && p.Style.Response == nil &&
+		len(members) == count && members["expires_in"] == lifetime
+	return adapted{status: a.resp.StatusCode, members: members, asSent: asSent}
 }
 
 func isFailure(status int) bool { return status < 200 || status > 299 }
 
-// members decodes the answer, and adds the tokens in it to the secrets.
+// members decodes the answer.
 func (a *answer) members() (map[string]any, error) {
 	if a.resp.StatusCode/100 == 3 {
 		return nil, errRedirect
@@ -71,15 +85,18 @@ func (a *answer) members() (map[string]any, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	members, err := decodeMembers(a.resp.Header.Get("Content-Type"), a.body)
-	a.secrets = append(a.secrets, responseSecrets(members)...)
-	return members, err
+	return decodeMembers(a.resp.Header.Get("Content-Type"), a.body)
+}
+
+// trim takes off space, and the byte order mark that some servers begin JSON with.
+func trim(body []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 }
 
 // decodeMembers reads a JSON object or a form, whatever the content type says:
 // JSON is served as text/plain and as text/html, and forms as text/plain.
 func decodeMembers(contentType string, body []byte) (map[string]any, error) {
-	trimmed := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	trimmed := trim(body)
 	if len(trimmed) == 0 {
 		return nil, errEmpty
 	}
@@ -126,20 +143,37 @@ func (s *AuthStyle) flatten(members map[string]any) map[string]any {
 		remove(members, s.ResponseNames[name])
 	}
 	maps.Copy(members, renamed)
-	// x/oauth2 reads Access_Token as access_token, and fails on an Error that is
-	// not a string.
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		for _, standard := range standardMembers {
-			if name == standard || !strings.EqualFold(name, standard) {
-				continue
-			}
-			if _, ok := members[standard]; !ok {
-				members[standard] = members[name]
-			}
-			delete(members, name)
+	return members
+}
+
+// lowerStandard gives the standard members their names in lower case: x/oauth2 reads
+// Access_Token as access_token, and fails on an Error that is not a string.
+func lowerStandard(members map[string]any) (changed bool) {
+	var others []string
+	for name := range members {
+		if standard := standardName(name); standard != "" && standard != name {
+			others = append(others, name)
 		}
 	}
-	return members
+	slices.Sort(others)
+	for _, name := range others {
+		standard := standardName(name)
+		if _, ok := members[standard]; !ok {
+			members[standard] = members[name]
+		}
+		delete(members, name)
+	}
+	return len(others) > 0
+}
+
+// standardName returns the standard member that x/oauth2 takes name for, or "".
+func standardName(name string) string {
+	for _, standard := range standardMembers {
+		if name == standard || strings.EqualFold(name, standard) {
+			return standard
+		}
+	}
+	return ""
 }
 
 // standardMembers are those that x/oauth2 reads itself.
@@ -210,28 +244,46 @@ func text(v any) string {
 	return ""
 }
 
-// exactNumbers replaces numbers that x/oauth2, which decodes them all to float64,
-// would change or drop, by their digits as a string: an id of 18 digits would come
-// out as another account's.
-func exactNumbers(v any) any {
+// numbers replaces numbers by what keeps their digits. An id of 18 digits would come
+// out of a float64, to which x/oauth2 decodes all numbers, as another account's. A
+// number that is the same as a float64 becomes one if it is decoded, and is left to
+// x/oauth2 if not; any other stays a json.Number if it is decoded, and becomes a string
+// of its digits for x/oauth2.
+type numbers struct {
+	decoded bool
+	changed bool // there was one of the other kind
+}
+
+func (n *numbers) exact(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
-			v[name] = exactNumbers(member)
+			v[name] = n.exact(member)
 		}
 	case []any:
 		for i, element := range v {
-			v[i] = exactNumbers(element)
+			v[i] = n.exact(element)
 		}
 	case json.Number:
-		const exact = 1 << 53 // the integers that a float64 holds
-		i, err := v.Int64()
-		if isInteger := !strings.ContainsAny(v.String(), ".eE"); isInteger && (err != nil || i > exact || i < -exact) {
-			return v.String()
-		}
-		if _, err := v.Float64(); err != nil {
+		f, exact := exactFloat(v.String())
+		switch {
+		case exact && n.decoded:
+			return f
+		case !exact && !n.decoded:
+			n.changed = true
 			return v.String()
 		}
 	}
 	return v
+}
+
+// exactFloat returns a number as a float64, and reports whether that is the same: if
+// it is an integer of at most 53 bits, or a fraction of a size that a float64 has.
+func exactFloat(number string) (float64, bool) {
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || len(number) <= 15 || strings.ContainsAny(number, ".eE") {
+		return f, err == nil
+	}
+	i, err := strconv.ParseInt(number, 10, 64)
+	return f, err == nil && -1<<53 <= i && i <= 1<<53
 }

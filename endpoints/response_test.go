@@ -2,6 +2,8 @@ package endpoints_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -158,27 +160,82 @@ func TestEveryOtherMemberReachesTokenExtraAndMetadata(t *testing.T) {
 	const body = `{
 		"access_token": "issued-token", "refresh_token": "refresh-token", "token_type": "bearer", "expires_in": "3600",
 		"scope": ["a", "b"], "nothing": null, "yes": true, "text": "é\u2028<&>", "small": 7, "float": 0.25,
+		"long": 1700000000.1234567, "padded": 0.50000000000000000000, "exponent": 1.5e300,
 		"big": 9007199254740993, "negative": -9223372036854775808, "huge": 18446744073709551616, "exact": 9007199254740992,
 		"beyond": 1e400, "team": {"id": 12345678901234567890, "admins": [{"id": 98765432109876543210}]},
 		"Access_Token": "another's"
 	}`
+	// What a float64 can't hold keeps its digits: as a json.Number, or as a string if
+	// x/oauth2 decodes it.
+	numbers := map[string]func(digits string) any{
+		"Provider.Config":  func(digits string) any { return json.Number(digits) },
+		"Provider.Context": func(digits string) any { return digits },
+	}
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			n := numbers[way.name]
+			ctx, conf := way.use(answering(answerJSON(200, body)).context(), rfc, oauth2.Config{ClientID: "id"})
+			token, err := conf.Exchange(ctx, "c0de")
+			require.NoError(t, err)
+			assert.True(t, token.AccessToken == "issued-token")
+			assert.True(t, token.RefreshToken == "refresh-token")
+			assert.Equal(t, int64(3600), token.ExpiresIn)
+			want := map[string]any{
+				"token_type": "bearer", "expires_in": 3600.0,
+				"scope": []any{"a", "b"}, "nothing": nil, "yes": true, "text": "é\u2028<&>", "small": 7.0, "float": 0.25,
+				"long": 1700000000.1234567, "padded": 0.5, "exponent": 1.5e300,
+				"big": n("9007199254740993"), "negative": n("-9223372036854775808"), "huge": n("18446744073709551616"), "exact": 9007199254740992.0,
+				"beyond": n("1e400"), "team": map[string]any{"id": n("12345678901234567890"), "admins": []any{map[string]any{"id": n("98765432109876543210")}}},
+			}
+			for name, v := range want {
+				assert.Equal(t, v, token.Extra(name), name)
+			}
+			assert.Nil(t, token.Extra("Access_Token"), "x/oauth2 would have taken it for the token")
+			assert.Equal(t, "issued-token", token.Extra("access_token"), "as x/oauth2 keeps it")
+			var got map[string]any
+			require.NoError(t, endpoints.Metadata(token, &got))
+			assert.Equal(t, want, got)
+
+			refreshed, err := refresh(ctx, conf, "old")
+			require.NoError(t, err)
+			assert.Equal(t, n("9007199254740993"), refreshed.Extra("big"), "at a refresh")
+		})
+	}
+	var ids struct {
+		Big  int64
+		Huge json.Number
+	}
 	token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, body))
 	require.NoError(t, err)
-	assert.True(t, token.AccessToken == "issued-token")
-	assert.True(t, token.RefreshToken == "refresh-token")
-	want := map[string]any{
-		"token_type": "bearer", "expires_in": 3600.0,
-		"scope": []any{"a", "b"}, "nothing": nil, "yes": true, "text": "é\u2028<&>", "small": 7.0, "float": 0.25,
-		"big": "9007199254740993", "negative": "-9223372036854775808", "huge": "18446744073709551616", "exact": 9007199254740992.0,
-		"beyond": "1e400", "team": map[string]any{"id": "12345678901234567890", "admins": []any{map[string]any{"id": "98765432109876543210"}}},
+	require.NoError(t, endpoints.Metadata(token, &ids))
+	assert.Equal(t, int64(9007199254740993), ids.Big)
+	assert.Equal(t, "18446744073709551616", ids.Huge.String())
+}
+
+// A hook may put values of any type into the members.
+func TestMembersOfAHookAreDecodedAsTheOthers(t *testing.T) {
+	p := rfc
+	p.Style.Response = func(_ int, members map[string]any) error {
+		members["id"], members["big"], members["list"] = 7, int64(9007199254740993), []string{"a"}
+		return nil
 	}
-	for name, v := range want {
-		assert.Equal(t, v, token.Extra(name), name)
+	for _, way := range ways {
+		ctx, conf := way.use(answering(answerJSON(200, `{"access_token":"issued-token"}`)).context(), p, oauth2.Config{ClientID: "id"})
+		token, err := conf.Exchange(ctx, "c0de")
+		require.NoError(t, err)
+		assert.Equal(t, 7.0, token.Extra("id"))
+		assert.Equal(t, "9007199254740993", fmt.Sprint(token.Extra("big")))
+		assert.Equal(t, []any{"a"}, token.Extra("list"))
 	}
-	assert.Nil(t, token.Extra("Access_Token"), "x/oauth2 would have taken it for the token")
-	var got map[string]any
-	require.NoError(t, endpoints.Metadata(token, &got))
-	assert.Equal(t, want, got)
+	p.Style.Response = func(_ int, members map[string]any) error {
+		members["f"] = func() {}
+		return nil
+	}
+	for _, way := range ways {
+		ctx, conf := way.use(answering(answerJSON(200, `{"access_token":"issued-token"}`)).context(), p, oauth2.Config{ClientID: "id"})
+		_, err := conf.Exchange(ctx, "c0de")
+		assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
+	}
 }
 
 func TestMembersInCapitalsAreReadAsXOAuth2ReadsThem(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 // For a provider that has no endpoint for it, the error wraps errors.ErrUnsupported.
 func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	conf := c.config()
-	p := conf.provider
+	p := &conf.Provider
 	switch {
 	case conf.err != nil:
 		return conf.err
@@ -26,7 +26,7 @@ func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	case t == nil || t.AccessToken == "" && (t.RefreshToken == "" || p.Style.RevokeWithBearer):
 		return p.mistake("there is no token to revoke")
 	}
-	ctx = context.WithValue(p.Context(ctx), revocation{}, true)
+	ctx = context.WithValue((&transport{adapter: conf.adapter}).context(ctx), revocation{}, true)
 	r, err := conf.revocationRequest(ctx, t)
 	if err != nil {
 		return p.mistake("can't make the revocation request: %w", err)
@@ -48,7 +48,7 @@ func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 
 // revocationRequest makes the request as RFC 7009 has it, for the transport to adapt.
 func (c *config) revocationRequest(ctx context.Context, t *oauth2.Token) (*http.Request, error) {
-	p := c.provider
+	p := &c.Provider
 	form := url.Values{}
 	inParams := p.Endpoint.AuthStyle == oauth2.AuthStyleInParams
 	if !p.Style.RevokeWithBearer {
@@ -96,6 +96,7 @@ func (p *Provider) adaptRevocation(a *answer) adapted {
 	}
 	failed, told := p.Style.verdict(members)
 	members = p.Style.flatten(members)
+	lowerStandard(members)
 	if isFailure(a.resp.StatusCode) || failed || !told && signalsError(members) {
 		return p.failure(a, members)
 	}

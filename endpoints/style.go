@@ -225,6 +225,9 @@ func (s *AuthStyle) validateNames() error {
 			return fmt.Errorf("Style.ErrorCodes gives %s the meaning %q, which is no known code", code, s.ErrorCodes[code])
 		}
 	}
+	if len(s.RequestNames)+len(s.HeaderParams) == 0 {
+		return nil
+	}
 	taken := make(map[string]string)
 	for _, param := range slices.Sorted(maps.Keys(s.RequestNames)) {
 		name := s.RequestNames[param]

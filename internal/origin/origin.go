@@ -128,6 +128,9 @@ func portOf(port, scheme string) (suffix string, ok bool) {
 }
 
 func canonicalHost(host string) string {
+	if host == "" || !strings.Contains(host, ":") && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
+		return lower(host) // no address ends like that
+	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.String()
 	}
