@@ -24,6 +24,9 @@ var (
 	errRedirect  = errors.New("it is a redirect, which is not followed because the request holds secrets")
 )
 
+// unusable begins the description of an answer that makes no sense.
+const unusable = "the answer can't be used: "
+
 // failureBody is the JSON of an adapted error.
 type failureBody struct {
 	Error       string `json:"error"`
@@ -92,7 +95,7 @@ func (p *Provider) unreadable(a *answer, cause error) adapted {
 	}
 	return adapted{status: status, body: failureBody{
 		Error: code,
-		Description: fmt.Sprintf("the answer can't be used: %s (HTTP status %s, %d bytes of %s)",
+		Description: fmt.Sprintf(unusable+"%s (HTTP status %s, %d bytes of %s)",
 			redact.Line(why, maxErrorText, a.secrets()), statusText(a.resp), len(a.body), media),
 	}.marshal()}
 }

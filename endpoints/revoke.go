@@ -7,13 +7,17 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // Revoke asks the provider to revoke t: its refresh token if it has one, and its
-// access token otherwise (RFC 7009). It returns nil if the token was dead already.
+// access token otherwise (RFC 7009). It returns nil if the token was dead already,
+// also where the provider calls that an error, against section 2.2.
 // For a provider that has no endpoint for it, the error wraps errors.ErrUnsupported.
 func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	conf := c.config()
@@ -43,7 +47,39 @@ func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	if p.Style.RevokeWithBearer && resp.StatusCode == http.StatusUnauthorized && KindOf(err) != KindUnreadable {
 		return nil // the token that came with the request is dead, or it would have been taken
 	}
+	if wasDead(err) {
+		return nil
+	}
 	return err
+}
+
+// wasDead reports whether the error of a revocation says that the token is dead. It
+// goes by a known code, or, for another, by words about the token.
+func wasDead(err error) bool {
+	var retrieve *oauth2.RetrieveError
+	meaning, ok := tokenerror.Of(err)
+	if !ok || !errors.As(err, &retrieve) || strings.HasPrefix(retrieve.ErrorDescription, unusable) {
+		return false
+	}
+	words := strings.ToLower(retrieve.ErrorDescription)
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(words, part) })
+	}
+	known, _ := tokenerror.Lookup(retrieve.ErrorCode)
+	switch {
+	case has("client") && !has("expired", "revoked"):
+		return false // it lives, and is another client's
+	case meaning.Kind == tokenerror.GrantRejected, meaning.Kind == tokenerror.LoginRequired:
+		return true
+	case meaning.Kind == tokenerror.RateLimited, meaning.Kind == tokenerror.Unavailable, known != "" && known != tokenerror.CodeUnreadable:
+		return false
+	}
+	if strings.HasPrefix(words, "http status ") {
+		words = "" // ours
+	}
+	words += " " + strings.ReplaceAll(strings.ToLower(retrieve.ErrorCode), "_", " ")
+	return has("token", "grant") && !has("endpoint", "route", "url") &&
+		has("not found", "already revoked", "expired", "no longer", "does not exist", "unknown token", "token unknown")
 }
 
 // revocationRequest makes the request as RFC 7009 has it, for the transport to adapt.

@@ -89,6 +89,8 @@ token=v1.refresh%2Ftoken%2B%3D%3D`},
 }
 
 func TestRevokeTellsWhetherItFailed(t *testing.T) {
+	own := rfc
+	own.Style.ErrorCodes = map[string]string{"E7": "invalid_grant"}
 	tests := []struct {
 		name     string
 		provider endpoints.Provider
@@ -106,6 +108,21 @@ func TestRevokeTellsWhetherItFailed(t *testing.T) {
 		{"the client's credentials", endpoints.TaxRock, answerJSON(401, `{"error":"invalid_client","error_description":"Wrong secret"}`), "invalid_client", endpoints.KindClientRejected},
 		{"trouble", endpoints.Chart, answerJSON(503, `{"message":"Down"}`), "server_error", endpoints.KindProviderTrouble},
 		{"an error inside 200", rfc, answerJSON(200, `{"error":"invalid_client"}`), "invalid_client", endpoints.KindClientRejected},
+		{"a dead token is an error, RFC 6749's way", rfc, answerJSON(400, `{"error":"invalid_token"}`), "", 0},
+		{"the same, Google's way", rfc, answerJSON(400, `{"error":"invalid_token","error_description":"Token expired or revoked"}`), "", 0},
+		{"the same, as the end of a grant", rfc, answerJSON(400, `{"error":"invalid_grant","error_description":"expired, revoked, or issued to another client"}`), "", 0},
+		{"the same, by a status", rfc, answerJSON(404, `{"error":"token_not_found"}`), "", 0},
+		{"the same, in words", rfc, answerJSON(404, `{"message":"The token was not found"}`), "", 0},
+		{"the same, with success", rfc, answerJSON(200, `{"error":"token_revoked"}`), "", 0},
+		{"the same, by the provider's own code", own, answerJSON(400, `{"error":"E7"}`), "", 0},
+		{"a token of another client", rfc, answerJSON(400, `{"error":"invalid_token","error_description":"Unmatching clients"}`), "invalid_token", endpoints.KindLoginRequired},
+		{"no such endpoint", rfc, answerJSON(404, `{"error":"not_found","error_description":"There is no token endpoint at this URL"}`), "not_found", endpoints.KindClientRejected},
+		{"no such page", rfc, answer(404, "text/html", "token not found"), "unreadable_response", endpoints.KindClientRejected},
+		{"a status without a word", rfc, answerJSON(404, `{"code":"token"}`), "token", endpoints.KindClientRejected},
+		{"a type that isn't revoked there", rfc, answerJSON(400, `{"error":"unsupported_token_type"}`), "unsupported_token_type", endpoints.KindClientRejected},
+		{"a token that is missing", rfc, answerJSON(400, `{"error":"invalid_request","error_description":"token not found"}`), "invalid_request", endpoints.KindClientRejected},
+		{"trouble with a dead token", rfc, answerJSON(500, `{"error":"invalid_token"}`), "invalid_token", endpoints.KindProviderTrouble},
+		{"too many requests", rfc, answerJSON(429, `{"error":"invalid_token"}`), "invalid_token", endpoints.KindRateLimited},
 		{"a redirect", endpoints.Finch, http.RedirectHandler("https://elsewhere.example/", http.StatusTemporaryRedirect).ServeHTTP, "unreadable_response", endpoints.KindClientRejected},
 	}
 	for _, test := range tests {
