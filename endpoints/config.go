@@ -70,7 +70,7 @@ func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthC
 	if conf.err != nil {
 		return nil, conf.err
 	}
-	return conf.retrieve(ctx, func(ctx context.Context) (*oauth2.Token, error) {
+	return conf.retrieve(ctx, nil, func(ctx context.Context) (*oauth2.Token, error) {
 		return conf.oauth.Exchange(ctx, code, opts...)
 	})
 }
@@ -83,9 +83,9 @@ func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenS
 	if conf.err != nil {
 		return failingSource{conf.err}
 	}
-	r := &refresher{ctx: ctx, conf: conf}
-	if t != nil {
-		r.refreshToken = t.RefreshToken
+	r := &refresher{ctx: ctx, conf: conf, last: t}
+	if t == nil {
+		r.last = new(oauth2.Token)
 	}
 	return oauth2.ReuseTokenSource(t, r)
 }
@@ -93,24 +93,25 @@ func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenS
 // refresher is a token source that refreshes at every call. ReuseTokenSource makes
 // one call at a time.
 type refresher struct {
-	ctx          context.Context
-	conf         *config
-	refreshToken string
+	ctx  context.Context
+	conf *config
+	last *oauth2.Token
 }
 
 func (r *refresher) Token() (*oauth2.Token, error) {
-	t, err := r.conf.retrieve(r.ctx, func(ctx context.Context) (*oauth2.Token, error) {
-		return r.conf.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: r.refreshToken}).Token()
+	t, err := r.conf.retrieve(r.ctx, r.last, func(ctx context.Context) (*oauth2.Token, error) {
+		return r.conf.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: r.last.RefreshToken}).Token()
 	})
 	if err == nil {
-		r.refreshToken = t.RefreshToken
+		r.last = t
 	}
 	return t, err
 }
 
-// retrieve has x/oauth2 ask for a token, and returns it with all that came beside it.
-func (c *config) retrieve(ctx context.Context, ask func(context.Context) (*oauth2.Token, error)) (*oauth2.Token, error) {
-	t := &transport{adapter: c.adapter, forOne: true}
+// retrieve has x/oauth2 ask for a token in place of last, and returns it with all that
+// came beside it.
+func (c *config) retrieve(ctx context.Context, last *oauth2.Token, ask func(context.Context) (*oauth2.Token, error)) (*oauth2.Token, error) {
+	t := &transport{adapter: c.adapter, forOne: true, known: c.secrets(last)}
 	token, err := ask(t.context(ctx))
 	if err != nil || t.received == nil {
 		return token, err
@@ -134,6 +135,14 @@ func (c *Config) Registration() (issuer, clientID string) {
 func (c Config) String() string {
 	conf := c.config()
 	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.Name, conf.oauth.ClientID)
+}
+
+// secrets are those that the provider knows, whatever it is sent.
+func (c *config) secrets(t *oauth2.Token) []string {
+	if t == nil {
+		return []string{c.oauth.ClientSecret}
+	}
+	return []string{c.oauth.ClientSecret, t.AccessToken, t.RefreshToken}
 }
 
 // failingSource is the token source of a Config that has a mistake in it.

@@ -30,7 +30,7 @@ func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	case t == nil || t.AccessToken == "" && (t.RefreshToken == "" || p.Style.RevokeWithBearer):
 		return p.mistake("there is no token to revoke")
 	}
-	ctx = context.WithValue((&transport{adapter: conf.adapter}).context(ctx), revocation{}, true)
+	ctx = context.WithValue((&transport{adapter: conf.adapter, known: conf.secrets(t)}).context(ctx), revocation{}, true)
 	r, err := conf.revocationRequest(ctx, t)
 	if err != nil {
 		return p.mistake("can't make the revocation request: %w", err)

@@ -14,9 +14,11 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -113,6 +115,124 @@ func assertErrorHoldsNoSecrets(t *testing.T, err error) {
 		}
 		assert.True(t, t.Failed(), "the corners together hold a secret, each by itself none")
 	}
+}
+
+// walk calls visit with every string and byte slice that v leads to, by fields,
+// elements and pointers, exported or not.
+func walk(v reflect.Value, seen map[any]bool, visit func(string)) {
+	switch v.Kind() {
+	case reflect.String:
+		visit(v.String())
+	case reflect.Pointer, reflect.Map:
+		if v.IsNil() || seen[[2]any{v.Type(), v.Pointer()}] {
+			return
+		}
+		seen[[2]any{v.Type(), v.Pointer()}] = true
+	case reflect.Interface:
+		if v.IsNil() {
+			return
+		}
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		walk(v.Elem(), seen, visit)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			walk(v.Field(i), seen, visit)
+		}
+	case reflect.Map:
+		for entries := v.MapRange(); entries.Next(); {
+			walk(entries.Key(), seen, visit)
+			walk(entries.Value(), seen, visit)
+		}
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			var b []byte
+			for i := range v.Len() {
+				b = append(b, byte(v.Index(i).Uint()))
+			}
+			visit(string(b))
+			return
+		}
+		for i := range v.Len() {
+			walk(v.Index(i), seen, visit)
+		}
+	}
+}
+
+// assertLeadsToNoSecret follows everything that err holds, and calls what its request
+// can be asked.
+func assertLeadsToNoSecret(t *testing.T, err error) {
+	t.Helper()
+	strings := 0
+	walk(reflect.ValueOf(&err), map[any]bool{}, func(s string) {
+		strings++
+		assertNoSecrets(t, "what the error leads to", s)
+	})
+	assert.NotZero(t, strings)
+}
+
+// Whatever the way, the request and the answer, nothing in the error leads to what was
+// sent: not its response's request, that one's body and context, nor a cause.
+func TestNoErrorLeadsToASecret(t *testing.T) {
+	token := &oauth2.Token{AccessToken: secrets["access token"], RefreshToken: secrets["refresh token"]}
+	quoting := roundTripper(func(r *http.Request) (*http.Response, error) {
+		body, _ := io.ReadAll(r.Body)
+		return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: fmt.Errorf("%s %v %w", body, r.Header, io.ErrUnexpectedEOF)}
+	})
+	failures := 0
+	check := func(what string, err error) {
+		if err == nil {
+			return // a revocation that was done already
+		}
+		failures++
+		if assertLeadsToNoSecret(t, err); t.Failed() {
+			t.Fatalf("%s: %T", what, err)
+		}
+	}
+	for style, p := range hostileProviders() {
+		for _, way := range ways {
+			use := func(base roundTripper) map[string]func() error {
+				ctx, conf := way.use(base.context(), p, oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
+				expired := *token
+				expired.Expiry = time.Unix(1, 0)
+				requests := map[string]func() error{
+					"exchange": func() error {
+						_, err := conf.Exchange(ctx, secrets["code"], oauth2.VerifierOption(secrets["verifier"]))
+						return err
+					},
+					"refresh": func() error {
+						_, err := conf.TokenSource(ctx, &expired).Token()
+						return err
+					},
+				}
+				if c, ok := conf.(*endpoints.Config); ok {
+					requests["revoke"] = func() error { return c.Revoke(ctx, token) }
+				}
+				return requests
+			}
+			for request, send := range use(quoting) {
+				err := send()
+				assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				check(style+", "+way.name+", "+request+" quoted", err)
+			}
+			for request := range use(quoting) {
+				names := slices.DeleteFunc(sent(p, request), func(name string) bool { return name == "cookie" }) // there is no jar
+				if way.name == "Provider.Config" {                                                               // which knows more than it sends
+					names = append(names, "client secret")
+					if request != "exchange" {
+						names = append(names, "access token", "refresh token")
+					}
+				}
+				for _, secret := range names {
+					for answer, h := range hostileAnswers(secrets[secret]) {
+						check(style+", "+way.name+", "+request+", "+answer+" has the "+secret, use(answering(h))[request]())
+					}
+				}
+			}
+		}
+	}
+	assert.Greater(t, failures, 5000)
 }
 
 // hostileProviders have the secrets in every place that a provider may want them.

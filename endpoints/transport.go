@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,6 +74,7 @@ type transport struct {
 	// x/oauth2, which reads an answer twice and numbers as a float64, needn't.
 	forOne   bool
 	received map[string]any
+	known    []string // secrets that may come back though they aren't sent
 }
 
 // normalized returns the URL as a request for it has it.
@@ -101,7 +103,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	a := &answer{grant: params.Get("grant_type")}
 	a.requestSecrets = func() []string { // only an error asks for them
 		original, _ := url.ParseQuery(form)
-		return append(requestSecrets(r, original), requestSecrets(sent, params)...)
+		return slices.Concat(t.known, requestSecrets(r, original), requestSecrets(sent, params))
 	}
 	sent, params, err = t.request(r, params)
 	if err != nil {

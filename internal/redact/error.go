@@ -22,22 +22,26 @@ func Error(err error, secrets []string) error {
 	if Text(text, secrets) == text {
 		return err
 	}
+	var timeout interface{ Timeout() bool }
 	return &redactedError{
-		text: cmp.Or(Line(text, maxErrorText, secrets), Mark),
-		is:   func(target error) bool { return errors.Is(err, target) },
-		as:   func(target any) bool { return as(err, target, secrets) },
+		timeout: errors.As(err, &timeout) && timeout.Timeout(),
+		text:    cmp.Or(Line(text, maxErrorText, secrets), Mark),
+		is:      func(target error) bool { return errors.Is(err, target) },
+		as:      func(target any) bool { return as(err, target, secrets) },
 	}
 }
 
 // redactedError has functions for fields, since what prints values follows pointers,
 // but can't look into a function.
 type redactedError struct {
-	text string
-	is   func(error) bool
-	as   func(any) bool
+	text    string
+	timeout bool
+	is      func(error) bool
+	as      func(any) bool
 }
 
 func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Timeout() bool        { return e.timeout } // url.Error asks
 func (e *redactedError) Is(target error) bool { return e.is(target) }
 func (e *redactedError) As(target any) bool   { return e.as(target) }
 

@@ -88,9 +88,12 @@ func TestErrorLeadsToNoSecret(t *testing.T) {
 	}
 	assert.NoError(t, errors.Unwrap(err))
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[redactedError]()) {
-		assert.Contains(t, []reflect.Kind{reflect.Func, reflect.String}, field.Type.Kind(), "a way to what it was made of")
+		assert.Contains(t, []reflect.Kind{reflect.Func, reflect.String, reflect.Bool}, field.Type.Kind(), "a way to what it was made of")
 	}
 
+	late := Error(&url.Error{URL: "https://" + secret, Err: os.ErrDeadlineExceeded}, []string{secret})
+	assert.True(t, (&url.Error{Err: late}).Timeout())
+	assert.False(t, (&url.Error{Err: Error(errors.New("no "+secret), []string{secret})}).Timeout())
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.NotErrorIs(t, err, context.Canceled)
 	var network *net.OpError
