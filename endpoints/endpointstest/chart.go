@@ -14,7 +14,7 @@ type chart struct{ real endpoints.Provider }
 
 func (d chart) provider() endpoints.Provider { return d.real }
 
-func (chart) policy() Policy { return Policy{CodeLifetime: 10 * time.Minute} }
+func (chart) policy() (Policy, lifetimes) { return Policy{}, lifetimes{code: 10 * time.Minute} }
 
 func (chart) scopes() []scope { return nil }
 

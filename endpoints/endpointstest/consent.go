@@ -121,7 +121,7 @@ func (s *site) approve(c consent) string {
 	now := s.server.now()
 	if len(s.codes) >= s.pruneAt {
 		for code, a := range s.codes {
-			if over(a.issued, 2*s.policy.CodeLifetime, now) {
+			if over(a.issued, 2*s.lifetimes.code, now) {
 				delete(s.codes, code)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 type dialect interface {
 	// provider is the provider as it is in reality.
 	provider() endpoints.Provider
-	policy() Policy
+	policy() (Policy, lifetimes)
 	scopes() []scope
 
 	// query says which parameters the consent page takes, and consent what is

@@ -38,7 +38,7 @@ Finch and Chart:
 TaxRock and its sandbox:
 
 	GET  /authorize                      the consent page
-	POST /oauth/token                    exchanges a code, refreshes
+	POST /oauth/token                    exchanges a code, refreshes; see also Policy.ClientCredentials
 	POST /oauth/revoke                   ends the connection
 	GET  /client-accounts                a token with read:client-accounts
 	POST /client-accounts/lookup/ein     the same, with {"businessEin": "11-1111111"}
@@ -52,8 +52,7 @@ document its errors; here they look like Finch's, and [Fault.Handler] sends othe
 detection of reuse. [Server.Fail] makes requests slow, loses answers, or gives those
 of a provider, a load balancer or a firewall in trouble. [Server.Revoke] ends a
 connection from the provider's side. [Server.Stats] tells what happened, so that a
-test can demand one refresh for each expiry; [Server.LastRequest] has a request
-byte for byte.
+test can demand one refresh for each expiry.
 
 The server may be used from many processes at once: hand them the URLs.
 */

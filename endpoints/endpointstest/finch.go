@@ -15,7 +15,7 @@ type finch struct{ real endpoints.Provider }
 
 func (d finch) provider() endpoints.Provider { return d.real }
 
-func (finch) policy() Policy { return Policy{CodeLifetime: 10 * time.Minute} }
+func (finch) policy() (Policy, lifetimes) { return Policy{}, lifetimes{code: 10 * time.Minute} }
 
 func (finch) scopes() []scope {
 	return []scope{

@@ -168,17 +168,3 @@ func TestWithoutTheContext(t *testing.T) {
 		assert.Equal(t, http.StatusUnsupportedMediaType, failed.Response.StatusCode)
 	}
 }
-
-// TestWireForm shows how LastRequest serves to compare requests byte for byte.
-func TestWireForm(t *testing.T) {
-	p := endpoints.Finch
-	s := endpointstest.New(t)
-	c := s.Config(p, callback)
-	_, err := s.Provider(p).Config(c).Exchange(t.Context(), "the-code")
-	require.Error(t, err)
-	r := s.LastRequest(p, "/auth/token")
-	assert.Equal(t, "POST /auth/token", r.Method+" "+r.URI)
-	assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
-	assert.Equal(t, "2020-09-17", r.Header.Get("Finch-API-Version"))
-	assert.Equal(t, fill(`{"client_id":"$ID","client_secret":"$SECRET","code":"the-code","redirect_uri":"http://localhost:8080/callback"}`, c), string(r.Body))
-}

@@ -6,24 +6,15 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-// Policy is how a provider treats the codes and tokens that it issues. A lifetime of
-// zero means no limit. What is said of refresh tokens is for TaxRock, the one
-// provider that has any.
+// Policy is how a provider treats the tokens that it issues, in what a test may want
+// to be different. What is said of refresh tokens is for TaxRock, the one provider
+// that has any.
 type Policy struct {
-	// CodeLifetime is how long a code can be exchanged. Finch and Chart: 10
-	// minutes. TaxRock: 60 seconds.
-	CodeLifetime time.Duration
-
 	// AccessLifetime is how long the access tokens live that are issued from now
-	// on. Finch and Chart: no limit; if there is one, they don't tell the client.
-	// TaxRock: an hour, which it tells in whole seconds, rounded down.
+	// on. Zero means no limit. Finch and Chart: no limit; if there is one, they
+	// don't tell the client. TaxRock: an hour, which it tells in whole seconds,
+	// rounded down.
 	AccessLifetime time.Duration
-
-	// RefreshIdleLifetime is how long a refresh token lives after its last use,
-	// and RefreshLifetime how long after the consent, all rotations included.
-	// TaxRock: 100 and 365 days.
-	RefreshIdleLifetime time.Duration
-	RefreshLifetime     time.Duration
 
 	// Rotate gives out a new refresh token at each refresh. The one that was
 	// spent is dead from then on; using it again revokes the account's refresh
@@ -37,6 +28,20 @@ type Policy struct {
 	// harmless. Only the last refresh token to be replaced has this grace: when
 	// its successor has been used too, it is reused like any other.
 	Grace time.Duration
+
+	// ClientCredentials lets TaxRock's token endpoint answer grants of that type
+	// (RFC 6749, section 4.4) too, with an access token of no account. Its request
+	// has grant_type, client_id, client_secret and audience, and may have a scope.
+	// TaxRock: false; it documents none.
+	ClientCredentials bool
+}
+
+// lifetimes are those that no test changes, since [Server.Advance] leads to their
+// end. Zero means no limit.
+type lifetimes struct {
+	code        time.Duration // until a code is exchanged
+	refreshIdle time.Duration // of a refresh token, since its last use
+	refresh     time.Duration // since the consent, all rotations included
 }
 
 // Policy returns p's policy.

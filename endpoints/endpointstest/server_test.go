@@ -111,23 +111,6 @@ func TestConnect(t *testing.T) {
 	assert.Equal(t, endpointstest.Stats{Rejected: map[string]int{}}, s.Stats(endpoints.TaxRock))
 }
 
-func TestLastRequest(t *testing.T) {
-	s := endpointstest.New(t)
-	p := endpoints.Finch
-	assert.Zero(t, s.LastRequest(p, "/auth/token"))
-	assert.Zero(t, s.LastRequest(p, "/nowhere"))
-	body := `{"code": "x"}`
-	send(t, "POST", s.Provider(p).Endpoint.TokenURL+"?x=1", jsonHeader("X-Mine", "1"), []byte(body))
-	r := s.LastRequest(p, "/auth/token")
-	assert.Equal(t, "POST", r.Method)
-	assert.Equal(t, "/auth/token?x=1", r.URI)
-	assert.Equal(t, "1", r.Header.Get("X-Mine"))
-	assert.Equal(t, body, string(r.Body))
-	send(t, "GET", s.Provider(p).APIURLs[0]+"/introspect", nil, nil)
-	assert.Equal(t, "GET", s.LastRequest(p, "/introspect").Method)
-	assert.Equal(t, body, string(s.LastRequest(p, "/auth/token").Body))
-}
-
 func TestStatsAreACopy(t *testing.T) {
 	s := endpointstest.New(t)
 	s.Stats(endpoints.Finch).Rejected["mine"] = 1
@@ -259,7 +242,6 @@ func TestConcurrentUse(t *testing.T) {
 				get(t, s, p, "/client-accounts", token.AccessToken)
 				s.Revoke(p, token)
 				s.Clear(p)
-				s.LastRequest(p, "/oauth/token")
 				s.Stats(p)
 			}
 		})

@@ -23,6 +23,8 @@ type site struct {
 	clientID, clientSecret string
 	key                    []byte // makes tokens
 
+	lifetimes lifetimes
+
 	mu        sync.Mutex // guards what follows
 	policy    Policy
 	redirects map[string]bool // registered redirect URLs
@@ -32,7 +34,6 @@ type site struct {
 	serial    uint64 // of access tokens
 	faults    []*Fault
 	stats     Stats
-	last      map[string]Request // by path
 }
 
 // origin is a scheme, host and port with the paths that it answers to.
@@ -74,16 +75,15 @@ func newSite(s *Server, d dialect) *site {
 		clientID:     newID(),
 		clientSecret: "secret-" + newID(),
 		key:          random(32),
-		policy:       d.policy(),
 		redirects:    make(map[string]bool),
 		codes:        make(map[string]authorization),
 		grants:       make(map[string]*grant),
 		stats:        Stats{Rejected: make(map[string]int)},
-		last:         make(map[string]Request),
 	}
 	site.login = origin{site: site, on: TokenEndpoint, routes: make(map[string]route)}
 	site.api = origin{site: site, on: API, routes: make(map[string]route)}
 
+	site.policy, site.lifetimes = d.policy()
 	p := d.provider()
 	site.route(p.Endpoint.AuthURL, route{methods: []string{http.MethodGet, http.MethodPost}, answer: site.consentPage, on: consentPage})
 	site.route(p.Endpoint.TokenURL, site.json(http.MethodPost, TokenEndpoint, site.token))
@@ -137,7 +137,6 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	req := &request{Request: r, body: body}
-	s.record(req)
 	if !slices.Contains(route.methods, r.Method) {
 		a := s.refuse(route.on, &refusal{problem: wrongMethod})
 		a.header.Set("Allow", strings.Join(route.methods, ", "))

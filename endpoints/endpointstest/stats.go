@@ -2,7 +2,6 @@ package endpointstest
 
 import (
 	"maps"
-	"net/http"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
@@ -12,12 +11,12 @@ type Stats struct {
 	Approved, Denied int // answers given at the consent page
 
 	// Requests to the token endpoint, by grant, whatever became of them.
-	CodeRequests, RefreshRequests int
+	CodeRequests, RefreshRequests, ClientRequests int
 
 	// Those that were answered with tokens, also when a fault lost the answer. A
 	// client that refreshes as it should has one refresh for each expiry of an
 	// access token.
-	Exchanged, Refreshed int
+	Exchanged, Refreshed, ClientTokens int
 
 	Graced  int // of Refreshed, with a token that was replaced: see Policy.Grace
 	Reused  int // refresh tokens that came a second time: each revoked its account's tokens
@@ -42,32 +41,6 @@ func (s *Server) Stats(p endpoints.Provider) Stats {
 	return stats
 }
 
-// Request is a request as it came.
-type Request struct {
-	Method string
-	URI    string // path and query
-	Header http.Header
-	Body   []byte
-}
-
-// LastRequest returns the last request that came to a path of p's, such as
-// "/oauth/token". It returns the zero Request if none came, or there is no such path.
-// It holds whatever secrets the request had.
-func (s *Server) LastRequest(p endpoints.Provider, path string) Request {
-	site := s.site(p)
-	site.mu.Lock()
-	defer site.mu.Unlock()
-	r := site.last[path]
-	r.Header = r.Header.Clone()
-	return r
-}
-
-func (s *site) record(r *request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last[r.URL.Path] = Request{Method: r.Method, URI: r.RequestURI, Header: r.Header, Body: r.body}
-}
-
 func (s *site) countTokenRequest(grantType string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,6 +49,8 @@ func (s *site) countTokenRequest(grantType string) {
 		s.stats.CodeRequests++
 	case "refresh_token":
 		s.stats.RefreshRequests++
+	case "client_credentials":
+		s.stats.ClientRequests++
 	}
 }
 

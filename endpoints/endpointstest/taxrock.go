@@ -21,13 +21,9 @@ const taxRockAudience = "https://delegate.api.taxrock.com"
 
 func (d taxRock) provider() endpoints.Provider { return d.real }
 
-func (taxRock) policy() Policy {
-	return Policy{
-		CodeLifetime:        time.Minute,
-		AccessLifetime:      time.Hour,
-		RefreshIdleLifetime: 100 * 24 * time.Hour,
-		RefreshLifetime:     365 * 24 * time.Hour,
-	}
+func (taxRock) policy() (Policy, lifetimes) {
+	const day = 24 * time.Hour
+	return Policy{AccessLifetime: time.Hour}, lifetimes{code: time.Minute, refreshIdle: 100 * day, refresh: 365 * day}
 }
 
 func (taxRock) scopes() []scope {
@@ -81,6 +77,8 @@ func (taxRock) fields(grantType string) (rule, *refusal) {
 		return rule{required: []string{"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier"}}, nil
 	case "refresh_token":
 		return rule{required: []string{"grant_type", "client_id", "client_secret", "refresh_token", "audience"}}, nil
+	case "client_credentials":
+		return rule{required: []string{"grant_type", "client_id", "client_secret", "audience"}, optional: []string{"scope"}}, nil
 	case "":
 		return rule{}, malformedf("missing field grant_type")
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // token answers a request to the token endpoint.
@@ -31,10 +33,39 @@ func (s *site) token(r *request) (any, *refusal) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if grantType == "refresh_token" {
+	switch grantType {
+	case "refresh_token":
 		return s.refresh(r.fields)
+	case "client_credentials":
+		return s.clientCredentials(r.fields)
 	}
 	return s.exchange(r.fields)
+}
+
+// clientCredentials answers a client_credentials grant, if the policy has any. s.mu is
+// held.
+func (s *site) clientCredentials(fields map[string]string) (any, *refusal) {
+	if !s.policy.ClientCredentials {
+		return nil, &refusal{problem: wrongGrantType, detail: "Policy.ClientCredentials isn't set"}
+	}
+	if fields["audience"] != taxRockAudience {
+		return nil, &refusal{problem: wrongAudience, detail: "audience"}
+	}
+	scopes := []string{"read:client-accounts"}
+	if scope, ok := fields["scope"]; ok {
+		scopes = strings.Split(scope, " ")
+	}
+	wrong := checkScopes(s.dialect, "scope", scopes)
+	if wrong == "" && slices.Contains(scopes, "offline_access") {
+		wrong = "scope offline_access is for a user's consent"
+	}
+	if wrong != "" {
+		return nil, malformedf("%s", wrong)
+	}
+	now := s.server.now()
+	g := s.newGrant(consent{scopes: scopes}, now)
+	s.stats.ClientTokens++
+	return s.dialect.tokens(g, s.issue(g, now, false)), nil
 }
 
 // wellFormed checks that r is JSON and nothing but JSON.
@@ -69,7 +100,7 @@ func (s *site) exchange(fields map[string]string) (any, *refusal) {
 	switch {
 	case !ok:
 		return nil, &refusal{problem: wrongCode, why: "unknown, spent or long expired"}
-	case over(a.issued, s.policy.CodeLifetime, now):
+	case over(a.issued, s.lifetimes.code, now):
 		return nil, &refusal{problem: wrongCode, why: "expired"}
 	}
 	if wrong := a.checkRedirect(fields); wrong != "" {
@@ -118,10 +149,10 @@ func (s *site) refresh(fields map[string]string) (any, *refusal) {
 	switch {
 	case g == nil:
 		return refused("revoked or expired")
-	case over(g.used, s.policy.RefreshIdleLifetime, now):
+	case over(g.used, s.lifetimes.refreshIdle, now):
 		delete(s.grants, id)
 		return refused("expired: idle for too long")
-	case over(g.created, s.policy.RefreshLifetime, now):
+	case over(g.created, s.lifetimes.refresh, now):
 		delete(s.grants, id)
 		return refused("expired: too old")
 	}
