@@ -3,7 +3,7 @@ module github.com/oauth2keep/oauth2keep/storage/kms
 go 1.26.0
 
 require (
-	github.com/oauth2keep/oauth2keep v0.0.0
+	github.com/oauth2keep/oauth2keep v0.1.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tink-crypto/tink-go/v2 v2.9.0
 )
