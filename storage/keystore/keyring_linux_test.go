@@ -376,5 +376,5 @@ func TestProcessesMakeOneKeyInTheKeyring(t *testing.T) {
 
 func TestKilledProcessesLoseNoKeyInTheKeyring(t *testing.T) {
 	newSecretService(t)
-	testKill(t, newApp(t), 10)
+	testKill(t, newApp(t))
 }

@@ -25,6 +25,8 @@ var roles = map[string]func(App) error{
 	"rotate": rotates,
 }
 
+var kills = flag.Int("kills", 4, "how often each test kills a process that changes keys")
+
 const roleVariable = "OAUTH2KEEP_KEYSTORE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -164,10 +166,10 @@ func rotates(a App) error {
 
 // testKill kills processes that change the keys. Whatever they were doing, the keys
 // that must be there are.
-func testKill(t *testing.T, a App, kills int) {
+func testKill(t *testing.T, a App) {
 	t.Helper()
 	open(t, a)
-	for range kills {
+	for range *kills {
 		p := child(t, "rotate", a)
 		time.AfterFunc(time.Duration(rand.N(int64(60*time.Millisecond))), func() { p.cmd.Process.Kill() })
 		last := names(open(t, a))[:0]
@@ -191,5 +193,5 @@ func testKill(t *testing.T, a App, kills int) {
 
 func TestKilledProcessesLoseNoKeyInAFile(t *testing.T) {
 	t.Parallel()
-	testKill(t, newFileApp(t), 20)
+	testKill(t, newFileApp(t))
 }
