@@ -24,6 +24,9 @@ func TestPostgreSQL(t *testing.T) {
 // testEngine takes all measurements of few records. What each did is checked where it
 // is taken; what it took isn't checked at all.
 func testEngine(t *testing.T, o options) {
+	if testing.Short() {
+		t.Skip("measures thousands of writes that sync; run without -short")
+	}
 	o.n, o.dir = few, t.TempDir()
 	if os.Geteuid() == 0 { // then the server runs as another user, and has to get there
 		var err error
