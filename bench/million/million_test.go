@@ -24,6 +24,7 @@ func TestPostgreSQL(t *testing.T) {
 // testEngine takes all measurements of few records. What each did is checked where it
 // is taken; what it took isn't checked at all.
 func testEngine(t *testing.T, o options) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("measures thousands of writes that sync; run without -short")
 	}
