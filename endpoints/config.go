@@ -122,6 +122,10 @@ func (c *config) retrieve(ctx context.Context, last *oauth2.Token, ask func(cont
 // APIURLs returns Provider.APIURLs. Package tokensource asks for them.
 func (c *Config) APIURLs() []string { return slices.Clone(c.config().APIURLs) }
 
+// Issuer returns Provider.Issuer, or "" if it isn't known. Package pkce compares it with
+// the iss of a callback (RFC 9207).
+func (c *Config) Issuer() string { return c.config().Provider.Issuer }
+
 // Registration returns whose tokens those of c are: the provider's issuer and the
 // client's id there. The issuer is Provider.Issuer, or else the origin of the token
 // URL, such as "https://api.tryfinch.com". Package tokensource asks, and keeps both

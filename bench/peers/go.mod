@@ -6,7 +6,7 @@ require (
 	cloud.google.com/go/auth v0.24.4
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/smithy-go v1.28.9
-	github.com/oauth2keep/oauth2keep v0.0.0
+	github.com/oauth2keep/oauth2keep v0.1.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/oauth2 v0.37.0
 )

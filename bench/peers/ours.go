@@ -31,7 +31,7 @@ func (w *world) keeper() (*keeper, error) {
 
 // manager returns a Manager for an API at a URL.
 func (k *keeper) manager(s storage.Store, api string) *tokensource.Manager {
-	return &tokensource.Manager{Config: k.config, Store: storage.Encrypt(s, k.w.keys), APIURL: api, Base: newTransport()}
+	return &tokensource.Manager{Config: k.config, Store: storage.Encrypt(s, k.w.keys), APIURLs: []string{api}, Base: newTransport()}
 }
 
 // saved returns the name of a new connection.
