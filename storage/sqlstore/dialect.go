@@ -28,72 +28,59 @@ func (d Dialect) String() string {
 	return fmt.Sprintf("Dialect(%d)", int(d))
 }
 
-// pageSize is how many keys Keys fetches, and holds, at a time.
+// pageSize is how many names Names fetches, and holds, at a time.
 const pageSize = 1000
 
 // statements are what a Store sends. Their parameters are all binary.
 type statements struct {
 	get     string // hash
 	exists  string // hash
-	create  string // hash, version, key, value
+	create  string // hash, version, name, value
 	replace string // new version, value, hash, old version
 	remove  string // hash, old version
-	keys    string // hash after which the page begins
+	names   string // hash after which the page begins
 	probe   string
 	schema  string
+	faults  string // says what is wrong with a table, in one row for each fault
 }
 
-// newStatements makes the statements for a table whose name was quoted.
-func newStatements(d Dialect, table string) statements {
+// newStatements makes the statements for a table whose name has one or two parts.
+func newStatements(d Dialect, parts []string) statements {
 	s := statements{
-		get:     "SELECT version, value FROM {table} WHERE key_hash = ?",
-		exists:  "SELECT 1 FROM {table} WHERE key_hash = ?",
-		create:  "INSERT INTO {table} (key_hash, version, record_key, value) VALUES (?, ?, ?, ?) ON CONFLICT (key_hash) DO NOTHING",
-		replace: "UPDATE {table} SET version = ?, value = ? WHERE key_hash = ? AND version = ?",
-		remove:  "DELETE FROM {table} WHERE key_hash = ? AND version = ?",
-		keys:    fmt.Sprintf("SELECT key_hash, record_key FROM {table} WHERE key_hash > ? ORDER BY key_hash LIMIT %d", pageSize),
-		probe:   "SELECT key_hash, version, record_key, value FROM {table} WHERE 1 = 0",
+		get:     "SELECT [version], [value] FROM {table} WHERE name_hash = ?",
+		exists:  "SELECT 1 FROM {table} WHERE name_hash = ?",
+		create:  "INSERT INTO {table} (name_hash, version, name, value) VALUES (?, ?, ?, ?) ON CONFLICT (name_hash) DO NOTHING",
+		replace: "UPDATE {table} SET version = ?, value = ? WHERE name_hash = ? AND version = ?",
+		remove:  "DELETE FROM {table} WHERE name_hash = ? AND version = ?",
+		names:   fmt.Sprintf("SELECT [name_hash], [name] FROM {table} WHERE name_hash > ? ORDER BY name_hash LIMIT %d", pageSize),
+		probe:   "SELECT name_hash, version, name, value FROM {table} WHERE 1 = 0",
 	}
+	quote, binary := `"`, strings.NewReplacer("[", "", "]", "")
 	switch d {
 	case PostgreSQL:
-		s.schema = `CREATE TABLE IF NOT EXISTS {table} (
-	key_hash   bytea PRIMARY KEY,
-	version    bytea NOT NULL,
-	record_key bytea NOT NULL,
-	value      bytea NOT NULL
-)`
+		s.schema, s.faults = postgresSchema, postgresFaults
+		// Where a driver asks for text, it can't read bytea_output=escape.
+		binary = strings.NewReplacer("[", "encode(", "]", ", 'hex')")
 	case MySQL:
 		// A duplicate is told by its error, 1062. INSERT IGNORE would turn every
 		// other error into a warning too, and ON DUPLICATE KEY UPDATE affects one
 		// row in both cases when the connection counts found rows.
 		s.create, _, _ = strings.Cut(s.create, " ON CONFLICT")
-		s.schema = `CREATE TABLE IF NOT EXISTS {table} (
-	key_hash   BINARY(32) NOT NULL PRIMARY KEY,
-	version    BINARY(16) NOT NULL,
-	record_key LONGBLOB   NOT NULL,
-	value      LONGBLOB   NOT NULL
-) ENGINE=InnoDB`
+		s.schema, s.faults, quote = mysqlSchema, mysqlFaults, "`"
 	case SQLite:
-		s.schema = `CREATE TABLE IF NOT EXISTS {table} (
-	key_hash   BLOB NOT NULL PRIMARY KEY,
-	version    BLOB NOT NULL,
-	record_key BLOB NOT NULL,
-	value      BLOB NOT NULL
-) STRICT`
+		s.schema, s.faults = sqliteSchema, sqliteFaults
 	}
-	for _, p := range []*string{&s.get, &s.exists, &s.create, &s.replace, &s.remove, &s.keys, &s.probe, &s.schema} {
-		*p = finish(d, *p, table)
+	s.get, s.names = binary.Replace(s.get), binary.Replace(s.names)
+	name, schema := parts[len(parts)-1], "NULL" // that which the database chooses
+	if len(parts) == 2 {
+		schema = "'" + parts[0] + "'"
 	}
-	return s
-}
-
-// finish puts the table's name and the dialect's placeholders into a statement.
-func finish(d Dialect, statement, table string) string {
-	statement = strings.Replace(statement, "{table}", table, 1)
-	if d == PostgreSQL {
-		for n := 1; strings.Contains(statement, "?"); n++ {
-			statement = strings.Replace(statement, "?", fmt.Sprint("$", n), 1)
+	fill := strings.NewReplacer("{table}", quote+strings.Join(parts, quote+"."+quote)+quote, "{name}", "'"+name+"'", "{schema}", schema)
+	for _, p := range []*string{&s.get, &s.exists, &s.create, &s.replace, &s.remove, &s.names, &s.probe, &s.schema, &s.faults} {
+		*p = fill.Replace(*p)
+		for n := 1; d == PostgreSQL && strings.Contains(*p, "?"); n++ {
+			*p = strings.Replace(*p, "?", fmt.Sprint("$", n), 1)
 		}
 	}
-	return statement
+	return s
 }

@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -127,9 +126,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		closed := open(t, db, err, to)
 		db.Close()
 		_, _, err = closed.Get(ctx, "key")
-		refused(t, err, "try again when the database is back")
+		refused(t, err, "the application closed the *sql.DB")
 		_, err = closed.Put(ctx, "key", []byte("hush"), v)
-		refused(t, err, "read the record again")
+		refused(t, err, "nothing was written")
 		refused(t, closed.Delete(ctx, "key", ""), "can't read table")
 		for _, err := range closed.Names(ctx) {
 			refused(t, err, "can't read table")
@@ -162,67 +161,6 @@ func TestNoRights(t *testing.T) {
 	mustPut(t, s, "key", "value", "")
 }
 
-// TestPgBouncerWithoutPreparedStatements is what users of an older PgBouncer meet if
-// they leave pgx as it is.
-func TestPgBouncerWithoutPreparedStatements(t *testing.T) {
-	t.Parallel()
-	postgres.target(t)
-	if postgres.shared == nil {
-		t.Skip("needs a server that the tests start themselves")
-	}
-	to := pgbouncer(t, postgres.shared).with("default_query_exec_mode=exec").make(t)
-	to.source = strings.Replace(to.source, "default_query_exec_mode=exec", "default_query_exec_mode=cache_statement", 1)
-	s := to.open(t)
-	var mu sync.Mutex
-	var first error
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 20 {
-				_, _, err := s.Get(context.Background(), "key")
-				mu.Lock()
-				if first == nil && !errors.Is(err, storage.ErrNotFound) {
-					first = err
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if first != nil { // 1.21 and later know prepared statements
-		require.ErrorContains(t, first, "add default_query_exec_mode=exec")
-	}
-	t.Log(first)
-}
-
-// falsely is a driver that says of the next write that it wasn't sent, though it was.
-type falsely struct {
-	driver.Driver
-	lie *atomic.Bool
-}
-
-func (d falsely) Open(name string) (driver.Conn, error) {
-	c, err := d.Driver.Open(name)
-	return falseConn{c, d.lie}, err
-}
-
-type falseConn struct {
-	driver.Conn
-	lie *atomic.Bool
-}
-
-func (c falseConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
-}
-
-func (c falseConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	result, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
-	if c.lie.Swap(false) {
-		return nil, driver.ErrBadConn
-	}
-	return result, err
-}
-
 // TestWriteThatTheDriverSendsTwice is what pgx 5.12 does in the simple protocol, for
 // any engine.
 func TestWriteThatTheDriverSendsTwice(t *testing.T) {
@@ -231,16 +169,17 @@ func TestWriteThatTheDriverSendsTwice(t *testing.T) {
 			t.Skip("SQLite has no connections that break")
 		}
 		honest := to.open(t)
-		sound, err := to.db()
-		require.NoError(t, err)
-		defer sound.Close()
 		source := to.source
 		if to.dialect == sqlstore.MySQL { // else it prepares a statement, and ExecContext sends nothing
 			source = to.with("interpolateParams=true").source
 		}
 		var lie atomic.Bool
-		sql.Register("falsely "+to.table, falsely{sound.Driver(), &lie})
-		db, err := sql.Open("falsely "+to.table, source)
+		db, err := sql.Open(wrapped(t, to, func(err error) error {
+			if lie.Swap(false) {
+				return driver.ErrBadConn
+			}
+			return err
+		}), source)
 		require.NoError(t, err)
 		defer db.Close()
 		store, err := sqlstore.New(db, to.dialect, sqlstore.Options{Table: to.table})
@@ -250,26 +189,27 @@ func TestWriteThatTheDriverSendsTwice(t *testing.T) {
 			return store
 		}
 
-		v, err := s().Put(ctx, "key", []byte("first"), "")
+		unknown := func(err error, call string) {
+			t.Helper()
+			require.Error(t, err, call)
+			require.NotErrorIs(t, err, storage.ErrConflict, call)
+			require.ErrorContains(t, err, "read the record again", call)
+		}
+		_, err = s().Put(ctx, "name", []byte("first"), "")
+		unknown(err, "a creation, which happened and wasn't acknowledged")
+		value, v, err := honest.Get(ctx, "name")
 		require.NoError(t, err)
-		_, now, err := honest.Get(ctx, "key")
+		require.Equal(t, "first", string(value))
+		_, err = s().Put(ctx, "name", []byte("second"), v)
+		unknown(err, "a replacement, likewise")
+		value, v, err = honest.Get(ctx, "name")
 		require.NoError(t, err)
-		require.Equal(t, now, v, "a creation")
-		v, err = s().Put(ctx, "key", []byte("second"), v)
-		require.NoError(t, err)
-		value, now, err := honest.Get(ctx, "key")
-		require.NoError(t, err)
-		require.Equal(t, now, v, "a replacement")
 		require.Equal(t, "second", string(value))
 
-		_, err = s().Put(ctx, "key", []byte("third"), "")
-		require.Error(t, err, "a conflict that may be one with itself")
-		require.NotErrorIs(t, err, storage.ErrConflict)
-		require.ErrorContains(t, err, "read the record again")
-		err = s().Delete(ctx, "key", v)
-		require.NotErrorIs(t, err, storage.ErrConflict, "it was deleted, by this or by another")
-		require.ErrorContains(t, err, "read the record again")
-		_, _, err = honest.Get(ctx, "key")
+		_, err = s().Put(ctx, "name", []byte("third"), "")
+		unknown(err, "a conflict that may be one with itself")
+		unknown(s().Delete(ctx, "name", v), "it was deleted, by this or by another")
+		_, _, err = honest.Get(ctx, "name")
 		require.ErrorIs(t, err, storage.ErrNotFound)
 	})
 }

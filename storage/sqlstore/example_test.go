@@ -73,9 +73,9 @@ func ExampleStore_Schema() {
 	fmt.Println(table.Schema())
 	// Output:
 	// CREATE TABLE IF NOT EXISTS "app"."tokens" (
-	// 	key_hash   bytea PRIMARY KEY,
-	// 	version    bytea NOT NULL,
-	// 	record_key bytea NOT NULL,
-	// 	value      bytea NOT NULL
+	// 	name_hash bytea PRIMARY KEY,
+	// 	version   bytea NOT NULL,
+	// 	name      bytea NOT NULL,
+	// 	value     bytea NOT NULL
 	// )
 }

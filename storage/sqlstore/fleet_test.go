@@ -8,6 +8,9 @@ import (
 
 // TestFleet has processes refresh tokens that they keep in one table, on each engine.
 func TestFleet(t *testing.T) {
+	if !*full {
+		t.Skip("takes a minute and a half; run with -sqlstore.full")
+	}
 	t.Parallel()
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {

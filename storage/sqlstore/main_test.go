@@ -24,6 +24,10 @@ import (
 
 var ctx = context.Background()
 
+// full also runs what takes minutes: servers that are killed, every way to connect, fleets
+// of processes, and many records.
+var full = flag.Bool("sqlstore.full", false, "also kill servers, and run fleets and long tests")
+
 // target is one table, as several processes may open it.
 type target struct {
 	dialect sqlstore.Dialect
@@ -91,7 +95,17 @@ var engines = []struct {
 }
 
 func newSQLite(t testing.TB) target {
-	return target{dialect: sqlstore.SQLite, source: t.TempDir() + "/store.db"}.make(t)
+	return target{dialect: sqlstore.SQLite, source: memoryDir(t) + "/store.db"}.make(t)
+}
+
+// memoryDir returns a directory in memory, where the system has one and -sqlstore.full
+// isn't given. Nothing cuts the power here.
+func memoryDir(t testing.TB) string {
+	if dir, err := os.MkdirTemp("/dev/shm", "sqlstore"); err == nil && !*full {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
 }
 
 // onEach runs a test on all engines at the same time.
@@ -106,9 +120,9 @@ func onEach(t *testing.T, test func(t *testing.T, to target)) {
 }
 
 // mustPut is Put for tests about something else.
-func mustPut(t testing.TB, s storage.Store, key, value string, old storage.Version) storage.Version {
+func mustPut(t testing.TB, s storage.Store, name, value string, old storage.Version) storage.Version {
 	t.Helper()
-	v, err := s.Put(ctx, key, []byte(value), old)
+	v, err := s.Put(ctx, name, []byte(value), old)
 	require.NoError(t, err)
 	return v
 }

@@ -8,21 +8,21 @@ import (
 
 // prepared are statements that are kept for as long as the database is open. SQLite
 // compiles a statement whenever it is run unless it is kept, which takes as long as
-// running it. PostgreSQL's and MySQL's are left to the driver, which knows whether a
-// pooler is in between.
+// running it. PostgreSQL's and MySQL's are left to the driver.
 type prepared struct {
+	db         *sql.DB
 	mu         sync.RWMutex
 	statements map[string]*sql.Stmt
 }
 
-func (p *prepared) get(ctx context.Context, db *sql.DB, statement string) (*sql.Stmt, error) {
+func (p *prepared) get(ctx context.Context, statement string) (*sql.Stmt, error) {
 	p.mu.RLock()
 	stmt := p.statements[statement]
 	p.mu.RUnlock()
 	if stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := db.PrepareContext(ctx, statement) // not under the mutex: it may wait
+	stmt, err := p.db.PrepareContext(ctx, statement) // not under the mutex: it may wait
 	if err != nil {
 		return nil, err
 	}
@@ -39,27 +39,18 @@ func (p *prepared) get(ctx context.Context, db *sql.DB, statement string) (*sql.
 	return stmt, nil
 }
 
-// queryRow reads one row.
-func (s *Store) queryRow(ctx context.Context, statement string, arg []byte, to ...any) error {
-	if s.dialect != SQLite {
-		return s.db.QueryRowContext(ctx, statement, arg).Scan(to...)
-	}
-	stmt, err := s.prepared.get(ctx, s.db, statement)
+func (p *prepared) exec(ctx context.Context, statement string, args []any) (sql.Result, error) {
+	stmt, err := p.get(ctx, statement)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return stmt.QueryRowContext(ctx, arg).Scan(to...)
+	return stmt.ExecContext(ctx, args...)
 }
 
-// sendPrepared is send for SQLite, which has no connection that could break.
-func (s *Store) sendPrepared(ctx context.Context, statement string, args []any) (affected int64, err error) {
-	stmt, err := s.prepared.get(ctx, s.db, statement)
+func (p *prepared) query(ctx context.Context, statement string, args []any) (*sql.Rows, error) {
+	stmt, err := p.get(ctx, statement)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	result, err := stmt.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return stmt.QueryContext(ctx, args...)
 }

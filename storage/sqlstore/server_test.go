@@ -24,10 +24,11 @@ import (
 // kind is a kind of server, and the one of it that most tests share: that of an
 // environment variable, or else one that they start from what is installed.
 type kind struct {
-	variable string // names a data source that is there
-	missing  string // what to install
-	user     string // whom to run as, if the tests run as root
-	make     func(dir, user string) (*server, error)
+	variable string   // names a data source that is there
+	missing  string   // what to install
+	user     string   // whom to run as, if the tests run as root
+	fast     []string // what makes it forget all when its machine crashes
+	make     func(dir, user string, fast []string) (*server, error)
 
 	once   sync.Once
 	shared *server
@@ -38,7 +39,8 @@ var errNotInstalled = errors.New("not installed")
 
 var postgres = &kind{
 	variable: "OAUTH2KEEP_POSTGRES_DSN", missing: "postgresql", user: "postgres",
-	make: func(dir, user string) (*server, error) {
+	fast: []string{"-c", "fsync=off"},
+	make: func(dir, user string, fast []string) (*server, error) {
 		bin := newest("/usr/lib/postgresql/*/bin/initdb", "initdb")
 		if bin == "" {
 			return nil, errNotInstalled
@@ -52,9 +54,9 @@ var postgres = &kind{
 			dialect: sqlstore.PostgreSQL, dir: dir, port: port,
 			source: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
 			command: func() *exec.Cmd {
-				return asUser(user, filepath.Join(filepath.Dir(bin), "postgres"), "-D", data, "-p", strconv.Itoa(port),
+				return asUser(user, filepath.Join(filepath.Dir(bin), "postgres"), append([]string{"-D", data, "-p", strconv.Itoa(port),
 					"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
-					"-c", "shared_buffers=32MB")
+					"-c", "shared_buffers=32MB"}, fast...)...)
 			},
 		}, nil
 	},
@@ -62,7 +64,8 @@ var postgres = &kind{
 
 var mysql = &kind{
 	variable: "OAUTH2KEEP_MYSQL_DSN", missing: "mariadb-server", user: "mysql",
-	make: func(dir, user string) (*server, error) {
+	fast: []string{"--innodb-flush-log-at-trx-commit=2"},
+	make: func(dir, user string, fast []string) (*server, error) {
 		install, err := exec.LookPath("mariadb-install-db")
 		daemon := newest("/usr/sbin/mariadbd", "mariadbd")
 		if err != nil || daemon == "" {
@@ -72,14 +75,18 @@ var mysql = &kind{
 		if err := output(asUser(user, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")); err != nil {
 			return nil, err
 		}
+		first := filepath.Join(dir, "first.sql")
+		if err := os.WriteFile(first, []byte("CREATE DATABASE IF NOT EXISTS app;\n"), 0o644); err != nil {
+			return nil, err
+		}
 		port := freePort()
 		return &server{
 			dialect: sqlstore.MySQL, dir: dir, port: port,
-			source: fmt.Sprintf("root@tcp(127.0.0.1:%d)/mysql", port),
+			source: fmt.Sprintf("root@tcp(127.0.0.1:%d)/app", port),
 			command: func() *exec.Cmd {
-				return asUser(user, daemon, "--no-defaults", "--datadir="+data, "--port="+strconv.Itoa(port),
-					"--bind-address=127.0.0.1", "--socket="+filepath.Join(dir, "socket"), "--skip-name-resolve",
-					"--pid-file="+filepath.Join(dir, "pid"), "--max-connections=300", "--innodb-buffer-pool-size=64M")
+				return asUser(user, daemon, append([]string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port),
+					"--init-file=" + first, "--bind-address=127.0.0.1", "--socket=" + filepath.Join(dir, "socket"), "--skip-name-resolve",
+					"--pid-file=" + filepath.Join(dir, "pid"), "--max-connections=300", "--innodb-buffer-pool-size=64M"}, fast...)...)
 			},
 		}, nil
 	},
@@ -95,15 +102,16 @@ func (k *kind) target(t testing.TB) target {
 		}
 		return target{dialect: dialect, source: source}
 	}
-	k.once.Do(func() { k.shared, k.err = k.newServer() })
+	k.once.Do(func() { k.shared, k.err = k.newServer(k.fast) })
 	k.check(t, k.err)
 	return target{dialect: k.shared.dialect, source: k.shared.source}
 }
 
-// alone returns a server that only this test uses, and may kill.
+// alone returns a server that only this test uses, and may kill. It keeps what it
+// acknowledged.
 func (k *kind) alone(t testing.TB) (*server, target) {
 	t.Helper()
-	s, err := k.newServer()
+	s, err := k.newServer(nil)
 	k.check(t, err)
 	t.Cleanup(s.close)
 	return s, target{dialect: s.dialect, source: s.source}
@@ -123,7 +131,7 @@ func (k *kind) check(t testing.TB, err error) {
 	require.NoError(t, err)
 }
 
-func (k *kind) newServer() (*server, error) {
+func (k *kind) newServer(fast []string) (*server, error) {
 	dir, err := os.MkdirTemp("", "sqlstore")
 	if err != nil {
 		return nil, err
@@ -141,7 +149,7 @@ func (k *kind) newServer() (*server, error) {
 			return nil, err
 		}
 	}
-	s, err := k.make(dir, name)
+	s, err := k.make(dir, name, fast)
 	if err == nil {
 		err = s.start()
 	}

@@ -17,9 +17,9 @@ import (
 
 // OpenSQLite opens the SQLite database in a file as a store of tokens needs it, and
 // makes the file if there is none, with mode 0600: a write-ahead log, so that
-// readers and the writer don't wait for each other; synchronous FULL, so that a
-// write survives a loss of power; ten seconds of patience for other writers; and
-// transactions that are immediate, so that a transaction of the application's own
+// readers and the writer don't wait for each other; synchronous EXTRA, so that a
+// write survives a loss of power in every journal mode; ten seconds of patience for
+// other writers; and transactions that are immediate, so that a transaction of the application's own
 // waits for its turn when it begins, and doesn't fail in its middle.
 //
 // The driver is the application's to import:
@@ -67,7 +67,7 @@ func sqliteName(path string) string {
 		slashed = "/" + slashed // C:/…
 	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed}
-	return u.String() + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)"
+	return u.String() + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=synchronous(EXTRA)"
 }
 
 // patience is how long OpenSQLite waits for others, as busy_timeout has a write wait.
@@ -82,7 +82,7 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 	var err error
 	for deadline := time.Now().Add(patience); ; {
 		err = db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&journal)
-		if c := codeOf(err).sqlite; c != sqliteBusy && c != sqliteLocked || time.Now().After(deadline) {
+		if c := reportOf(err).code; c != sqliteBusy && c != sqliteLocked || time.Now().After(deadline) {
 			break
 		}
 		if err := wait(ctx, rand.N(20*time.Millisecond)+time.Millisecond); err != nil {
@@ -99,8 +99,8 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
 		return err
 	}
-	if synchronous < 2 {
-		return fmt.Errorf("synchronous is %d, not FULL: the driver must understand _pragma, as modernc.org/sqlite does", synchronous)
+	if synchronous < 3 {
+		return fmt.Errorf("synchronous is %d, not EXTRA: the driver must understand _pragma, as modernc.org/sqlite does", synchronous)
 	}
 	return nil
 }

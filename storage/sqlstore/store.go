@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -34,7 +35,11 @@ type Store struct {
 	table   string // as the application named it
 	sql     statements
 
+	modeOnce sync.Once
+	mode     []any // what pgx takes before the parameters
+
 	prepared prepared // in SQLite
+	queue    queue    // likewise
 }
 
 var (
@@ -59,35 +64,27 @@ func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 	if table == "" {
 		table = DefaultTable
 	}
-	quote := `"`
-	if d == MySQL {
-		quote = "`"
-	}
 	parts := strings.Split(table, ".")
-	for i, part := range parts {
+	for _, part := range parts {
 		if len(parts) > 2 || !identifier.MatchString(part) {
 			return nil, fmt.Errorf("sqlstore: %q can't name a table: use letters, digits and underscores, at most 63 of them, after a schema and a dot if need be", table)
 		}
-		parts[i] = quote + part + quote
 	}
-	return &Store{db: db, dialect: d, table: table, sql: newStatements(d, strings.Join(parts, "."))}, nil
+	s := &Store{db: db, dialect: d, table: table, sql: newStatements(d, parts)}
+	s.prepared.db = db
+	return s, nil
 }
 
 // Get implements [storage.Store]. A database that copies its writes elsewhere with a
 // delay must be asked where they are made, at the primary.
-func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
 	}
 	var version, value []byte
-	err := s.retry(ctx, func() error {
-		return s.queryRow(ctx, s.sql.get, hashOf(key), &version, &value)
-	})
+	err := s.one(ctx, s.sql.get, name, func(rows *sql.Rows) error { return s.scan(rows, &version, &value) })
 	if err != nil {
-		if errors.Is(err, sql.ErrNoRows) && ctx.Err() == nil {
-			return nil, "", storage.ErrNotFound
-		}
-		return nil, "", s.readError(ctx, err)
+		return nil, "", err
 	}
 	if len(version) != versionSize {
 		return nil, "", fmt.Errorf("sqlstore: a version in table %s has %d bytes, not %d: something else writes into that table, or its columns aren't those of Schema", s.table, len(version), versionSize)
@@ -95,9 +92,27 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, storage.Version, e
 	return value, storage.Version(hex.EncodeToString(version)), nil
 }
 
+// one reads the row of a record, or returns ErrNotFound.
+func (s *Store) one(ctx context.Context, statement, name string, scan func(*sql.Rows) error) error {
+	found := false
+	err := s.query(ctx, statement, []any{hashOf(name)}, func(rows *sql.Rows) error {
+		if found = rows.Next(); found {
+			return scan(rows)
+		}
+		return nil
+	})
+	if err != nil {
+		return s.readError(ctx, err)
+	}
+	if !found {
+		return storage.ErrNotFound
+	}
+	return nil
+}
+
 // Put implements [storage.Store]. It is durable as far as the server's settings make
 // it so; see the package's documentation.
-func (s *Store) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *Store) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -107,55 +122,40 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, old storage.V
 	version := make([]byte, versionSize)
 	rand.Read(version)
 
-	written := storage.Version(hex.EncodeToString(version))
-
 	var err error
 	if old == "" {
-		err = s.write(ctx, s.sql.create, hashOf(key), version, []byte(key), value)
+		err = s.write(ctx, s.sql.create, hashOf(name), version, []byte(name), value)
 	} else if oldVersion, ok := decode(old); ok {
-		err = s.write(ctx, s.sql.replace, version, value, hashOf(key), oldVersion)
+		err = s.write(ctx, s.sql.replace, version, value, hashOf(name), oldVersion)
 	} else {
 		err = storage.ErrConflict // no record ever has a version that isn't one of ours
-	}
-	if errors.Is(err, errTwice) {
-		if _, now, getErr := s.Get(ctx, key); getErr == nil && now == written {
-			return written, nil
-		}
 	}
 	if err != nil {
 		return "", err
 	}
-	return written, nil
+	return storage.Version(hex.EncodeToString(version)), nil
 }
 
 // Delete implements [storage.Store].
-func (s *Store) Delete(ctx context.Context, key string, old storage.Version) error {
+func (s *Store) Delete(ctx context.Context, name string, old storage.Version) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if old == "" {
-		return s.absent(ctx, key)
+		err := s.one(ctx, s.sql.exists, name, func(*sql.Rows) error { return nil })
+		switch err {
+		case nil:
+			return storage.ErrConflict
+		case storage.ErrNotFound:
+			return nil
+		}
+		return err
 	}
 	oldVersion, ok := decode(old)
 	if !ok {
 		return storage.ErrConflict
 	}
-	return s.write(ctx, s.sql.remove, hashOf(key), oldVersion)
-}
-
-// absent returns ErrConflict if there is a record.
-func (s *Store) absent(ctx context.Context, key string) error {
-	var one int
-	err := s.retry(ctx, func() error {
-		return s.queryRow(ctx, s.sql.exists, hashOf(key), &one)
-	})
-	switch {
-	case err == nil:
-		return storage.ErrConflict
-	case errors.Is(err, sql.ErrNoRows) && ctx.Err() == nil:
-		return nil
-	}
-	return s.readError(ctx, err)
+	return s.write(ctx, s.sql.remove, hashOf(name), oldVersion)
 }
 
 // versionSize is how many random bytes a version has: so many that none comes twice.
@@ -168,9 +168,9 @@ func decode(v storage.Version) ([]byte, bool) {
 	return b, err == nil && len(b) == versionSize && hex.EncodeToString(b) == string(v)
 }
 
-// hashOf returns what stands for a key where the database has to compare: short,
+// hashOf returns what stands for a name where the database has to compare: short,
 // and without letters that some collation takes for others.
-func hashOf(key string) []byte {
-	hash := sha256.Sum256([]byte(key))
+func hashOf(name string) []byte {
+	hash := sha256.Sum256([]byte(name))
 	return hash[:]
 }
