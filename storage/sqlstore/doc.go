@@ -11,7 +11,7 @@
 //	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(table, keys)}
 //
 // The package imports no driver: the application imports its own. Values are sealed by
-// [storage.Encrypt] before they get here; keys are not, and neither are they in the
+// [storage.Encrypt] before they get here; names are not, and neither are they in the
 // database's backups.
 //
 // # Statements
@@ -19,16 +19,28 @@
 // Each of Get, Put and Delete is one statement, and a transaction of its own. Put
 // inserts where there is no row, or updates the row whose version is the one that it
 // was given, and the number of affected rows tells whether that was so. There are no
-// locks, no settings of the session and, except in SQLite, no statements that outlive a
-// call, other than those which the driver keeps. So PgBouncer may pool by transaction; before its
-// version 1.21, pgx needs default_query_exec_mode=exec in the connection string. With
-// MySQL, interpolateParams=true saves a round trip for each call.
+// locks and no settings of the session.
 //
-// A transaction that the database undid for the sake of another (a deadlock, or a
-// serialization failure) is tried again, up to 12 times, and so is one of which the
-// driver says that it wasn't sent. Should that be wrong, Put recognizes its own write.
-// Nothing else is: a write whose connection was lost returns an error that is neither
-// nil nor [storage.ErrConflict], because nobody knows whether it happened.
+// A Store takes no part in a transaction of the application. In SQLite, calling it
+// while the same goroutine has written in a transaction waits for that, in vain.
+//
+// A pooler may pool by transaction. pgx is asked to send each statement at once
+// (QueryExecModeExec), whatever its connection string says, so that PgBouncer of any
+// version is fine. Where pgx is hidden in another driver, such as one that traces, it
+// can't be asked: its connection string then needs default_query_exec_mode=exec, unless
+// PgBouncer is 1.21 or later and has max_prepared_statements above 0, the default from
+// 1.24, and pgx its default mode. The mode describe_exec isn't safe behind any pooler.
+// With MySQL, interpolateParams=true saves a round trip for each call.
+//
+// A statement is sent again
+//
+//   - if the database undid it for the sake of another (a deadlock, or a serialization
+//     failure), up to 12 times;
+//   - on another connection, if the one that it had has become read-only, as a primary
+//     does in a failover, or has lost what the driver prepared; that one is closed;
+//   - on another connection, if the driver says that it wasn't sent.
+//
+// Nothing else is.
 //
 // Store is no [storage.Locker]. What a database could offer, an advisory lock, belongs
 // to a connection, which can drop while its holder lives; the contract of Locker
@@ -36,37 +48,63 @@
 //
 // # What is durable
 //
-// A write is as durable as the server makes a commit. These settings keep the promise
-// of [storage.Store], and are the defaults:
+// Only a Put or Delete that returned nil is durable. What Get returns can be younger:
+// the database may show a write before it is safe. A call whose outcome is unknown
+// returns an error that is not [storage.ErrConflict], and says so: the connection
+// broke, the server fell over, or the driver sent the statement twice. Read the record
+// again, and write again what must be there.
 //
-//	PostgreSQL  synchronous_commit=on, fsync=on
-//	MySQL       innodb_flush_log_at_trx_commit=1, autocommit=1
-//	SQLite      PRAGMA synchronous=FULL, which [OpenSQLite] sets and checks
+// A write is as durable as the server makes a commit. The defaults of PostgreSQL and
+// MySQL, and what [OpenSQLite] sets, keep what was acknowledged. Other settings lose the
+// last writes:
 //
-// With synchronous_commit=off, innodb_flush_log_at_trx_commit=0 or 2, or synchronous
-// NORMAL (in a write-ahead log), the last writes before a crash of the machine can be
-// gone, though they were acknowledged; if a refresh token was rotated by then, its user
-// has to log in again. With autocommit=0 in MySQL nothing is ever committed: don't.
+//	setting                              they are lost when             CreateTable
+//	PostgreSQL
+//	  synchronous_commit=off             the server is killed           refuses it
+//	  fsync=off                          the machine crashes            doesn't look
+//	MySQL
+//	  innodb_flush_log_at_trx_commit=0   the server is killed           refuses it
+//	  innodb_flush_log_at_trx_commit=2   the machine crashes            doesn't look
+//	  autocommit=0                       always: nothing is committed   refuses it
+//	SQLite
+//	  WAL, synchronous below FULL        the machine crashes            refuses it
+//	  DELETE, TRUNCATE or PERSIST,
+//	  synchronous below EXTRA            the machine crashes            refuses it
+//	  a journal in memory, or none       the process is killed          refuses it
+//
+// If a refresh token was rotated by a write that is lost, its user has to log in again.
 //
 // When a primary fails over to a replica, what the replica hadn't received is gone.
 // PostgreSQL prevents that with synchronous_standby_names and synchronous_commit=on;
 // MySQL with semi-synchronous replication whose wait point is AFTER_SYNC.
-// Reads must go to the primary. In a Galera cluster set wsrep_sync_wait=1, so that a
-// read sees what was acknowledged by another node.
+// Reads must go to the primary: a hot standby answers them late. In a Galera cluster set
+// wsrep_sync_wait=1, so that a read sees what was acknowledged by another node.
 //
-// # Stored data and compatibility
+// # The table
 //
 // A table has one row for each record, with four binary columns:
 //
-//	key_hash     32 bytes: SHA-256 of the key; the primary key
+//	name_hash    32 bytes: SHA-256 of the name; the primary key
 //	version      16 bytes, random, new with every write; 32 hexadecimal digits as storage.Version
-//	record_key   the key as it is
+//	name         the name as it is
 //	value        the value as it is
 //
-// Rows that one release wrote are read and written by every later release of this
-// major version. A backup needs nothing but the table. After an older state was
-// restored, users whose refresh tokens were rotated since have to log in again.
+// CreateTable refuses a table in which name_hash isn't unique by itself, columns have
+// other types, are generated or fold case, that isn't InnoDB (MySQL), is temporary or
+// UNLOGGED, or has triggers or rules that can change a write; or whose rows are hidden
+// from this user by PostgreSQL's row security. Other columns may be added to the table
+// if they have defaults or may be NULL, and indexes if they aren't unique.
 //
-// Other columns may be added to the table if they have defaults, and indexes if they
-// aren't unique.
+// A name without a schema is looked for along search_path, and in MySQL in the
+// connection's database. Programs that differ in that have different tables: name the
+// schema in Options.Table.
+//
+// # Stored data and compatibility
+//
+// Rows that one release wrote are read and written by every later release of this
+// major version. A backup needs nothing but the table. The file of an open SQLite
+// database must not be copied by cp: what was written last stands in the log beside it,
+// and a copy made meanwhile can be damaged. Use SQLite's VACUUM INTO or .backup. After
+// an older state was restored, users whose refresh tokens were rotated since have to log
+// in again.
 package sqlstore

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -68,8 +69,8 @@ func (s *Store) reasonFor(err error) reason {
 	}
 	code, text := reportOf(err).code, err.Error()
 	for _, r := range reasons {
-		if (r.dialect == s.dialect || r.dialect == 0) && strings.Contains(text, r.text) &&
-			(r.codes == "" || code != "" && strings.Contains(" "+r.codes+" ", " "+code+" ")) {
+		if (r.dialect == s.dialect || r.dialect == 0 && (code == "" || strings.HasPrefix(code, "08"))) && // or "connection exception"
+			(r.codes == "" || slices.Contains(strings.Fields(r.codes), code)) && strings.Contains(text, r.text) {
 			return r
 		}
 	}
