@@ -77,8 +77,10 @@
 // When a primary fails over to a replica, what the replica hadn't received is gone.
 // PostgreSQL prevents that with synchronous_standby_names and synchronous_commit=on;
 // MySQL with semi-synchronous replication whose wait point is AFTER_SYNC.
-// Reads must go to the primary: a hot standby answers them late. In a Galera cluster set
-// wsrep_sync_wait=1, so that a read sees what was acknowledged by another node.
+// Reads must go to the primary, since a replica answers with what it has so far: where
+// a connection string of pgx names several hosts, add target_session_attrs=primary. In a
+// Galera cluster set wsrep_sync_wait=1, so that a read sees what was acknowledged by
+// another node.
 //
 // # The table
 //

@@ -29,16 +29,16 @@ func TestDeadlock(t *testing.T) {
 		t.Cleanup(func() { db.Close() })
 		before := deadlocks(t, db, to)
 		for range 5 {
-			v := mustPut(t, s, "key", "value", "")
-			require.NoError(t, s.Delete(ctx, "key", v))
+			v := mustPut(t, s, "name", "value", "")
+			require.NoError(t, s.Delete(ctx, "name", v))
 			tx, err := db.Begin()
 			require.NoError(t, err)
 			defer tx.Rollback()
-			insertRow(t, tx, to, hashOf("key"), []byte("0123456789abcdef"), "key", "never committed")
+			insertRow(t, tx, to, hashOf("name"), []byte("0123456789abcdef"), "name", "never committed")
 			errs := make([]error, 4)
 			var wg sync.WaitGroup
 			for i := range errs {
-				wg.Go(func() { _, errs[i] = s.Put(ctx, "key", []byte("hush"), "") })
+				wg.Go(func() { _, errs[i] = s.Put(ctx, "name", []byte("hush"), "") })
 			}
 			time.Sleep(100 * time.Millisecond) // for them to wait for the row
 			require.NoError(t, tx.Rollback())
@@ -52,9 +52,9 @@ func TestDeadlock(t *testing.T) {
 				}
 			}
 			require.Equal(t, 1, won)
-			_, v, err = s.Get(ctx, "key")
+			_, v, err = s.Get(ctx, "name")
 			require.NoError(t, err)
-			require.NoError(t, s.Delete(ctx, "key", v))
+			require.NoError(t, s.Delete(ctx, "name", v))
 		}
 		t.Logf("%d deadlocks on this server meanwhile", deadlocks(t, db, to)-before)
 	})
@@ -89,7 +89,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		require.NotErrorIs(t, err, storage.ErrConflict)
 	}
 	onEach(t, func(t *testing.T, to target) {
-		v := mustPut(t, to.open(t), "key", "hush", "")
+		v := mustPut(t, to.open(t), "name", "hush", "")
 		var readOnly, impatient *sqlstore.Store
 		switch to.dialect {
 		case sqlstore.PostgreSQL:
@@ -104,9 +104,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			db, err = sql.Open("sqlite", to.source) // which has no patience
 			impatient = open(t, db, err, to)
 		}
-		_, err := readOnly.Put(ctx, "key", []byte("hush"), v)
+		_, err := readOnly.Put(ctx, "name", []byte("hush"), v)
 		refused(t, err, "connect to the primary")
-		refused(t, readOnly.Delete(ctx, "key", v), "connect to the primary")
+		refused(t, readOnly.Delete(ctx, "name", v), "connect to the primary")
 
 		db, err := to.db()
 		require.NoError(t, err)
@@ -116,20 +116,20 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		defer tx.Rollback()
 		_, err = tx.Exec("UPDATE " + to.table + " SET value = value")
 		require.NoError(t, err)
-		_, err = impatient.Put(ctx, "key", []byte("hush"), v)
+		_, err = impatient.Put(ctx, "name", []byte("hush"), v)
 		refused(t, err, "nothing was written")
 		require.NoError(t, tx.Rollback())
-		mustPut(t, impatient, "key", "hush", v)
+		mustPut(t, impatient, "name", "hush", v)
 
 		// A pool that was closed is an error too, of reads and of writes.
 		db, err = to.db()
 		closed := open(t, db, err, to)
 		db.Close()
-		_, _, err = closed.Get(ctx, "key")
+		_, _, err = closed.Get(ctx, "name")
 		refused(t, err, "the application closed the *sql.DB")
-		_, err = closed.Put(ctx, "key", []byte("hush"), v)
+		_, err = closed.Put(ctx, "name", []byte("hush"), v)
 		refused(t, err, "nothing was written")
-		refused(t, closed.Delete(ctx, "key", ""), "can't read table")
+		refused(t, closed.Delete(ctx, "name", ""), "can't read table")
 		for _, err := range closed.Names(ctx) {
 			refused(t, err, "can't read table")
 		}
@@ -151,14 +151,14 @@ func TestNoRights(t *testing.T) {
 	limited := to
 	limited.source = strings.Replace(to.source, "//postgres@", "//limited@", 1)
 	s := limited.open(t)
-	_, _, err = s.Get(ctx, "key")
+	_, _, err = s.Get(ctx, "name")
 	require.ErrorContains(t, err, "grant this user SELECT, INSERT, UPDATE and DELETE")
 	require.ErrorContains(t, s.CreateTable(ctx), "grant this user")
 
 	_, err = db.Exec("GRANT SELECT, INSERT, UPDATE, DELETE ON " + to.table + " TO limited")
 	require.NoError(t, err)
 	require.NoError(t, s.CreateTable(ctx), "of a table that is there, by a user who may not create one")
-	mustPut(t, s, "key", "value", "")
+	mustPut(t, s, "name", "value", "")
 }
 
 // TestWriteThatTheDriverSendsTwice is what pgx 5.12 does in the simple protocol, for

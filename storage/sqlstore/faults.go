@@ -49,6 +49,7 @@ UNION ALL SELECT 'column ' || name || ' is generated' FROM col WHERE ours AND hi
 UNION ALL SELECT 'column ' || name || ' is NOT NULL and has no default' FROM col WHERE NOT ours AND "notnull" AND dflt_value IS NULL AND hidden = 0
 UNION ALL SELECT 'name_hash has no primary key or unique index of its own' WHERE NOT EXISTS (SELECT 1 FROM uni WHERE columns = 'name_hash' AND NOT partial)
 UNION ALL SELECT 'index ' || name || ' is unique and not on name_hash' FROM uni WHERE columns IS NOT 'name_hash'
+UNION ALL SELECT 'trigger ' || name || ' can drop what is written' FROM sqlite_master WHERE type = 'trigger' AND tbl_name = {name} COLLATE NOCASE AND sql LIKE '%RAISE%IGNORE%'
 UNION ALL SELECT 'with the journal mode ' || journal_mode || ', synchronous is ' || synchronous || ': writes before a loss of power are lost; open the database by OpenSQLite, or set WAL and FULL, or EXTRA'
 	FROM pragma_journal_mode, pragma_synchronous
 	WHERE NOT (journal_mode = 'wal' AND synchronous >= 2 OR journal_mode IN ('delete', 'truncate', 'persist') AND synchronous = 3)`

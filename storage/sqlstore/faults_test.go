@@ -77,6 +77,8 @@ func TestCreateTableNamesTheFaultsOfATable(t *testing.T) {
 		{"a generated column", sqlstore.SQLite, "value BLOB NOT NULL=>value BLOB AS (name)", "", "column value is generated"},
 		{"a column of the application", sqlstore.SQLite, key + "=>, made TEXT NOT NULL DEFAULT ''" + key, "", ""},
 		{"a column that a record lacks", sqlstore.SQLite, key + "=>, owner TEXT NOT NULL" + key, "", "column owner is NOT NULL and has no default"},
+		{"a trigger", sqlstore.SQLite, "", "CREATE TRIGGER swallow BEFORE UPDATE ON {} BEGIN SELECT RAISE(IGNORE); END", "trigger swallow can drop what is written"},
+		{"a trigger that only counts", sqlstore.SQLite, "", "CREATE TABLE n (n); CREATE TRIGGER counts AFTER UPDATE ON {} BEGIN INSERT INTO n VALUES (1); END", ""},
 		{"no rowid", sqlstore.SQLite, ") WITHOUT ROWID", "", ""},
 	} {
 		t.Run(test.dialect.String()+"/"+test.name, func(t *testing.T) {

@@ -45,7 +45,7 @@ var ends = map[error]func(context.Context) (context.Context, context.CancelFunc)
 func TestRowLocked(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
 		s := to.open(t)
-		v := mustPut(t, s, "key", "value", "")
+		v := mustPut(t, s, "name", "value", "")
 		db, err := to.db()
 		require.NoError(t, err)
 		t.Cleanup(func() { db.Close() })
@@ -58,12 +58,12 @@ func TestRowLocked(t *testing.T) {
 		for want, end := range ends {
 			ctx, cancel := end(ctx)
 			began := time.Now()
-			_, err := s.Put(ctx, "key", []byte("new"), v)
+			_, err := s.Put(ctx, "name", []byte("new"), v)
 			cancel()
 			require.Equal(t, want, err)
 			require.Less(t, time.Since(began), 5*time.Second)
 		}
-		value, _, err := s.Get(ctx, "key") // readers don't wait
+		value, _, err := s.Get(ctx, "name") // readers don't wait
 		require.NoError(t, err)
 		require.Equal(t, "value", string(value))
 
@@ -71,9 +71,9 @@ func TestRowLocked(t *testing.T) {
 		// the record is read again.
 		time.AfterFunc(50*time.Millisecond, func() { tx.Rollback() })
 		for {
-			_, v, err := s.Get(ctx, "key")
+			_, v, err := s.Get(ctx, "name")
 			require.NoError(t, err)
-			if _, err = s.Put(ctx, "key", []byte("newer"), v); err == nil {
+			if _, err = s.Put(ctx, "name", []byte("newer"), v); err == nil {
 				break
 			}
 			require.ErrorIs(t, err, storage.ErrConflict)

@@ -47,6 +47,7 @@ var reasons = []reason{
 	{PostgreSQL, "25006", "", elsewhere, true, readOnly},
 	{PostgreSQL, "26000 42P05", "", elsewhere, true, pooled},
 	{PostgreSQL, "0A000", "cached plan", elsewhere, true, pooled},
+	{PostgreSQL, "08P01", "bind message supplies", otherwise, true, pooled},
 	{PostgreSQL, "25P02", "", elsewhere, true, "the application left a transaction open on a connection of the pool: end each one"},
 	{PostgreSQL, "42P01", "", otherwise, true, noTable},
 	{PostgreSQL, "3F000", "", otherwise, true, noSchema},

@@ -19,8 +19,9 @@ import (
 // makes the file if there is none, with mode 0600: a write-ahead log, so that
 // readers and the writer don't wait for each other; synchronous EXTRA, so that a
 // write survives a loss of power in every journal mode; ten seconds of patience for
-// other writers; and transactions that are immediate, so that a transaction of the application's own
-// waits for its turn when it begins, and doesn't fail in its middle.
+// other writers; and transactions that are immediate, so that a transaction of the
+// application's own waits for its turn when it begins, and doesn't fail in its middle.
+// Writers of one process take turns.
 //
 // The driver is the application's to import:
 //

@@ -119,9 +119,9 @@ func TestCreateTable(t *testing.T) {
 
 			// And without the table, the error says what to do.
 			s := to.open(t)
-			_, _, err = s.Get(ctx, "key")
+			_, _, err = s.Get(ctx, "name")
 			require.ErrorContains(t, err, "call CreateTable")
-			_, err = s.Put(ctx, "key", []byte("hush"), "")
+			_, err = s.Put(ctx, "name", []byte("hush"), "")
 			require.ErrorContains(t, err, "call CreateTable")
 			require.NotContains(t, err.Error(), "hush")
 
@@ -188,7 +188,7 @@ func TestOpenSQLite(t *testing.T) {
 	s, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, s.CreateTable(ctx))
-	mustPut(t, s, "key", "value", "")
+	mustPut(t, s, "name", "value", "")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 3) // with the log and its index
