@@ -71,8 +71,8 @@ var reasons = []reason{
 
 	{MySQL, "1213 1020", "", later, true, crowded}, // 1020: the row changed since MariaDB's snapshot
 	{MySQL, "1290 1792 1836", "", elsewhere, true, readOnly},
-	{MySQL, "1047", "", elsewhere, true, "this node isn't in the primary component of its Galera cluster: connect to another"},
-	{MySQL, "1243", "", elsewhere, true, pooled},
+	{MySQL, "1047", "", elsewhere, false, "this node isn't in the primary component of its Galera cluster: connect to another"},
+	{MySQL, "1243 1615", "", elsewhere, true, pooled},
 	{MySQL, "1146", "", otherwise, true, noTable},
 	{MySQL, "1054 1364 1406", "", otherwise, true, noColumns},
 	{MySQL, "1044 1142 1143", "", otherwise, true, noRights},

@@ -97,33 +97,33 @@ func (s *Store) write(ctx context.Context, statement string, args ...any) error 
 	return fmt.Errorf("sqlstore: one write affected %d rows of table %s: it lacks the primary key that Schema gives it", affected, s.table)
 }
 
-// run sends a statement again if the database undid it, or refused it for a reason
-// that belongs to the connection, or if the driver says that it wasn't sent. Then
-// resent is true: database/sql would do the same, but doesn't tell, and not every driver
-// is right. pgx 5.12 says so of a write that the server did, if the connection broke
-// before the answer to a query in the simple protocol. (Should somebody delete, in
-// between, a record that such a driver created, then it is created once more. Nothing
-// can tell.)
+// run sends a statement, and sends it again if the database undid it for the sake of
+// another, or refused it for a reason that belongs to the connection, or if the driver
+// says that it wasn't sent. resent tells that an earlier one may have had its effect,
+// because not every driver is right: pgx 5.12 says so of a write that the server did, if
+// the connection broke before the answer to a query in the simple protocol. database/sql
+// sends again too, but doesn't tell. (Should somebody delete, in between, a record that
+// such a driver created, then it is created once more. Nothing can tell.)
 func (s *Store) run(ctx context.Context, statement func(sender) error) (resent bool, err error) {
 	undone, useless, limit := 1, 0, 2
 	for {
 		err = s.once(ctx, statement)
-		again, broken := s.reasonFor(err).again, errors.Is(err, driver.ErrBadConn)
+		why, broken := s.reasonFor(err), errors.Is(err, driver.ErrBadConn)
 		switch {
 		case err == nil:
 			return resent, nil
-		case again == later && undone < attempts:
+		case why.again == later && undone < attempts:
 			// From 2 ms up to 256 ms, and a share of that at random.
 			if err := wait(ctx, rand.N(time.Millisecond<<min(undone, 8))+time.Millisecond); err != nil {
 				return resent, err
 			}
 			undone++
-		case (again == elsewhere || broken) && useless < limit:
+		case (why.again == elsewhere || broken) && useless < limit:
 			if useless == 0 { // after a server's restart or failover, all that are idle are of no use
 				limit += s.db.Stats().Idle
 			}
 			useless++
-			resent = resent || broken
+			resent = resent || !why.refused
 		default:
 			return resent, err
 		}

@@ -21,7 +21,7 @@ import (
 // write survives a loss of power in every journal mode; ten seconds of patience for
 // other writers; and transactions that are immediate, so that a transaction of the
 // application's own waits for its turn when it begins, and doesn't fail in its middle.
-// Writers of one process take turns.
+// Writers of one process take turns; processes among themselves try again and again.
 //
 // The driver is the application's to import:
 //
