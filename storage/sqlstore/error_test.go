@@ -139,10 +139,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 // TestNoRights is about a user that may connect, and nothing else.
 func TestNoRights(t *testing.T) {
 	t.Parallel()
-	to := postgres.target(t).make(t)
-	if !strings.Contains(to.source, "//postgres@") {
-		t.Skip("needs a server that the tests start themselves")
-	}
+	to := postgres.ours(t).make(t)
 	db, err := to.db()
 	require.NoError(t, err)
 	defer db.Close()

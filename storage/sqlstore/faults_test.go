@@ -137,64 +137,66 @@ func TestCreateTableFindsATemporaryTable(t *testing.T) {
 
 // TestCreateTableFindsSettingsThatLoseWrites isn't parallel, since it changes a server.
 func TestCreateTableFindsSettingsThatLoseWrites(t *testing.T) {
-	to := postgres.target(t).make(t)
-	for setting, sound := range map[string]bool{"off": false, "local": true, "on": true, "remote_apply": true} {
-		err := to.with("synchronous_commit=" + setting).open(t).CreateTable(ctx)
-		if sound {
-			require.NoError(t, err)
-		} else {
-			require.ErrorContains(t, err, "synchronous_commit is off")
+	t.Run("PostgreSQL", func(t *testing.T) {
+		to := postgres.target(t).make(t)
+		for setting, sound := range map[string]bool{"off": false, "local": true, "on": true, "remote_apply": true} {
+			err := to.with("synchronous_commit=" + setting).open(t).CreateTable(ctx)
+			if sound {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, "synchronous_commit is off")
+			}
 		}
-	}
 
-	to = mysql.target(t).make(t)
-	require.ErrorContains(t, to.with("autocommit=0").open(t).CreateTable(ctx), "autocommit is 0")
-	db, err := to.db()
-	require.NoError(t, err)
-	defer db.Close()
-	defer mustExec(t, db, "SET GLOBAL innodb_flush_log_at_trx_commit = 2")
-	for setting := range 3 {
-		mustExec(t, db, fmt.Sprint("SET GLOBAL innodb_flush_log_at_trx_commit = ", setting))
-		if err := to.open(t).CreateTable(ctx); setting == 0 {
-			require.ErrorContains(t, err, "innodb_flush_log_at_trx_commit is 0")
-		} else {
-			require.NoError(t, err)
-		}
-	}
-
-	for settings, sound := range map[string]bool{
-		"journal_mode(WAL)&_pragma=synchronous(NORMAL)":     false,
-		"journal_mode(WAL)&_pragma=synchronous(FULL)":       true,
-		"journal_mode(WAL)&_pragma=synchronous(EXTRA)":      true,
-		"journal_mode(DELETE)&_pragma=synchronous(FULL)":    false,
-		"journal_mode(TRUNCATE)&_pragma=synchronous(FULL)":  false,
-		"journal_mode(DELETE)&_pragma=synchronous(EXTRA)":   true,
-		"journal_mode(TRUNCATE)&_pragma=synchronous(EXTRA)": true,
-		"journal_mode(PERSIST)&_pragma=synchronous(EXTRA)":  true,
-		"journal_mode(MEMORY)&_pragma=synchronous(EXTRA)":   false,
-		"journal_mode(OFF)&_pragma=synchronous(EXTRA)":      false,
-	} {
-		u := url.URL{Scheme: "file", OmitHost: true, Path: memoryDir(t) + "/db", RawQuery: "_pragma=" + settings}
-		db, err := sql.Open("sqlite", u.String())
+	})
+	t.Run("MySQL", func(t *testing.T) {
+		to := mysql.ours(t).make(t)
+		require.ErrorContains(t, to.with("autocommit=0").open(t).CreateTable(ctx), "autocommit is 0")
+		db, err := to.db()
 		require.NoError(t, err)
 		defer db.Close()
-		s, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
-		require.NoError(t, err)
-		if err = s.CreateTable(ctx); sound {
-			require.NoError(t, err, settings)
-		} else {
-			require.ErrorContains(t, err, "loss of power", settings)
+		defer mustExec(t, db, "SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+		for setting := range 3 {
+			mustExec(t, db, fmt.Sprint("SET GLOBAL innodb_flush_log_at_trx_commit = ", setting))
+			if err := to.open(t).CreateTable(ctx); setting == 0 {
+				require.ErrorContains(t, err, "innodb_flush_log_at_trx_commit is 0")
+			} else {
+				require.NoError(t, err)
+			}
 		}
-	}
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		for settings, sound := range map[string]bool{
+			"journal_mode(WAL)&_pragma=synchronous(NORMAL)":     false,
+			"journal_mode(WAL)&_pragma=synchronous(FULL)":       true,
+			"journal_mode(WAL)&_pragma=synchronous(EXTRA)":      true,
+			"journal_mode(DELETE)&_pragma=synchronous(FULL)":    false,
+			"journal_mode(TRUNCATE)&_pragma=synchronous(FULL)":  false,
+			"journal_mode(DELETE)&_pragma=synchronous(EXTRA)":   true,
+			"journal_mode(TRUNCATE)&_pragma=synchronous(EXTRA)": true,
+			"journal_mode(PERSIST)&_pragma=synchronous(EXTRA)":  true,
+			"journal_mode(MEMORY)&_pragma=synchronous(EXTRA)":   false,
+			"journal_mode(OFF)&_pragma=synchronous(EXTRA)":      false,
+		} {
+			u := url.URL{Scheme: "file", OmitHost: true, Path: memoryDir(t) + "/db", RawQuery: "_pragma=" + settings}
+			db, err := sql.Open("sqlite", u.String())
+			require.NoError(t, err)
+			defer db.Close()
+			s, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
+			require.NoError(t, err)
+			if err = s.CreateTable(ctx); sound {
+				require.NoError(t, err, settings)
+			} else {
+				require.ErrorContains(t, err, "loss of power", settings)
+			}
+		}
+	})
 }
 
 // TestRowSecurity is about a policy that hides records from the user who wrote them.
 func TestRowSecurity(t *testing.T) {
 	t.Parallel()
-	to := postgres.target(t).make(t)
-	if !strings.Contains(to.source, "//postgres@") {
-		t.Skip("needs a server that the tests start themselves")
-	}
+	to := postgres.ours(t).make(t)
 	db, err := to.db()
 	require.NoError(t, err)
 	defer db.Close()

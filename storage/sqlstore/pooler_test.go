@@ -21,10 +21,7 @@ var queryModes = []string{"cache_statement", "cache_describe", "describe_exec", 
 // another client prepared; in cache_statement, PgBouncer before 1.21 knows no statements.
 func TestPgBouncerInEveryQueryMode(t *testing.T) {
 	t.Parallel()
-	to := postgres.target(t).make(t)
-	if postgres.shared == nil {
-		t.Skip("needs a server that the tests start themselves")
-	}
+	to := postgres.ours(t).make(t)
 	pooled := pgbouncer(t, postgres.shared)
 	pooled.table = to.table
 	for _, mode := range queryModes {

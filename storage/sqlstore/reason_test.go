@@ -107,10 +107,7 @@ func TestReasonsOfSQLite(t *testing.T) {
 // TestAdviceOfCreateTable is about what a program meets when it is first deployed.
 func TestAdviceOfCreateTable(t *testing.T) {
 	t.Parallel()
-	pg, my := postgres.target(t), mysql.target(t)
-	if postgres.shared == nil || mysql.shared == nil {
-		t.Skip("needs servers that the tests start themselves")
-	}
+	pg, my := postgres.ours(t), mysql.ours(t)
 	pgDB, err := pg.db()
 	require.NoError(t, err)
 	defer pgDB.Close()

@@ -107,6 +107,17 @@ func (k *kind) target(t testing.TB) target {
 	return target{dialect: k.shared.dialect, source: k.shared.source}
 }
 
+// ours returns the shared database, if it is on a server that the tests started: one whose
+// users and settings they may change.
+func (k *kind) ours(t testing.TB) target {
+	t.Helper()
+	to := k.target(t)
+	if k.shared == nil {
+		t.Skip("needs a server that the tests start themselves")
+	}
+	return to
+}
+
 // alone returns a server that only this test uses, and may kill. It keeps what it
 // acknowledged.
 func (k *kind) alone(t testing.TB) (*server, target) {
