@@ -147,6 +147,8 @@ func pgbouncer(t testing.TB, behind *server) target {
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))
+	users := filepath.Join(dir, "users")
+	require.NoError(t, os.WriteFile(users, []byte("\"postgres\" \"\"\n"), 0o644))
 	port := freePort()
 	config := fmt.Sprintf(`[databases]
 postgres = host=127.0.0.1 port=%d user=postgres
@@ -154,11 +156,12 @@ postgres = host=127.0.0.1 port=%d user=postgres
 listen_addr = 127.0.0.1
 listen_port = %d
 unix_socket_dir =
-auth_type = any
+auth_type = trust
+auth_file = %s
 pool_mode = transaction
 default_pool_size = 3
 server_login_retry = 1
-`, behind.port, port)
+`, behind.port, port, users)
 	path := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o644))
 	user := ""

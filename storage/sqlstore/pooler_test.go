@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -37,6 +38,19 @@ func TestPgBouncerInEveryQueryMode(t *testing.T) {
 		}
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...), mode)
+	}
+
+	// What PgBouncer itself has to say.
+	err := pooled.with("bytea_output=escape").open(t).CreateTable(ctx)
+	require.ErrorContains(t, err, "list it in ignore_startup_parameters")
+	for change, want := range map[string]string{
+		"/postgres?=>/nothing?": "the database doesn't exist",
+		"postgres@=>nobody@":    "the server doesn't take this user",
+	} {
+		to := pooled
+		old, changed, _ := strings.Cut(change, "=>")
+		to.source = strings.Replace(to.source, old, changed, 1)
+		require.ErrorContains(t, to.open(t).CreateTable(ctx), want)
 	}
 }
 

@@ -66,7 +66,7 @@ var reasons = []reason{
 	{PostgreSQL, "23502 23505 23514", "", otherwise, true, foreign},
 	{PostgreSQL, "57P01 57P02 57P03", "", otherwise, false, stopping},
 	{PostgreSQL, "08P01", "no such database", otherwise, false, noBase}, // this and the next two are PgBouncer's words
-	{PostgreSQL, "08P01", "no such user", otherwise, false, noLogin},
+	{PostgreSQL, "08P01", "authentication failed", otherwise, false, noLogin},
 	{PostgreSQL, "08P01", "unsupported startup parameter", otherwise, false, "PgBouncer doesn't pass this parameter of the connection string on: remove it, or list it in ignore_startup_parameters"},
 
 	{MySQL, "1213 1020", "", later, true, crowded}, // 1020: the row changed since MariaDB's snapshot
