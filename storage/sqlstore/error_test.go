@@ -28,7 +28,7 @@ func TestDeadlock(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { db.Close() })
 		before := deadlocks(t, db, to)
-		for range 5 {
+		for range 3 {
 			v := mustPut(t, s, "name", "value", "")
 			require.NoError(t, s.Delete(ctx, "name", v))
 			tx, err := db.Begin()

@@ -78,7 +78,7 @@ var reasons = []reason{
 	{MySQL, "1044 1142 1143", "", otherwise, true, noRights},
 	{MySQL, "1045 1130 1698", "", otherwise, true, noLogin},
 	{MySQL, "3159", "", otherwise, true, noTLS},
-	{MySQL, "1049", "", otherwise, true, noBase},
+	{MySQL, "1046 1049", "", otherwise, true, noBase},
 	{MySQL, "1040 1203 1226", "", otherwise, true, noRoom},
 	{MySQL, "1021 1114", "", otherwise, true, diskFull},
 	{MySQL, "1205", "", otherwise, true, occupied},

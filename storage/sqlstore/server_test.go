@@ -102,9 +102,20 @@ func (k *kind) target(t testing.TB) target {
 		}
 		return target{dialect: dialect, source: source}
 	}
-	k.once.Do(func() { k.shared, k.err = k.newServer(k.fast) })
+	for _, each := range []*kind{postgres, mysql} {
+		go each.start() // at the same time, since most tests need both
+	}
+	k.start()
 	k.check(t, k.err)
 	return target{dialect: k.shared.dialect, source: k.shared.source}
+}
+
+func (k *kind) start() {
+	k.once.Do(func() {
+		if os.Getenv(k.variable) == "" {
+			k.shared, k.err = k.newServer(k.fast)
+		}
+	})
 }
 
 // ours returns the shared database, if it is on a server that the tests started: one whose
@@ -172,6 +183,7 @@ func (k *kind) newServer(fast []string) (*server, error) {
 }
 
 func (k *kind) close() {
+	k.once.Do(func() {}) // or wait until it has started
 	if k.shared != nil {
 		k.shared.close()
 	}

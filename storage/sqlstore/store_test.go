@@ -101,7 +101,7 @@ func insertRow(t testing.TB, db execer, to target, hash, version []byte, name, v
 // TestCreateTable is called by many at once, then by a user who may not create.
 func TestCreateTable(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
-		for round := range 5 {
+		for round := range 2 {
 			to := to
 			to.table = fmt.Sprintf("created_%s_%d", to.table, round)
 			var wg sync.WaitGroup
@@ -136,11 +136,11 @@ func TestCreateTable(t *testing.T) {
 	})
 }
 
-// TestNamesOfManyRecords lists more than two pages, with a name of 4 KiB each, while
+// TestNamesOfManyRecords lists more than one page, with a name of 4 KiB each, while
 // others come and go.
 func TestNamesOfManyRecords(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
-		count := 2100
+		count := 1100
 		if *full {
 			count = 10_000
 		}
