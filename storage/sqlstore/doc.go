@@ -25,11 +25,12 @@
 // while the same goroutine has written in a transaction waits for that, in vain.
 //
 // A pooler may pool by transaction. pgx is asked to send each statement at once
-// (QueryExecModeExec), whatever its connection string says, so that PgBouncer of any
-// version is fine. Where pgx is hidden in another driver, such as one that traces, it
-// can't be asked: its connection string then needs default_query_exec_mode=exec, unless
-// PgBouncer is 1.21 or later and has max_prepared_statements above 0, the default from
-// 1.24, and pgx its default mode. The mode describe_exec isn't safe behind any pooler.
+// (QueryExecModeExec), unless its connection string says simple_protocol, which does so
+// too: any version of PgBouncer is fine. Where pgx is hidden in another driver, such as
+// one that traces, it can't be asked: behind a pooler its connection string then needs
+// default_query_exec_mode=exec. Its own default works behind PgBouncer from 1.21 if
+// max_prepared_statements is above 0, the default from 1.24; describe_exec works behind
+// none.
 // With MySQL, interpolateParams=true saves a round trip for each call.
 //
 // A statement is sent again
