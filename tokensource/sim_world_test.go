@@ -30,15 +30,19 @@ type scenario struct {
 	trouble          float64       // 503
 
 	// The processes.
-	locked bool    // the store is a Locker
+	locked bool    // the store is a Locker …
+	hidden bool    // … which a wrapper hides from every other process
 	crash  float64 // before or after a call of the store or the provider
 	pause  float64 // after a call of the store, for up to 40 s
 	stall  float64 // the same between the last check and the request
 
 	// The store.
-	slow      float64 // an operation takes up to 4 s
-	outage    float64 // the store fails for up to 90 s, perhaps having written
-	lossAllow bool    // grants can be lost, if that is reported as response_lost
+	slow      float64       // an operation takes up to 4 s
+	outage    float64       // the store fails for up to 90 s, perhaps having written
+	hang      float64       // calls hang for 5 to 10 s, and then succeed: those of all processes …
+	hangSome  float64       // … or of some
+	latency   time.Duration // a call takes up to that
+	lossAllow bool          // grants can be lost, if that is reported as response_lost
 }
 
 // world is one run: a provider, a store and some processes on virtual time.
@@ -53,7 +57,9 @@ type world struct {
 	prov  *simProvider
 
 	mu      sync.Mutex
-	down    time.Time // the store is down until then
+	down    time.Time         // the store is down until then
+	hung    time.Time         // calls of the store hang until then …
+	hanging func(id int) bool // … of these processes
 	outages []outage
 	history []*record // what was stored, one for every new token
 	trouble []string  // violated invariants
@@ -86,7 +92,7 @@ func (w *world) boot(id int) *process {
 	p := &process{w: w, id: id, draws: make(map[string]uint64)}
 	p.life, p.kill = context.WithCancel(context.Background())
 	var s storage.Store = unlocked{p}
-	if w.sc.locked {
+	if w.sc.locked && !(w.sc.hidden && id%2 == 1) {
 		s = p
 	}
 	p.m = &Manager{
@@ -171,7 +177,16 @@ func (p *process) call(ctx context.Context, kind string, op func() error) error 
 	if p.chance(kind+" slow", p.w.sc.slow) {
 		d = time.Duration(p.draw(kind+" slowness") * 4 * float64(time.Second))
 	}
+	if limit := p.w.sc.latency; limit > 0 {
+		d = time.Duration(p.draw(kind+" delay") * float64(limit) / 2)
+	}
 	time.Sleep(d)
+	if until := p.hungUntil(kind); time.Now().Before(until) {
+		err := p.hang(ctx, until, op)
+		p.trace("%s, after it hung: %v", kind, err)
+		p.moment(kind+" after", crash, p.w.sc.pause)
+		return err
+	}
 	p.w.mu.Lock()
 	if p.chance(kind+" outage", p.w.sc.outage) && time.Now().After(p.w.down) {
 		p.w.down = time.Now().Add(time.Duration(p.draw("outage") * 90 * float64(time.Second)))
@@ -198,6 +213,44 @@ func (p *process) call(ctx context.Context, kind string, op func() error) error 
 	}
 	p.moment(kind+" after", crash, p.w.sc.pause)
 	return err
+}
+
+// hungUntil is until when the process's calls of the store hang.
+func (p *process) hungUntil(kind string) time.Time {
+	w, sc := p.w, p.w.sc
+	all, some := p.chance(kind+" hang", sc.hang), p.chance(kind+" hang some", sc.hangSome)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if (all || some) && time.Now().After(w.hung) {
+		w.hung = time.Now().Add(time.Duration((5 + 5*p.draw("hang for")) * float64(time.Second)))
+		w.hanging = func(int) bool { return true }
+		if some {
+			odd := p.id % 2
+			w.hanging = func(id int) bool { return id%2 == odd }
+		}
+		p.trace("the store hangs until %v", w.hung.UTC().Format("15:04:05.000"))
+	}
+	if w.hanging == nil || !w.hanging(p.id) {
+		return time.Time{}
+	}
+	return w.hung
+}
+
+// hang is a call that reaches the store late, whether anyone waits for it or not. Of two
+// processes one goes on a little earlier than the other.
+func (p *process) hang(ctx context.Context, until time.Time, op func() error) error {
+	until = until.Add(time.Duration(p.draw("resume") * 0.6 * float64(time.Second)))
+	done := make(chan error, 1)
+	go func() {
+		time.Sleep(time.Until(until))
+		done <- op()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 var errDown = errors.New("the simulated store is down")

@@ -74,7 +74,7 @@ func (p *postgres) load(ctx context.Context, rows iter.Seq2[row, error]) error {
 	}
 	next, stop := iter.Pull2(rows)
 	defer stop()
-	_, err := p.conn.CopyFrom(ctx, pgx.Identifier{template}, []string{"key_hash", "version", "record_key", "value"},
+	_, err := p.conn.CopyFrom(ctx, pgx.Identifier{template}, []string{"name_hash", "version", "name", "value"},
 		pgx.CopyFromFunc(func() ([]any, error) {
 			r, err, ok := next()
 			if err != nil || !ok {
@@ -145,11 +145,11 @@ func newPostgresBare(ctx context.Context, p place) (bare, error) {
 	}
 	return &postgresBare{
 		conn: conn, dsn: p.Source,
-		look:   "SELECT key_hash, version, record_key, value FROM " + p.Table + " WHERE 1 = 0",
-		one:    "SELECT version, value FROM " + p.Table + " WHERE key_hash = $1",
-		some:   "SELECT key_hash, record_key FROM " + p.Table + " WHERE key_hash > $1 ORDER BY key_hash LIMIT 1000",
-		all:    "SELECT key_hash, version, record_key, value FROM " + p.Table,
-		update: "UPDATE " + p.Table + " SET version = $1, value = $2 WHERE key_hash = $3 AND version = $4",
+		look:   "SELECT name_hash, version, name, value FROM " + p.Table + " WHERE 1 = 0",
+		one:    "SELECT version, value FROM " + p.Table + " WHERE name_hash = $1",
+		some:   "SELECT name_hash, name FROM " + p.Table + " WHERE name_hash > $1 ORDER BY name_hash LIMIT 1000",
+		all:    "SELECT name_hash, version, name, value FROM " + p.Table,
+		update: "UPDATE " + p.Table + " SET version = $1, value = $2 WHERE name_hash = $3 AND version = $4",
 	}, nil
 }
 

@@ -48,7 +48,7 @@ func (f sqliteFiles) load(ctx context.Context, rows iter.Seq2[row, error]) error
 		return err
 	}
 	defer tx.Rollback()
-	insert, err := tx.PrepareContext(ctx, "INSERT INTO "+template+" (key_hash, version, record_key, value) VALUES (?, ?, ?, ?)")
+	insert, err := tx.PrepareContext(ctx, "INSERT INTO "+template+" (name_hash, version, name, value) VALUES (?, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
@@ -125,11 +125,11 @@ func newSQLiteBare(ctx context.Context, p place) (bare, error) {
 		return nil, err
 	}
 	for statement, to := range map[string]**sql.Stmt{
-		"SELECT key_hash, version, record_key, value FROM " + p.Table + " WHERE 1 = 0":                                      &b.look,
-		"SELECT version, value FROM " + p.Table + " WHERE key_hash = ?":                                                     &b.one,
-		"SELECT key_hash, record_key FROM " + p.Table + " WHERE key_hash > ? ORDER BY key_hash LIMIT 1000":                  &b.some,
-		"UPDATE " + p.Table + " SET version = ?, value = ? WHERE key_hash = ? AND version = ?":                              &b.update,
-		"SELECT rowid, key_hash, version, record_key, value FROM " + p.Table + " WHERE rowid > ? ORDER BY rowid LIMIT 1000": &b.all,
+		"SELECT name_hash, version, name, value FROM " + p.Table + " WHERE 1 = 0":                                      &b.look,
+		"SELECT version, value FROM " + p.Table + " WHERE name_hash = ?":                                                     &b.one,
+		"SELECT name_hash, name FROM " + p.Table + " WHERE name_hash > ? ORDER BY name_hash LIMIT 1000":                  &b.some,
+		"UPDATE " + p.Table + " SET version = ?, value = ? WHERE name_hash = ? AND version = ?":                              &b.update,
+		"SELECT rowid, name_hash, version, name, value FROM " + p.Table + " WHERE rowid > ? ORDER BY rowid LIMIT 1000": &b.all,
 	} {
 		if *to, err = b.conn.PrepareContext(ctx, statement); err != nil {
 			b.close()
