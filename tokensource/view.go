@@ -15,7 +15,6 @@ type view struct {
 
 	times  times
 	looked time.Time // when the last look began that saw the record
-	calm   time.Time // until when the token is served without a thought
 
 	keepAliveDue bool // Run wants the token refreshed, however long it lives
 
@@ -76,22 +75,19 @@ func (v *view) login() string {
 	return v.record.LoginID
 }
 
-// calmUntil is until when the token can be served without a thought. After that it is due,
+// calmFor is for how long the token can be served without a thought. After that it is due,
 // or over, or it is time to look whether the record still holds it.
-func (v *view) calmUntil(now time.Time, stale time.Duration) time.Time {
-	if !v.servable(now) || v.keepAliveDue {
-		return time.Time{}
+func (v *view) calmFor(now time.Time, stale time.Duration) time.Duration {
+	if !v.servable(now) || v.keepAliveDue || v.due(now) || v.isStale(now, stale) {
+		return 0
 	}
-	calm, refresh := v.looked.Add(stale), v.times.refresh
-	if until := v.holdOff(); !refresh.IsZero() && until.After(refresh) {
-		refresh = until
-	}
-	for _, t := range []time.Time{refresh, v.times.end} {
-		if !t.IsZero() && t.Before(calm) {
-			calm = t
+	d := stale - apart(v.looked, now)
+	for _, t := range []time.Time{v.times.refresh, v.times.end} {
+		if !t.IsZero() {
+			d = min(d, apart(now, t), t.Round(0).Sub(now.Round(0)))
 		}
 	}
-	return calm
+	return d
 }
 
 // isStale reports whether the record was last looked at longer than d ago.
