@@ -95,11 +95,13 @@ func KindOf(err error) ErrorKind {
 
 // reasons are what package tokensource calls its failures.
 var reasons = map[string]ErrorKind{
+	"not_connected":      KindLoginRequired,
 	"revoked_or_expired": KindLoginRequired,
 	"response_lost":      KindLoginRequired,
 	"rejected":           KindLoginRequired,
 	"expired":            KindLoginRequired,
 	"misconfigured":      KindClientRejected,
+	"other_client":       KindClientRejected,
 	"rate_limited":       KindRateLimited,
 	"unavailable":        KindProviderTrouble,
 }

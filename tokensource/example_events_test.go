@@ -56,9 +56,10 @@ func ExampleManager_OnEvent() {
 		panic(err)
 	}
 	manager := &tokensource.Manager{
-		Config:  offline{},
-		Store:   storage.Encrypt(new(storage.Memory), keys),
-		OnEvent: logEvents(logger),
+		Config:       offline{},
+		Registration: tokensource.Registration{Issuer: "https://provider.example", ClientID: "app"},
+		Store:        storage.Encrypt(new(storage.Memory), keys),
+		OnEvent:      logEvents(logger),
 	}
 	ctx := context.Background()
 	err = manager.Save(ctx, "customer-42", &oauth2.Token{

@@ -188,7 +188,8 @@ func ExampleManager_Status() {
 		fmt.Println(err)
 	}
 	show()
-	if err := manager.Disconnect(ctx, "customer-42"); err != nil {
+	// An *oauth2.Config can't revoke; an *endpoints.Config can: see Disconnect.
+	if err := manager.Forget(ctx, "customer-42"); err != nil {
 		fmt.Println(err)
 	}
 	show()

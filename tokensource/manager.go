@@ -105,7 +105,7 @@ type Manager struct {
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]
 	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
-	unsaved map[*Source]bool
+	unsaved map[*Source]*unsaved
 	saveNow chan struct{} // wakes who saves them; nil if nobody does
 
 	inflight   inflight

@@ -69,9 +69,12 @@ func (s *Source) keepUnsaved(basis *view, u *unsaved) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.unsaved == nil {
-		m.unsaved = make(map[*Source]bool)
+		m.unsaved = make(map[*Source]*unsaved)
 	}
-	m.unsaved[s] = true
+	if old := m.unsaved[s]; old != nil {
+		old.unlock() // of a login that was replaced
+	}
+	m.unsaved[s] = u
 	if m.saveNow == nil { // nobody is at it
 		m.saveNow = make(chan struct{}, 1)
 		m.inflight.add()
@@ -132,7 +135,9 @@ func (s *Source) trySave(ctx context.Context) error {
 
 // saveUnsaved is trySave whose events are told by the caller.
 func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
-	u := s.known().unsaved
+	s.m.mu.Lock()
+	u := s.m.unsaved[s]
+	s.m.mu.Unlock()
 	if u == nil {
 		return nil
 	}
@@ -142,7 +147,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 	defer u.mu.unlock()
 	basis := s.known()
 	if basis.unsaved != u {
-		s.dropUnsaved(u) // someone has logged in anew, perhaps
+		s.dropUnsaved(u) // someone has logged in anew, or it was saved meanwhile
 		return nil
 	}
 	began := time.Now()
@@ -176,7 +181,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 // dropUnsaved ends what keepUnsaved began. The caller holds u.mu.
 func (s *Source) dropUnsaved(u *unsaved) {
 	s.m.mu.Lock()
-	if v := s.known(); v.unsaved == nil {
+	if s.m.unsaved[s] == u {
 		delete(s.m.unsaved, s)
 	}
 	s.m.mu.Unlock()

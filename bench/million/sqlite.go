@@ -126,9 +126,9 @@ func newSQLiteBare(ctx context.Context, p place) (bare, error) {
 	}
 	for statement, to := range map[string]**sql.Stmt{
 		"SELECT name_hash, version, name, value FROM " + p.Table + " WHERE 1 = 0":                                      &b.look,
-		"SELECT version, value FROM " + p.Table + " WHERE name_hash = ?":                                                     &b.one,
-		"SELECT name_hash, name FROM " + p.Table + " WHERE name_hash > ? ORDER BY name_hash LIMIT 1000":                  &b.some,
-		"UPDATE " + p.Table + " SET version = ?, value = ? WHERE name_hash = ? AND version = ?":                              &b.update,
+		"SELECT version, value FROM " + p.Table + " WHERE name_hash = ?":                                               &b.one,
+		"SELECT name_hash, name FROM " + p.Table + " WHERE name_hash > ? ORDER BY name_hash LIMIT 1000":                &b.some,
+		"UPDATE " + p.Table + " SET version = ?, value = ? WHERE name_hash = ? AND version = ?":                        &b.update,
 		"SELECT rowid, name_hash, version, name, value FROM " + p.Table + " WHERE rowid > ? ORDER BY rowid LIMIT 1000": &b.all,
 	} {
 		if *to, err = b.conn.PrepareContext(ctx, statement); err != nil {
