@@ -80,9 +80,9 @@ func newKeyset(t testing.TB, primary []byte, old ...[]byte) *storage.Keyset {
 }
 
 // mustPut is Put for tests about something else.
-func mustPut(t testing.TB, s storage.Store, key, value string, old storage.Version) storage.Version {
+func mustPut(t testing.TB, s storage.Store, name, value string, old storage.Version) storage.Version {
 	t.Helper()
-	v, err := s.Put(context.Background(), key, []byte(value), old)
+	v, err := s.Put(context.Background(), name, []byte(value), old)
 	require.NoError(t, err)
 	return v
 }

@@ -30,17 +30,17 @@ func Copy(ctx context.Context, dst, src Store) (records int, err error) {
 	if c.list, err = c.check(); err != nil {
 		return 0, err
 	}
-	for key, err := range c.list.Names(ctx) {
+	for name, err := range c.list.Names(ctx) {
 		if err == nil {
-			err = c.copy(ctx, key)
+			err = c.copy(ctx, name)
 		}
 		if err != nil {
 			return 0, err
 		}
 	}
-	for key, err := range c.list.Names(ctx) {
+	for name, err := range c.list.Names(ctx) {
 		if err == nil {
-			err = c.verify(ctx, key)
+			err = c.verify(ctx, name)
 		}
 		if err != nil {
 			return 0, err
@@ -75,45 +75,45 @@ func (c *copier) check() (Lister, error) {
 	}
 	list, ok := c.src.(Lister)
 	if !ok {
-		return nil, fmt.Errorf("storage: %T can't list its keys: %w", c.src, errors.ErrUnsupported)
+		return nil, fmt.Errorf("storage: %T can't list its names: %w", c.src, errors.ErrUnsupported)
 	}
 	return list, nil
 }
 
-func (c *copier) copy(ctx context.Context, key string) error {
-	value, _, err := c.src.Get(ctx, key)
+func (c *copier) copy(ctx context.Context, name string) error {
+	value, _, err := c.src.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, key)
+		return c.moving(err, name)
 	}
-	_, err = c.dst.Put(ctx, key, value, "")
+	_, err = c.dst.Put(ctx, name, value, "")
 	switch {
 	case err == nil:
 		c.written++
 		return nil
 	case !errors.Is(err, ErrConflict):
-		return named(err, key)
+		return named(err, name)
 	}
-	there, _, err := c.dst.Get(ctx, key)
+	there, _, err := c.dst.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, key)
+		return c.moving(err, name)
 	}
 	if !bytes.Equal(there, value) {
-		return fmt.Errorf("storage: %T has another record %q already: %w (copy to an empty store, or delete what is older)", c.dst, key, ErrConflict)
+		return fmt.Errorf("storage: %T has another record %q already: %w (copy to an empty store, or delete what is older)", c.dst, name, ErrConflict)
 	}
 	return nil
 }
 
-func (c *copier) verify(ctx context.Context, key string) error {
-	value, _, err := c.src.Get(ctx, key)
+func (c *copier) verify(ctx context.Context, name string) error {
+	value, _, err := c.src.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, key)
+		return c.moving(err, name)
 	}
-	there, _, err := c.dst.Get(ctx, key)
+	there, _, err := c.dst.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, key)
+		return c.moving(err, name)
 	}
 	if !bytes.Equal(there, value) {
-		return c.moving(ErrConflict, key)
+		return c.moving(ErrConflict, name)
 	}
 	return nil
 }
@@ -137,15 +137,15 @@ func (c *copier) verifyNumber(ctx context.Context, records int) error {
 	if there == records {
 		return nil
 	}
-	for key, err := range list.Names(ctx) {
+	for name, err := range list.Names(ctx) {
 		if err == nil {
-			_, _, err = c.src.Get(ctx, key)
+			_, _, err = c.src.Get(ctx, name)
 		}
 		if errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("storage: %T has a record %q that %T doesn't have: %w (stop the programs that use the stores, and copy to an empty store)", c.dst, key, c.src, ErrConflict)
+			return fmt.Errorf("storage: %T has a record %q that %T doesn't have: %w (stop the programs that use the stores, and copy to an empty store)", c.dst, name, c.src, ErrConflict)
 		}
 		if err != nil {
-			return named(err, key)
+			return named(err, name)
 		}
 	}
 	return fmt.Errorf("storage: %T lists %d records of %d: %w (stop the programs that use the stores, and copy again)", c.dst, there, records, ErrConflict)
@@ -176,9 +176,9 @@ func (c *copier) verifyTwo(ctx context.Context) error {
 
 // moving names the record of an error, and explains one that can only come about if
 // somebody else is writing.
-func (c *copier) moving(err error, key string) error {
+func (c *copier) moving(err error, name string) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
-		return fmt.Errorf("storage: record %q was changed while it was copied: %w (stop the programs that use the stores, and copy again)", key, ErrConflict)
+		return fmt.Errorf("storage: record %q was changed while it was copied: %w (stop the programs that use the stores, and copy again)", name, ErrConflict)
 	}
-	return named(err, key)
+	return named(err, name)
 }

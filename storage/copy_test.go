@@ -15,11 +15,11 @@ import (
 func contents(t *testing.T, s storage.Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
-	for key, err := range s.(storage.Lister).Names(ctx) {
+	for name, err := range s.(storage.Lister).Names(ctx) {
 		require.NoError(t, err)
-		value, _, err := s.Get(ctx, key)
+		value, _, err := s.Get(ctx, name)
 		require.NoError(t, err)
-		all[key] = string(value)
+		all[name] = string(value)
 	}
 	return all
 }
@@ -29,7 +29,7 @@ func TestCopyThereAndBack(t *testing.T) {
 	key := storage.NewKey()
 	first := openShared(t, t.TempDir())
 	fill(t, first, "account/", n, key)
-	mustPut(t, first, "", "", "") // an empty value under an empty key
+	mustPut(t, first, "", "", "") // an empty value under an empty name
 
 	memory, back := new(storage.Memory), openShared(t, t.TempDir())
 	records, err := storage.Copy(ctx, memory, first)
@@ -94,8 +94,8 @@ func TestCopyLeavesNoProbe(t *testing.T) {
 	for _, when := range []string{"Put", "Get"} {
 		inner, cancel := context.WithCancel(ctx)
 		defer cancel()
-		watch := func(op, key string) error {
-			if key != "a" && op == when {
+		watch := func(op, name string) error {
+			if name != "a" && op == when {
 				cancel()
 			}
 			return nil
@@ -126,7 +126,7 @@ func TestCopyReplacesNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// plainLister is a Store whose Keys only says why it doesn't list them.
+// plainLister is a Store whose Names only says why it doesn't list them.
 type plainLister struct {
 	bareStore
 	err error
@@ -139,16 +139,16 @@ func (l plainLister) Names(context.Context) iter.Seq2[string, error] {
 // TestCopyNoticesWriters changes a record at every moment at which Copy could miss it.
 func TestCopyNoticesWriters(t *testing.T) {
 	const n = 3
-	for change, do := range map[string]func(s *storage.Memory, key string){
-		"replaced": func(s *storage.Memory, key string) {
-			_, v, err := s.Get(ctx, key)
+	for change, do := range map[string]func(s *storage.Memory, name string){
+		"replaced": func(s *storage.Memory, name string) {
+			_, v, err := s.Get(ctx, name)
 			require.NoError(t, err)
-			mustPut(t, s, key, "refreshed", v)
+			mustPut(t, s, name, "refreshed", v)
 		},
-		"deleted": func(s *storage.Memory, key string) {
-			_, v, err := s.Get(ctx, key)
+		"deleted": func(s *storage.Memory, name string) {
+			_, v, err := s.Get(ctx, name)
 			require.NoError(t, err)
-			require.NoError(t, s.Delete(ctx, key, v))
+			require.NoError(t, s.Delete(ctx, name, v))
 		},
 		"created": func(s *storage.Memory, _ string) {
 			if _, _, err := s.Get(ctx, "new"); err != nil {
@@ -162,9 +162,9 @@ func TestCopyNoticesWriters(t *testing.T) {
 				from, to := new(storage.Memory), new(storage.Memory)
 				fill(t, from, "account ", n, storage.NewKey())
 				calls := 0
-				before := func(_, key string) error {
+				before := func(_, name string) error {
 					if calls == moment {
-						do(from, key)
+						do(from, name)
 					}
 					calls++
 					return nil
@@ -178,7 +178,7 @@ func TestCopyNoticesWriters(t *testing.T) {
 				require.ErrorContains(t, err, "stop the programs")
 				noticed++
 			}
-			if change != "created" { // a walk may have a new key or not
+			if change != "created" { // a walk may have a new name or not
 				require.GreaterOrEqual(t, noticed, n)
 			}
 		})
@@ -224,11 +224,11 @@ type liar struct {
 	spoil func([]byte) []byte
 }
 
-func (l liar) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (l liar) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	if l.spoil == nil {
 		return "1", nil
 	}
-	return l.Memory.Put(ctx, key, l.spoil(value), old)
+	return l.Memory.Put(ctx, name, l.spoil(value), old)
 }
 
 // forgetter has every record, and lists none.
@@ -278,7 +278,7 @@ func TestCopySaysWhatItCannotDo(t *testing.T) {
 	}{
 		{ctx, nil, memory, nil, "Copy was given no Store"},
 		{ctx, memory, (*storage.Dir)(nil), nil, "Copy was given no Store"},
-		{ctx, memory, bareStore{memory}, errors.ErrUnsupported, "can't list its keys"},
+		{ctx, memory, bareStore{memory}, errors.ErrUnsupported, "can't list its names"},
 		{ctx, memory, listStore{new(storage.Memory), broken}, broken, ""},
 		{ctx, new(storage.Memory), listStore{memory, broken}, broken, ""},
 		{ctx, plainLister{bareStore{new(storage.Memory)}, broken}, memory, broken, ""},

@@ -144,11 +144,11 @@ func (d *Dir) check(ctx context.Context) error {
 }
 
 // Get implements [Store].
-func (d *Dir) Get(ctx context.Context, key string) ([]byte, Version, error) {
+func (d *Dir) Get(ctx context.Context, name string) ([]byte, Version, error) {
 	if err := d.check(ctx); err != nil {
 		return nil, "", err
 	}
-	r, ok, err := d.read(key)
+	r, ok, err := d.read(name)
 	if err != nil {
 		return nil, "", err
 	}
@@ -160,15 +160,15 @@ func (d *Dir) Get(ctx context.Context, key string) ([]byte, Version, error) {
 
 // Put implements [Store]. If ctx is done after the writing began, the record is
 // written nevertheless.
-func (d *Dir) Put(ctx context.Context, key string, value []byte, old Version) (Version, error) {
-	r := fileRecord{key: key, value: value}
-	err := d.swap(ctx, key, old, func(name string) error {
+func (d *Dir) Put(ctx context.Context, name string, value []byte, old Version) (Version, error) {
+	r := fileRecord{name: name, value: value}
+	err := d.swap(ctx, name, old, func(file string) error {
 		rand.Read(r.version[:]) // never fails
 		b, err := r.encode()
 		if err != nil {
 			return err
 		}
-		return d.write(name, b)
+		return d.write(file, b)
 	})
 	if err != nil {
 		return "", err
@@ -178,12 +178,12 @@ func (d *Dir) Put(ctx context.Context, key string, value []byte, old Version) (V
 
 // Delete implements [Store]. If ctx is done after the deleting began, the record
 // is deleted nevertheless.
-func (d *Dir) Delete(ctx context.Context, key string, old Version) error {
-	return d.swap(ctx, key, old, func(name string) error {
+func (d *Dir) Delete(ctx context.Context, name string, old Version) error {
+	return d.swap(ctx, name, old, func(file string) error {
 		if old == "" {
 			return nil
 		}
-		if err := d.root.Remove(name); err != nil {
+		if err := d.root.Remove(file); err != nil {
 			return dirError("delete a record in", d.path, err)
 		}
 		return d.flush()
@@ -192,17 +192,17 @@ func (d *Dir) Delete(ctx context.Context, key string, old Version) error {
 
 // swap calls change if the record's version is old. No other process comes between
 // the comparison and the change.
-func (d *Dir) swap(ctx context.Context, key string, old Version, change func(name string) error) error {
+func (d *Dir) swap(ctx context.Context, name string, old Version, change func(file string) error) error {
 	if err := d.check(ctx); err != nil {
 		return err
 	}
-	name := fileName(key)
-	unlock, err := d.acquire(ctx, shardLock(name), shardPoll)
+	file := fileName(name)
+	unlock, err := d.acquire(ctx, shardLock(file), shardPoll)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	r, ok, err := d.read(key)
+	r, ok, err := d.read(name)
 	if errors.Is(err, ErrOpen) {
 		return conflictError{err} // whatever old is, it doesn't name this
 	}
@@ -216,13 +216,13 @@ func (d *Dir) swap(ctx context.Context, key string, old Version, change func(nam
 	if now != old {
 		return ErrConflict
 	}
-	return change(name)
+	return change(file)
 }
 
-// read returns the record of key, and false if there is none.
-func (d *Dir) read(key string) (r fileRecord, ok bool, err error) {
-	name := fileName(key)
-	b, err := d.root.ReadFile(name)
+// read returns the record under name, and false if there is none.
+func (d *Dir) read(name string) (r fileRecord, ok bool, err error) {
+	file := fileName(name)
+	b, err := d.root.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, false, nil
 	}
@@ -230,21 +230,21 @@ func (d *Dir) read(key string) (r fileRecord, ok bool, err error) {
 		return r, false, dirError("read a record in", d.path, err)
 	}
 	r, err = decodeFile(b)
-	if err == nil && r.key != key {
+	if err == nil && r.name != name {
 		err = errFileMoved
 	}
 	if err != nil {
-		return fileRecord{}, false, d.damaged(name, err)
+		return fileRecord{}, false, d.damaged(file, err)
 	}
 	return r, true, nil
 }
 
-// write replaces the record file. Its caller holds the lock of the name's shard,
+// write replaces a record file. Its caller holds the lock of its shard,
 // which makes the temporary file its own.
-func (d *Dir) write(name string, b []byte) error {
-	temp := tempDir + "/" + name
+func (d *Dir) write(file string, b []byte) error {
+	temp := tempDir + "/" + file
 	err := func() error {
-		f, err := d.create(tempDir, name, os.O_WRONLY|os.O_TRUNC)
+		f, err := d.create(tempDir, file, os.O_WRONLY|os.O_TRUNC)
 		if err != nil {
 			return err
 		}
@@ -255,7 +255,7 @@ func (d *Dir) write(name string, b []byte) error {
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		return d.root.Rename(temp, name)
+		return d.root.Rename(temp, file)
 	}()
 	if err != nil {
 		d.root.Remove(temp)
@@ -273,18 +273,18 @@ func (d *Dir) flush() error {
 }
 
 // create opens a file in one of the directories below, and makes both if need be.
-func (d *Dir) create(dir, name string, flag int) (*os.File, error) {
-	f, err := d.root.OpenFile(dir+"/"+name, flag|os.O_CREATE, 0o600)
+func (d *Dir) create(dir, file string, flag int) (*os.File, error) {
+	f, err := d.root.OpenFile(dir+"/"+file, flag|os.O_CREATE, 0o600)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
 	if err := d.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return d.root.OpenFile(dir+"/"+name, flag|os.O_CREATE, 0o600)
+	return d.root.OpenFile(dir+"/"+file, flag|os.O_CREATE, 0o600)
 }
 
-func (d *Dir) damaged(name string, reason error) error {
+func (d *Dir) damaged(file string, reason error) error {
 	return fmt.Errorf("%w: the file %s isn't usable: %w; restore it from a backup, or move it away and have the user log in again",
-		ErrOpen, filepath.Join(d.path, name), reason)
+		ErrOpen, filepath.Join(d.path, file), reason)
 }

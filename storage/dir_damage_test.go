@@ -15,12 +15,12 @@ import (
 
 // requireDamaged checks that a broken file is an error that names it, in every
 // method, and that it stays as it is.
-func requireDamaged(t *testing.T, d *storage.Dir, key, file, how string) {
+func requireDamaged(t *testing.T, d *storage.Dir, name, file, how string) {
 	t.Helper()
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)
 
-	_, v, err := d.Get(ctx, key)
+	_, v, err := d.Get(ctx, name)
 	require.ErrorIs(t, err, storage.ErrOpen, how)
 	require.NotErrorIs(t, err, storage.ErrNotFound, how)
 	require.NotErrorIs(t, err, storage.ErrConflict, how)
@@ -29,11 +29,11 @@ func requireDamaged(t *testing.T, d *storage.Dir, key, file, how string) {
 	require.Empty(t, v, how)
 
 	for _, old := range []storage.Version{"", "66ea6aaa8638f44022cf289806426e50"} {
-		_, err := d.Put(ctx, key, []byte("overwritten"), old)
+		_, err := d.Put(ctx, name, []byte("overwritten"), old)
 		require.ErrorIs(t, err, storage.ErrConflict, how) // nothing was written
 		require.ErrorIs(t, err, storage.ErrOpen, how)
 		require.ErrorContains(t, err, file, how)
-		err = d.Delete(ctx, key, old)
+		err = d.Delete(ctx, name, old)
 		require.ErrorIs(t, err, storage.ErrConflict, how)
 		require.ErrorIs(t, err, storage.ErrOpen, how)
 	}
@@ -114,11 +114,11 @@ func TestDirKnowsAFileThatWasMoved(t *testing.T) {
 	require.ErrorContains(t, err, b)
 }
 
-// fileOf returns the path of key's file, which need not exist.
-func fileOf(t *testing.T, path string, d *storage.Dir, key string) string {
+// fileOf returns the path of the file of a record, which need not exist.
+func fileOf(t *testing.T, path string, d *storage.Dir, name string) string {
 	t.Helper()
 	before := recordFiles(t, path)
-	v, err := d.Put(ctx, key, nil, "")
+	v, err := d.Put(ctx, name, nil, "")
 	require.NoError(t, err)
 	var file string
 	for _, f := range recordFiles(t, path) {
@@ -127,29 +127,29 @@ func fileOf(t *testing.T, path string, d *storage.Dir, key string) string {
 		}
 	}
 	require.NotEmpty(t, file)
-	require.NoError(t, d.Delete(ctx, key, v))
+	require.NoError(t, d.Delete(ctx, name, v))
 	return file
 }
 
-func TestDirKeysGoesOnPastDamagedFiles(t *testing.T) {
+func TestDirNamesGoesOnPastDamagedFiles(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	const n = 12
 	for i := range n {
-		mustPut(t, d, fmt.Sprint("key ", i), "value", "")
+		mustPut(t, d, fmt.Sprint("account ", i), "value", "")
 	}
 	for i, how := range []string{"", "foreign", "o2kf\x01 and so on", "o2kf\x01" + strings.Repeat("\xff", 90)} {
 		require.NoError(t, os.WriteFile(recordFiles(t, path)[3*i], []byte(how), 0o600))
 	}
-	keys := make(map[string]bool)
+	names := make(map[string]bool)
 	var last error
-	for key, err := range d.Names(ctx) {
+	for name, err := range d.Names(ctx) {
 		require.NoError(t, last, "the walk went on after an error")
 		if last = err; err == nil {
-			keys[key] = true
+			names[name] = true
 		}
 	}
-	require.Len(t, keys, n-4)
+	require.Len(t, names, n-4)
 	require.ErrorIs(t, last, storage.ErrOpen)
 	require.ErrorContains(t, last, path)
 	require.ErrorContains(t, last, "(4 of 12 files aren't usable)")
@@ -162,7 +162,7 @@ func TestDirKeysGoesOnPastDamagedFiles(t *testing.T) {
 	require.Equal(t, n-4, report.Unopenable) // values that were never sealed
 }
 
-// TestRekeyCountsDamagedFiles is about files whose key can be read and whose value
+// TestRekeyCountsDamagedFiles is about files whose name can be read and whose value
 // can't.
 func TestRekeyCountsDamagedFiles(t *testing.T) {
 	path := t.TempDir()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A writer holds its shard for as long as two flushes take, the holder of a key's
+// A writer holds its shard for as long as two flushes take, the holder of a name's
 // lock for as long as a provider needs to answer: the longest pauses between two
 // looks at a file that another process has locked.
 const (
@@ -22,29 +22,29 @@ const (
 // their number has to be fixed.
 const shards = "0123456789abcdef"
 
-func shardLock(name string) string { return "write-" + name[:1] }
+func shardLock(file string) string { return "write-" + file[:1] }
 
-// Lock implements [Locker]. The lock of a key is a file lock on a file of its own,
+// Lock implements [Locker]. The lock of a name is a file lock on a file of its own,
 // apart from the locks that writers use. It ends with the process at the latest.
 // Waiters in one process get it in the order in which they asked for it; a waiter
 // in another process notices within 32 milliseconds that it is free.
 //
-// Each key that was ever locked leaves an empty file in the directory locks.
-func (d *Dir) Lock(ctx context.Context, key string) (unlock func(), err error) {
+// Each name that was ever locked leaves an empty file in the directory locks.
+func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err
 	}
-	return d.acquire(ctx, fileName(key), lockPoll)
+	return d.acquire(ctx, fileName(name), lockPoll)
 }
 
 // acquire locks a file in the directory of locks: against this process's other
 // goroutines by queuing, against everyone else by the file system.
-func (d *Dir) acquire(ctx context.Context, name string, longest time.Duration) (release func(), err error) {
-	leave, err := d.turns.enter(ctx, name)
+func (d *Dir) acquire(ctx context.Context, file string, longest time.Duration) (release func(), err error) {
+	leave, err := d.turns.enter(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	f, err := d.create(lockDir, name, os.O_RDWR)
+	f, err := d.create(lockDir, file, os.O_RDWR)
 	if err != nil {
 		leave()
 		return nil, dirError("lock a record in", d.path, err)

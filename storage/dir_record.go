@@ -15,31 +15,31 @@ const (
 	fileMagic   = "o2kf"
 	fileFormat  = 1
 	versionSize = 16
-	// fileHeader is magic, format, version and length of the key.
+	// fileHeader is magic, format, version and length of the name.
 	fileHeader = len(fileMagic) + 1 + versionSize + 4
 )
 
 // fileRecord is what a record file holds.
 type fileRecord struct {
-	key     string
+	name    string
 	version [versionSize]byte
 	value   []byte
 }
 
-// fileName returns the name of the file that holds key's record. A digest is the
+// fileName returns the name of the file that holds the record under name. A digest is the
 // same on file systems that fold case or normalize Unicode, is never too long, and
 // holds nothing that could be taken for a path.
-func fileName(key string) string {
-	sum := sha256.Sum256([]byte(key))
+func fileName(name string) string {
+	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:])
 }
 
 // isFileName reports whether a directory entry is named like a record file.
-func isFileName(name string) bool {
-	if len(name) != 2*sha256.Size {
+func isFileName(file string) bool {
+	if len(file) != 2*sha256.Size {
 		return false
 	}
-	for _, c := range []byte(name) {
+	for _, c := range []byte(file) {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return false
 		}
@@ -53,15 +53,15 @@ func (r fileRecord) Version() Version {
 }
 
 func (r fileRecord) encode() ([]byte, error) {
-	if uint64(len(r.key)) > math.MaxUint32 {
-		return nil, errors.New("storage: the key is longer than 4 GiB")
+	if uint64(len(r.name)) > math.MaxUint32 {
+		return nil, errors.New("storage: the name is longer than 4 GiB")
 	}
-	b := make([]byte, 0, fileHeader+len(r.key)+len(r.value)+sha256.Size)
+	b := make([]byte, 0, fileHeader+len(r.name)+len(r.value)+sha256.Size)
 	b = append(b, fileMagic...)
 	b = append(b, fileFormat)
 	b = append(b, r.version[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(r.key)))
-	b = append(b, r.key...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.name)))
+	b = append(b, r.name...)
 	b = append(b, r.value...)
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...), nil
@@ -72,13 +72,13 @@ var (
 	errFileForeign = errors.New("it doesn't begin like a record")
 	errFileFormat  = errors.New("its format is unknown: it may come from a newer version of oauth2keep")
 	errFileSum     = errors.New("it is cut short or changed: its checksum is wrong")
-	errFileMoved   = errors.New("its name isn't that of the key that it holds: it was renamed or copied")
+	errFileMoved   = errors.New("its name isn't that of the record that it holds: it was renamed or copied")
 )
 
 // decodeFile is the inverse of encode. The value is a slice of b.
 func decodeFile(b []byte) (fileRecord, error) {
 	var r fileRecord
-	keyLen, err := r.decodeHeader(b, int64(len(b)))
+	nameLen, err := r.decodeHeader(b, int64(len(b)))
 	if err != nil {
 		return fileRecord{}, err
 	}
@@ -87,15 +87,14 @@ func decodeFile(b []byte) (fileRecord, error) {
 	if !bytes.Equal(sum[:], b[end:]) {
 		return fileRecord{}, errFileSum
 	}
-	r.key = string(b[fileHeader : fileHeader+keyLen])
-	r.value = b[fileHeader+keyLen : end]
+	r.name = string(b[fileHeader : fileHeader+nameLen])
+	r.value = b[fileHeader+nameLen : end]
 	return r, nil
 }
 
-// decodeKey reads no more of a file, which is size bytes long, than its key. It
-// can't verify the checksum, so its caller has to compare the key with the file's
-// name.
-func decodeKey(f io.Reader, size int64) (string, error) {
+// decodeName reads no more of a file, which is size bytes long, than the record's name. It
+// can't verify the checksum, so its caller has to compare that with the file's.
+func decodeName(f io.Reader, size int64) (string, error) {
 	header := make([]byte, min(int64(fileHeader), size))
 	if _, err := io.ReadFull(f, header); err != nil {
 		return "", err
@@ -105,16 +104,16 @@ func decodeKey(f io.Reader, size int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key := make([]byte, n)
-	if _, err := io.ReadFull(f, key); err != nil {
+	name := make([]byte, n)
+	if _, err := io.ReadFull(f, name); err != nil {
 		return "", err
 	}
-	return string(key), nil
+	return string(name), nil
 }
 
-// decodeHeader returns the length of the key, which is never more than a file of
+// decodeHeader returns the length of the name, which is never more than a file of
 // that size can hold.
-func (r *fileRecord) decodeHeader(b []byte, size int64) (keyLen int, err error) {
+func (r *fileRecord) decodeHeader(b []byte, size int64) (nameLen int, err error) {
 	if len(b) <= len(fileMagic) || string(b[:len(fileMagic)]) != fileMagic {
 		return 0, errFileForeign
 	}

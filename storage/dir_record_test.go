@@ -33,19 +33,19 @@ func TestFileName(t *testing.T) {
 }
 
 func TestFileRecordRoundTrip(t *testing.T) {
-	for _, key := range []string{"", "account 1", strings.Repeat("k", 5000), "\x00/.."} {
+	for _, name := range []string{"", "account 1", strings.Repeat("k", 5000), "\x00/.."} {
 		for _, value := range []string{"", "v", strings.Repeat("v", 100_000)} {
-			r := fileRecord{key: key, version: [16]byte{1, 2, 3}, value: []byte(value)}
+			r := fileRecord{name: name, version: [16]byte{1, 2, 3}, value: []byte(value)}
 			b, err := r.encode()
 			require.NoError(t, err)
 			got, err := decodeFile(b)
 			require.NoError(t, err)
-			require.Equal(t, key, got.key)
+			require.Equal(t, name, got.name)
 			require.Equal(t, value, string(got.value))
 			require.Equal(t, Version("01020300000000000000000000000000"), got.Version())
-			gotKey, err := decodeKey(bytes.NewReader(b), int64(len(b)))
+			gotName, err := decodeName(bytes.NewReader(b), int64(len(b)))
 			require.NoError(t, err)
-			require.Equal(t, key, gotKey)
+			require.Equal(t, name, gotName)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestFileRecordRoundTrip(t *testing.T) {
 func TestFileRecordOfTheFirstVersion(t *testing.T) {
 	r, err := decodeFile(unhex(t, firstFile))
 	require.NoError(t, err)
-	require.Equal(t, "account 1", r.key)
+	require.Equal(t, "account 1", r.name)
 	require.Equal(t, "sealed bytes", string(r.value))
 	require.Equal(t, Version("66ea6aaa8638f44022cf289806426e50"), r.Version())
 	b, err := r.encode()
@@ -65,7 +65,7 @@ func TestFileRecordOfTheFirstVersion(t *testing.T) {
 // error that stands beside them.
 func fileSeeds(t testing.TB) (whole [][]byte, broken map[string]error) {
 	first := unhex(t, firstFile)
-	for _, r := range []fileRecord{{}, {key: "k"}, {value: []byte("v")}, {key: strings.Repeat("k", 300), value: first}} {
+	for _, r := range []fileRecord{{}, {name: "k"}, {value: []byte("v")}, {name: strings.Repeat("k", 300), value: first}} {
 		b, err := r.encode()
 		require.NoError(t, err)
 		whole = append(whole, b)
@@ -77,7 +77,7 @@ func fileSeeds(t testing.TB) (whole [][]byte, broken map[string]error) {
 		s[i] = b
 		return string(s)
 	}
-	// Its checksum is right, and its key longer than the file.
+	// Its checksum is right, and its name longer than the file.
 	long := bytes.Clone(first[:len(first)-sha256.Size])
 	binary.BigEndian.PutUint32(long[21:], 22)
 	sum := sha256.Sum256(long)
@@ -121,7 +121,7 @@ func TestFileRecordRefuses(t *testing.T) {
 	}
 }
 
-// FuzzFile: what decodes is what encode would have written, and reading the key
+// FuzzFile: what decodes is what encode would have written, and reading the name
 // alone comes to the same.
 func FuzzFile(f *testing.F) {
 	whole, broken := fileSeeds(f)
@@ -132,13 +132,13 @@ func FuzzFile(f *testing.F) {
 		f.Add([]byte(b))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		key, keyErr := decodeKey(bytes.NewReader(b), int64(len(b)))
+		name, nameErr := decodeName(bytes.NewReader(b), int64(len(b)))
 		r, err := decodeFile(b)
 		if err != nil {
 			return
 		}
-		require.NoError(t, keyErr)
-		require.Equal(t, r.key, key)
+		require.NoError(t, nameErr)
+		require.Equal(t, r.name, name)
 		again, err := r.encode()
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(b, again))

@@ -85,14 +85,14 @@ func TestDirNeverLeavesItsDirectory(t *testing.T) {
 	around := t.TempDir()
 	path := filepath.Join(around, "tokens")
 	d := openDir(t, path)
-	keys := []string{"..", "../outside", "/etc/passwd", around + "/outside", "locks/x", "tmp/x", ".", "", "a/../../b", "C:\\x"}
-	for _, key := range keys {
-		mustPut(t, d, key, "value", "")
-		unlock, err := d.Lock(ctx, key)
+	names := []string{"..", "../outside", "/etc/passwd", around + "/outside", "locks/x", "tmp/x", ".", "", "a/../../b", "C:\\x"}
+	for _, name := range names {
+		mustPut(t, d, name, "value", "")
+		unlock, err := d.Lock(ctx, name)
 		require.NoError(t, err)
 		unlock()
 	}
-	require.Len(t, recordFiles(t, path), len(keys))
+	require.Len(t, recordFiles(t, path), len(names))
 	entries, err := os.ReadDir(around)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
@@ -117,12 +117,12 @@ func TestDirIgnoresOtherFiles(t *testing.T) {
 	}
 	d := openDir(t, path)
 	mustPut(t, d, "key", "value", "")
-	var keys []string
-	for key, err := range d.Names(ctx) {
+	var names []string
+	for name, err := range d.Names(ctx) {
 		require.NoError(t, err)
-		keys = append(keys, key)
+		names = append(names, name)
 	}
-	require.Equal(t, []string{"key"}, keys)
+	require.Equal(t, []string{"key"}, names)
 }
 
 func TestOpenDirErrorsSayWhatToDo(t *testing.T) {

@@ -1,7 +1,7 @@
 // Package storage keeps the records of an OAuth 2.0 client, which hold its users'
 // tokens, encrypted and under compare-and-swap.
 //
-// It has three parts. A [Store] keeps opaque bytes under keys: [Memory] and
+// It has three parts. A [Store] keeps opaque bytes under names: [Memory] and
 // [Dir] are here, other engines are modules of their own, and yours needs three
 // methods and passes package storagetest. A [Sealer] encrypts: [Keyset] does, with
 // keys from a file, from the keyring of the operating system (module storage/keystore)
@@ -96,17 +96,17 @@
 //	L("oauth2keep sealed v1") L(the 22 bytes before the nonce) L(ad)
 //
 // where L(x) is the length of x as 8 bytes, most significant first, and x itself.
-// Encrypted passes, as ad, L("oauth2keep record v1") L(key of the record), so that
-// a record which is moved to another key doesn't open.
+// Encrypted passes, as ad, L("oauth2keep record v1") L(name of the record), so that
+// a record which is moved to another name doesn't open.
 //
-// A Dir holds one file per record, named by the SHA-256 of its key in lower-case
+// A Dir holds one file per record, named by the SHA-256 of its name in lower-case
 // hexadecimal, with the content
 //
 //	"o2kf"           4 bytes, magic
 //	0x01             1 byte, format
 //	version         16 bytes, random, new with every write
-//	length           4 bytes, of the key, most significant first
-//	key             the key as it is
+//	length           4 bytes, of the name, most significant first
+//	name            the name as it is
 //	value           the value as it is
 //	checksum        32 bytes: SHA-256 of all that stands before it
 //

@@ -13,7 +13,7 @@ import (
 const labelRecord = "oauth2keep record v1"
 
 // Encrypted is a Store that hands sealed values to another one. Each value is bound
-// to the key of its record: one that was moved doesn't open. It is a [Locker] and a
+// to the name of its record: one that was moved doesn't open. It is a [Locker] and a
 // [Lister] if the other store is; otherwise their methods return an error that wraps
 // errors.ErrUnsupported.
 //
@@ -64,55 +64,55 @@ func isNil(v any) bool {
 }
 
 // recordAD returns the associated data of a record.
-func recordAD(key string) []byte { return appendParts(nil, labelRecord, key) }
+func recordAD(name string) []byte { return appendParts(nil, labelRecord, name) }
 
 // Get implements [Store].
-func (e *Encrypted) Get(ctx context.Context, key string) ([]byte, Version, error) {
+func (e *Encrypted) Get(ctx context.Context, name string) ([]byte, Version, error) {
 	if err := e.check(); err != nil {
 		return nil, "", err
 	}
-	sealed, v, err := e.store.Get(ctx, key)
+	sealed, v, err := e.store.Get(ctx, name)
 	if err != nil {
-		return nil, "", named(err, key)
+		return nil, "", named(err, name)
 	}
-	value, err := e.sealer().Open(ctx, sealed, recordAD(key))
+	value, err := e.sealer().Open(ctx, sealed, recordAD(name))
 	if err != nil {
-		return nil, "", named(err, key)
+		return nil, "", named(err, name)
 	}
 	return value, v, nil
 }
 
-// named adds the record's key to an error, except to the one that is no accident
+// named adds the record's name to an error, except to the one that is no accident
 // and the one that isn't about the record.
-func named(err error, key string) error {
+func named(err error, name string) error {
 	if err == ErrNotFound || err == context.Canceled || err == context.DeadlineExceeded {
 		return err
 	}
-	return fmt.Errorf("%w (record %q)", err, key)
+	return fmt.Errorf("%w (record %q)", err, name)
 }
 
 // Put implements [Store].
-func (e *Encrypted) Put(ctx context.Context, key string, value []byte, old Version) (Version, error) {
+func (e *Encrypted) Put(ctx context.Context, name string, value []byte, old Version) (Version, error) {
 	if err := e.check(); err != nil {
 		return "", err
 	}
-	sealed, err := e.sealer().Seal(ctx, value, recordAD(key))
+	sealed, err := e.sealer().Seal(ctx, value, recordAD(name))
 	if err != nil {
-		return "", named(err, key)
+		return "", named(err, name)
 	}
-	return e.store.Put(ctx, key, sealed, old)
+	return e.store.Put(ctx, name, sealed, old)
 }
 
 // Delete implements [Store].
-func (e *Encrypted) Delete(ctx context.Context, key string, old Version) error {
+func (e *Encrypted) Delete(ctx context.Context, name string, old Version) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	return e.store.Delete(ctx, key, old)
+	return e.store.Delete(ctx, name, old)
 }
 
 // Lock implements [Locker].
-func (e *Encrypted) Lock(ctx context.Context, key string) (unlock func(), err error) {
+func (e *Encrypted) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (e *Encrypted) Lock(ctx context.Context, key string) (unlock func(), err er
 	if !ok {
 		return nil, fmt.Errorf("storage: %T has no locks: %w", e.store, errors.ErrUnsupported)
 	}
-	return locker.Lock(ctx, key)
+	return locker.Lock(ctx, name)
 }
 
 // Names implements [Lister].
@@ -131,7 +131,7 @@ func (e *Encrypted) Names(ctx context.Context) iter.Seq2[string, error] {
 		if ok {
 			return lister.Names(ctx)
 		}
-		err = fmt.Errorf("storage: %T can't list its keys: %w", e.store, errors.ErrUnsupported)
+		err = fmt.Errorf("storage: %T can't list its names: %w", e.store, errors.ErrUnsupported)
 	}
 	return func(yield func(string, error) bool) { yield("", err) }
 }

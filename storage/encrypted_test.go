@@ -99,17 +99,17 @@ func TestEncryptedNamesTheMissingKey(t *testing.T) {
 		"which isn't in this keyset (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyset as an old one (record \"a\\n\\\"b\")")
 }
 
-// TestEncryptedTellsKeysApart is about the lengths in the associated data.
-func TestEncryptedTellsKeysApart(t *testing.T) {
+// TestEncryptedTellsNamesApart is about the lengths in the associated data.
+func TestEncryptedTellsNamesApart(t *testing.T) {
 	store := new(storage.Memory)
 	e := storage.Encrypt(store, newKeyset(t, storage.NewKey()))
 	mustPut(t, e, "ab", "token", "")
 	sealed, _, err := store.Get(ctx, "ab")
 	require.NoError(t, err)
-	for _, key := range []string{"", "a", "abc", "b", "AB", "ab\x00", "\x00ab", "\x00\x00\x00\x00\x00\x00\x00\x02ab"} {
-		mustPut(t, store, key, string(sealed), "")
-		_, _, err := e.Get(ctx, key)
-		require.ErrorIs(t, err, storage.ErrOpen, "%q", key)
+	for _, name := range []string{"", "a", "abc", "b", "AB", "ab\x00", "\x00ab", "\x00\x00\x00\x00\x00\x00\x00\x02ab"} {
+		mustPut(t, store, name, string(sealed), "")
+		_, _, err := e.Get(ctx, name)
+		require.ErrorIs(t, err, storage.ErrOpen, "%q", name)
 	}
 }
 
@@ -152,14 +152,14 @@ func TestEncryptedWithoutLocksOrList(t *testing.T) {
 	_, err := e.Lock(ctx, "key")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.EqualError(t, err, "storage: storage_test.bareStore has no locks: unsupported operation")
-	require.EqualError(t, listError(e.Names(ctx)), "storage: storage_test.bareStore can't list its keys: unsupported operation")
+	require.EqualError(t, listError(e.Names(ctx)), "storage: storage_test.bareStore can't list its names: unsupported operation")
 	_, err = e.Rekey(ctx)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
 // listError walks to the end and returns the error there.
-func listError(keys iter.Seq2[string, error]) (last error) {
-	for _, err := range keys {
+func listError(names iter.Seq2[string, error]) (last error) {
+	for _, err := range names {
 		last = err
 	}
 	return last

@@ -18,7 +18,7 @@ import (
 type Memory struct {
 	mu      sync.RWMutex // guards records and last
 	records map[string]memoryRecord
-	last    uint64 // number of the last version; never reused, whatever its key
+	last    uint64 // number of the last version; never reused, whatever the name
 
 	locks queue
 }
@@ -35,13 +35,13 @@ var (
 )
 
 // Get implements [Store].
-func (m *Memory) Get(ctx context.Context, key string) ([]byte, Version, error) {
+func (m *Memory) Get(ctx context.Context, name string) ([]byte, Version, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r, ok := m.records[key]
+	r, ok := m.records[name]
 	if !ok {
 		return nil, "", ErrNotFound
 	}
@@ -49,13 +49,13 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, Version, error) {
 }
 
 // Put implements [Store].
-func (m *Memory) Put(ctx context.Context, key string, value []byte, old Version) (Version, error) {
+func (m *Memory) Put(ctx context.Context, name string, value []byte, old Version) (Version, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.records[key].version != old {
+	if m.records[name].version != old {
 		return "", ErrConflict
 	}
 	if m.records == nil {
@@ -63,42 +63,42 @@ func (m *Memory) Put(ctx context.Context, key string, value []byte, old Version)
 	}
 	m.last++
 	v := Version(strconv.FormatUint(m.last, 10))
-	m.records[key] = memoryRecord{slices.Clone(value), v}
+	m.records[name] = memoryRecord{slices.Clone(value), v}
 	return v, nil
 }
 
 // Delete implements [Store].
-func (m *Memory) Delete(ctx context.Context, key string, old Version) error {
+func (m *Memory) Delete(ctx context.Context, name string, old Version) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.records[key].version != old {
+	if m.records[name].version != old {
 		return ErrConflict
 	}
-	delete(m.records, key)
+	delete(m.records, name)
 	return nil
 }
 
 // Lock implements [Locker]. Waiters get the lock in the order in which they asked
 // for it.
-func (m *Memory) Lock(ctx context.Context, key string) (unlock func(), err error) {
-	return m.locks.enter(ctx, key)
+func (m *Memory) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	return m.locks.enter(ctx, name)
 }
 
-// Names implements [Lister]. It yields the keys that are there when it begins.
+// Names implements [Lister]. It yields the names that are there when it begins.
 func (m *Memory) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		m.mu.RLock()
-		keys := slices.Collect(maps.Keys(m.records))
+		names := slices.Collect(maps.Keys(m.records))
 		m.mu.RUnlock()
-		for _, key := range keys {
+		for _, name := range names {
 			if err := ctx.Err(); err != nil {
 				yield("", err)
 				return
 			}
-			if !yield(key, nil) {
+			if !yield(name, nil) {
 				return
 			}
 		}

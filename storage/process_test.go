@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func versionIn(t *testing.T, s storage.Store, key string) storage.Version {
-	_, v, err := s.Get(ctx, key)
+func versionIn(t *testing.T, s storage.Store, name string) storage.Version {
+	_, v, err := s.Get(ctx, name)
 	if !errors.Is(err, storage.ErrNotFound) {
 		require.NoError(t, err)
 	}

@@ -20,7 +20,7 @@ type RekeyReport struct {
 	Moved int
 
 	// Unopenable is the number of records that couldn't be opened. They were left
-	// as they are. FirstUnopenable is the key of the first, if there is any.
+	// as they are. FirstUnopenable is the name of the first, if there is any.
 	Unopenable      int
 	FirstUnopenable string
 
@@ -66,9 +66,9 @@ func (e *Encrypted) Rekey(ctx context.Context) (RekeyReport, error) {
 			r.report.ByKey[name] = 0
 		}
 	}
-	for key, err := range e.Names(ctx) {
+	for name, err := range e.Names(ctx) {
 		if err == nil {
-			err = r.record(ctx, key)
+			err = r.record(ctx, name)
 		}
 		if err != nil {
 			return r.report, errors.Join(err, r.unopenable())
@@ -85,41 +85,41 @@ type rekey struct {
 }
 
 // record moves one record, however often it is changed in the meantime.
-func (r *rekey) record(ctx context.Context, key string) error {
+func (r *rekey) record(ctx context.Context, name string) error {
 	for {
-		sealed, v, err := r.e.store.Get(ctx, key)
+		sealed, v, err := r.e.store.Get(ctx, name)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil
 		case errors.Is(err, ErrOpen):
-			r.leave(key, nil, err)
+			r.leave(name, nil, err)
 			return nil
 		case err != nil:
-			return named(err, key)
+			return named(err, name)
 		}
 		// Also what needs no moving is opened: a report that all is well should mean it.
-		value, err := r.e.sealer().Open(ctx, sealed, recordAD(key))
+		value, err := r.e.sealer().Open(ctx, sealed, recordAD(name))
 		if errors.Is(err, ErrOpen) {
-			r.leave(key, sealed, err)
+			r.leave(name, sealed, err)
 			return nil
 		}
 		if err != nil {
-			return named(err, key)
+			return named(err, name)
 		}
 		if r.current(sealed) {
 			r.count(sealed)
 			return nil
 		}
-		sealed, err = r.e.sealer().Seal(ctx, value, recordAD(key))
+		sealed, err = r.e.sealer().Seal(ctx, value, recordAD(name))
 		if err != nil {
-			return named(err, key)
+			return named(err, name)
 		}
-		_, err = r.e.store.Put(ctx, key, sealed, v)
+		_, err = r.e.store.Put(ctx, name, sealed, v)
 		if errors.Is(err, ErrConflict) {
 			continue // it was written meanwhile, most likely with the primary key
 		}
 		if err != nil {
-			return named(err, key)
+			return named(err, name)
 		}
 		r.count(sealed)
 		r.report.Moved++
@@ -146,10 +146,10 @@ func (r *rekey) count(sealed []byte) {
 	}
 }
 
-func (r *rekey) leave(key string, sealed []byte, err error) {
+func (r *rekey) leave(name string, sealed []byte, err error) {
 	r.count(sealed)
 	if r.report.Unopenable++; r.first == nil {
-		r.report.FirstUnopenable, r.first = key, err
+		r.report.FirstUnopenable, r.first = name, err
 	}
 }
 
@@ -191,26 +191,26 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	}
 	var examined, needed, unknown int
 	var firstNeeded, firstUnknown string
-	for record, err := range e.Names(ctx) {
+	for name, err := range e.Names(ctx) {
 		if err != nil {
 			return err
 		}
-		sealed, _, err := e.store.Get(ctx, record)
+		sealed, _, err := e.store.Get(ctx, name)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil && !errors.Is(err, ErrOpen) {
-			return named(err, record)
+			return named(err, name)
 		}
 		examined++
 		switch by, ok := teller.sealedWith(sealed); {
 		case err != nil || !ok:
 			if unknown++; unknown == 1 {
-				firstUnknown = record
+				firstUnknown = name
 			}
 		case by == fingerprint:
 			if needed++; needed == 1 {
-				firstNeeded = record
+				firstNeeded = name
 			}
 		}
 	}

@@ -102,10 +102,10 @@ func TestRekeyGoesOnPastWhatItCannotOpen(t *testing.T) {
 	requireTokens(t, store, "lost", 2, lost)
 
 	// With the lost key found, and the rest gone, it comes to an end.
-	for _, key := range []string{"foreign", "moved"} {
-		_, v, err := store.Get(ctx, key)
+	for _, name := range []string{"foreign", "moved"} {
+		_, v, err := store.Get(ctx, name)
 		require.NoError(t, err)
-		require.NoError(t, store.Delete(ctx, key, v))
+		require.NoError(t, store.Delete(ctx, name, v))
 	}
 	report, err = storage.Encrypt(store, newKeyset(t, primary, lost)).Rekey(ctx)
 	require.NoError(t, err)
@@ -131,21 +131,21 @@ func TestRekeyOpensWhatNeedsNoMoving(t *testing.T) {
 // hookStore calls before ahead of every Get and Put.
 type hookStore struct {
 	*storage.Memory
-	before func(op, key string) error
+	before func(op, name string) error
 }
 
-func (s hookStore) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	if err := s.before("Get", key); err != nil {
+func (s hookStore) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	if err := s.before("Get", name); err != nil {
 		return nil, "", err
 	}
-	return s.Memory.Get(ctx, key)
+	return s.Memory.Get(ctx, name)
 }
 
-func (s hookStore) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
-	if err := s.before("Put", key); err != nil {
+func (s hookStore) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	if err := s.before("Put", name); err != nil {
 		return "", err
 	}
-	return s.Memory.Put(ctx, key, value, old)
+	return s.Memory.Put(ctx, name, value, old)
 }
 
 func TestRekeyLooksAgainAfterAConflict(t *testing.T) {
@@ -163,12 +163,12 @@ func TestRekeyLooksAgainAfterAConflict(t *testing.T) {
 			fill(t, memory, "account ", 1, old)
 			other := storage.Encrypt(memory, newKeyset(t, c.key, old))
 			interfered := false
-			store := hookStore{memory, func(op, key string) error {
+			store := hookStore{memory, func(op, name string) error {
 				if op == "Put" && !interfered {
 					interfered = true
-					_, v, err := other.Get(ctx, key)
+					_, v, err := other.Get(ctx, name)
 					require.NoError(t, err)
-					mustPut(t, other, key, "refreshed", v)
+					mustPut(t, other, name, "refreshed", v)
 				}
 				return nil
 			}}
@@ -189,12 +189,12 @@ func TestRekeySkipsWhatIsDeletedMeanwhile(t *testing.T) {
 	memory := new(storage.Memory)
 	fill(t, memory, "account ", 3, old)
 	deleted := false
-	store := hookStore{memory, func(op, key string) error {
+	store := hookStore{memory, func(op, name string) error {
 		if op == "Put" && !deleted {
 			deleted = true
-			_, v, err := memory.Get(ctx, key)
+			_, v, err := memory.Get(ctx, name)
 			require.NoError(t, err)
-			require.NoError(t, memory.Delete(ctx, key, v))
+			require.NoError(t, memory.Delete(ctx, name, v))
 		}
 		return nil
 	}}
@@ -298,7 +298,7 @@ func TestRekeyWithASealerThatCannotTell(t *testing.T) {
 	require.Equal(t, storage.RekeyReport{Examined: 4, Moved: 3, Unopenable: 1, FirstUnopenable: "foreign", ByKey: map[string]int{}}, report)
 }
 
-// listStore yields an error after its keys.
+// listStore yields an error after its names.
 type listStore struct {
 	*storage.Memory
 	err error
@@ -306,8 +306,8 @@ type listStore struct {
 
 func (s listStore) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for key := range s.Memory.Names(ctx) {
-			if !yield(key, nil) {
+		for name := range s.Memory.Names(ctx) {
+			if !yield(name, nil) {
 				return
 			}
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // ErrOpen is returned when sealed bytes can't be opened: they were changed, cut
-// short or moved to another key, or were sealed with a key that isn't in the
+// short or moved to another name, or were sealed with a key that isn't in the
 // keyset. Such a record is never taken for a missing one and never overwritten.
 var ErrOpen = errors.New("storage: can't open the sealed record")
 

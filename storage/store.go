@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	// ErrNotFound is returned by Get for a key that has no record.
-	ErrNotFound = errors.New("storage: no record under this key")
+	// ErrNotFound is returned by Get for a name that has no record.
+	ErrNotFound = errors.New("storage: no record under this name")
 
 	// ErrConflict is returned by Put and Delete when the record is no longer
 	// the version that the caller named. Nothing was written: read again and
@@ -17,15 +17,15 @@ var (
 )
 
 // Version names one state of one record. It is opaque: compare it for equality
-// and hand it back, nothing else. The zero value "" means that the key has no
+// and hand it back, nothing else. The zero value "" means that the name has no
 // record.
 type Version string
 
-// Store keeps opaque values under keys. A Store never sees a token: what it is
+// Store keeps opaque values under names. A Store never sees a token: what it is
 // handed was sealed by [Encrypted].
 //
-// A key is any UTF-8 string: empty, long, with slashes, dots or NUL bytes in it.
-// An implementation must escape or hash keys where its engine can't hold them,
+// A name is any UTF-8 string: empty, long, with slashes, dots or NUL bytes in it.
+// An implementation must escape or hash names where its engine can't hold them,
 // and must never join one to a path.
 //
 // Values must not be aliased: an implementation keeps no reference to a slice
@@ -40,22 +40,22 @@ type Version string
 //
 // Package storagetest checks these sentences for any implementation.
 type Store interface {
-	// Get returns the value and version stored under key, or ErrNotFound. It
+	// Get returns the value and version stored under name, or ErrNotFound. It
 	// must see every write that was acknowledged before it was called.
-	Get(ctx context.Context, key string) (value []byte, v Version, err error)
+	Get(ctx context.Context, name string) (value []byte, v Version, err error)
 
-	// Put stores value under key if the record's version is still old, and
+	// Put stores value under name if the record's version is still old, and
 	// returns the new version; otherwise it returns ErrConflict. An old version
 	// of "" means that there must be no record yet. The comparison and the write
 	// must be one atomic step. A nil error means that the value is durable: it is
 	// there after the process, or the machine, was killed. A version must differ
-	// from every version that the key had before, also across Delete.
-	Put(ctx context.Context, key string, value []byte, old Version) (Version, error)
+	// from every version that the name had before, also across Delete.
+	Put(ctx context.Context, name string, value []byte, old Version) (Version, error)
 
 	// Delete removes the record if its version is still old, and otherwise
-	// returns ErrConflict. An absent key has the version "", so deleting it with
+	// returns ErrConflict. An absent name has the version "", so deleting it with
 	// "" does nothing and returns nil. A nil error is as durable as Put's.
-	Delete(ctx context.Context, key string, old Version) error
+	Delete(ctx context.Context, name string, old Version) error
 }
 
 // Locker is implemented by a Store that can also exclude other processes for as
@@ -67,17 +67,17 @@ type Store interface {
 // session that can drop under a live holder, must not be offered as a Locker.
 type Locker interface {
 	// Lock waits until no one else, in this process or another, holds the lock
-	// for key, or until ctx is done. The caller must call unlock, which is safe
-	// to call more than once. Locks of different keys must not wait for each
+	// for name, or until ctx is done. The caller must call unlock, which is safe
+	// to call more than once. Locks of different names must not wait for each
 	// other, and a lock must not keep Get, Put or Delete from working. The error
 	// is errors.ErrUnsupported if a wrapped store has no lock.
-	Lock(ctx context.Context, key string) (unlock func(), err error)
+	Lock(ctx context.Context, name string) (unlock func(), err error)
 }
 
-// Lister is implemented by a Store that can name its keys. It is optional, and
+// Lister is implemented by a Store that can list its names. It is optional, and
 // needed only by what walks over all records, such as [Encrypted.Rekey].
 type Lister interface {
-	// Names yields every key that has a record for as long as the walk lasts,
+	// Names yields every name that has a record for as long as the walk lasts,
 	// each exactly once, in no particular order; one that is created or deleted
 	// meanwhile may be there or not. The caller may call the store's other
 	// methods in between. After an error the walk ends. The error is

@@ -66,7 +66,7 @@ func TestCheckUnusedRefusesWhatItCannotTell(t *testing.T) {
 		text string
 	}{
 		{ctx, storage.Encrypt(foreign, keys), storage.ErrOpen, `1 of 3 records don't tell which key sealed them, the first is "foreign"`},
-		{ctx, storage.Encrypt(bareStore{memory}, keys), errors.ErrUnsupported, "can't list its keys"},
+		{ctx, storage.Encrypt(bareStore{memory}, keys), errors.ErrUnsupported, "can't list its names"},
 		{ctx, storage.Encrypt(memory, &plainSealer{Sealer: keys}), errors.ErrUnsupported, "doesn't tell which key"},
 		{ctx, storage.Encrypt(listStore{memory, broken}, keys), broken, ""},
 		{ctx, storage.Encrypt(hookStore{memory, func(string, string) error { return broken }}, keys), broken, `(record "account `},
@@ -83,9 +83,9 @@ func TestCheckUnusedRefusesWhatItCannotTell(t *testing.T) {
 	}
 
 	// Deleted meanwhile: no record needs anything any more.
-	deleting := hookStore{memory, func(_, key string) error {
-		if _, v, err := memory.Get(ctx, key); err == nil {
-			return memory.Delete(ctx, key, v)
+	deleting := hookStore{memory, func(_, name string) error {
+		if _, v, err := memory.Get(ctx, name); err == nil {
+			return memory.Delete(ctx, name, v)
 		}
 		return nil
 	}}

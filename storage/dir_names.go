@@ -19,40 +19,40 @@ import (
 // the first such file and says how many there are.
 func (d *Dir) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		names, err := d.names(ctx)
+		files, err := d.files(ctx)
 		if err != nil {
 			yield("", err)
 			return
 		}
 		var bad int
 		var first error
-		for _, sum := range names {
+		for _, sum := range files {
 			if err := ctx.Err(); err != nil {
 				yield("", err)
 				return
 			}
-			name := hex.EncodeToString(sum[:])
-			key, err := d.readKey(name)
+			file := hex.EncodeToString(sum[:])
+			name, err := d.readName(file)
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // deleted since
 			case err != nil:
 				if bad++; first == nil {
 					first = err
 				}
-			case !yield(key, nil):
+			case !yield(name, nil):
 				return
 			}
 		}
 		if bad > 0 {
-			yield("", fmt.Errorf("%w (%d of %d files aren't usable)", first, bad, len(names)))
+			yield("", fmt.Errorf("%w (%d of %d files aren't usable)", first, bad, len(files)))
 		}
 	}
 }
 
-// names returns the names of all record files. It holds every writer's lock: what a
+// files returns the names of all record files, decoded. It holds every writer's lock: what a
 // file system lists of a name that is renamed over meanwhile is nowhere defined,
 // and some leave it out.
-func (d *Dir) names(ctx context.Context) (names [][sha256.Size]byte, err error) {
+func (d *Dir) files(ctx context.Context) (files [][sha256.Size]byte, err error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err
 	}
@@ -70,16 +70,16 @@ func (d *Dir) names(ctx context.Context) (names [][sha256.Size]byte, err error) 
 	defer dir.Close()
 	for {
 		batch, err := dir.Readdirnames(1024)
-		for _, name := range batch {
-			if !isFileName(name) {
+		for _, file := range batch {
+			if !isFileName(file) {
 				continue
 			}
 			var sum [sha256.Size]byte
-			hex.Decode(sum[:], []byte(name)) // can't fail: isFileName
-			names = append(names, sum)
+			hex.Decode(sum[:], []byte(file)) // can't fail: isFileName
+			files = append(files, sum)
 		}
 		if err == io.EOF {
-			return names, nil
+			return files, nil
 		}
 		if err != nil {
 			return nil, dirError("list", d.path, err)
@@ -87,10 +87,10 @@ func (d *Dir) names(ctx context.Context) (names [][sha256.Size]byte, err error) 
 	}
 }
 
-// readKey returns the key in a record file. The file's name proves the key, even
+// readName returns the name in a record file. That of the file proves it, even
 // though the checksum wasn't looked at.
-func (d *Dir) readKey(name string) (string, error) {
-	f, err := d.root.OpenFile(name, os.O_RDONLY, 0)
+func (d *Dir) readName(file string) (string, error) {
+	f, err := d.root.OpenFile(file, os.O_RDONLY, 0)
 	if err != nil {
 		return "", dirError("read a record in", d.path, err)
 	}
@@ -99,12 +99,12 @@ func (d *Dir) readKey(name string) (string, error) {
 	if err != nil {
 		return "", dirError("read a record in", d.path, err)
 	}
-	key, err := decodeKey(f, info.Size())
-	if err == nil && fileName(key) != name {
+	name, err := decodeName(f, info.Size())
+	if err == nil && fileName(name) != file {
 		err = errFileMoved
 	}
 	if err != nil {
-		return "", d.damaged(name, err)
+		return "", d.damaged(file, err)
 	}
-	return key, nil
+	return name, nil
 }
