@@ -37,17 +37,15 @@ func (f fingerprint) String() string { return hex.EncodeToString(f[:]) }
 type Keyset struct {
 	// A function, because package fmt reads unexported fields by reflection, without
 	// asking the methods below, and can't look into one.
-	ring func() *ring
+	keys func() keyList
 }
 
-type ring struct {
-	primary *ringKey
-	keys    []*ringKey // without duplicates; the primary first
-}
+// keyList is the keys of a Keyset without duplicates, the primary first.
+type keyList []*sealingKey
 
-type ringKey struct {
-	name fingerprint
-	xaes *xaes
+type sealingKey struct {
+	fingerprint fingerprint
+	xaes        *xaes
 }
 
 // NewKeyset returns a Keyset that seals with primary, and opens what was sealed
@@ -55,9 +53,9 @@ type ringKey struct {
 // read by [ReadKeyFile] and [ParseKey]. The keys are copied; repeating one does no
 // harm.
 func NewKeyset(primary []byte, old ...[]byte) (*Keyset, error) {
-	r := new(ring)
+	var keys keyList
 	for i, key := range append([][]byte{primary}, old...) {
-		k, err := newRingKey(key)
+		k, err := newSealingKey(key)
 		if err != nil {
 			which := "the primary key"
 			if i > 0 {
@@ -65,47 +63,77 @@ func NewKeyset(primary []byte, old ...[]byte) (*Keyset, error) {
 			}
 			return nil, fmt.Errorf("storage: %s %w", which, err)
 		}
-		if r.find(k.name) == nil {
-			r.keys = append(r.keys, k)
+		if keys.find(k.fingerprint) == nil {
+			keys = append(keys, k)
 		}
 	}
-	r.primary = r.keys[0]
-	return &Keyset{func() *ring { return r }}, nil
+	return &Keyset{func() keyList { return keys }}, nil
 }
 
-func newRingKey(key []byte) (*ringKey, error) {
-	if len(key) != keySize {
-		return nil, fmt.Errorf("has %d bytes, and must have %d random ones: make it with NewKey, read it with ReadKeyFile or ParseKey", len(key), keySize)
-	}
-	if [keySize]byte(key) == [keySize]byte{} {
-		return nil, errors.New("is all zeros: it was never filled, or its file was lost in a crash")
+func newSealingKey(key []byte) (*sealingKey, error) {
+	f, err := fingerprintOf(key)
+	if err != nil {
+		return nil, err
 	}
 	x, err := newXAES(key)
 	if err != nil {
 		return nil, err
 	}
-	k := &ringKey{xaes: x}
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(labelFingerprint))
-	copy(k.name[:], mac.Sum(nil))
-	return k, nil
+	return &sealingKey{f, x}, nil
 }
 
-func (r *ring) find(name fingerprint) *ringKey {
-	for _, k := range r.keys {
-		if k.name == name {
+// fingerprintOf returns an error for what can't be a key.
+func fingerprintOf(key []byte) (f fingerprint, err error) {
+	if len(key) != keySize {
+		return f, fmt.Errorf("has %d bytes, and must have %d random ones: make it with NewKey, read it with ReadKeyFile or ParseKey", len(key), keySize)
+	}
+	if [keySize]byte(key) == [keySize]byte{} {
+		return f, errors.New("is all zeros: it was never filled, or its file was lost in a crash")
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(labelFingerprint))
+	copy(f[:], mac.Sum(nil))
+	return f, nil
+}
+
+// Fingerprint returns the name that errors, [RekeyReport] and [Encrypted.CheckUnused]
+// give a key: 32 hexadecimal digits, from which nothing can be learnt about the key. It
+// is an error if [NewKeyset] wouldn't take the key.
+func Fingerprint(key []byte) (string, error) {
+	f, err := fingerprintOf(key)
+	if err != nil {
+		return "", fmt.Errorf("storage: the key %w", err)
+	}
+	return f.String(), nil
+}
+
+// Fingerprints returns the fingerprints of the keys, as [Fingerprint] does, the
+// primary key's first.
+func (k *Keyset) Fingerprints() []string { return k.list().fingerprints() }
+
+func (l keyList) fingerprints() []string {
+	names := make([]string, len(l))
+	for i, k := range l {
+		names[i] = k.fingerprint.String()
+	}
+	return names
+}
+
+func (l keyList) find(f fingerprint) *sealingKey {
+	for _, k := range l {
+		if k.fingerprint == f {
 			return k
 		}
 	}
 	return nil
 }
 
-// get returns nil for a Keyset that NewKeyset didn't make.
-func (k *Keyset) get() *ring {
-	if k == nil || k.ring == nil {
+// list returns nil for a Keyset that NewKeyset didn't make.
+func (k *Keyset) list() keyList {
+	if k == nil || k.keys == nil {
 		return nil
 	}
-	return k.ring()
+	return k.keys()
 }
 
 var errNoKeyset = errors.New("storage: this Keyset has no keys: make it with NewKeyset, and look at its error")
@@ -113,15 +141,16 @@ var errNoKeyset = errors.New("storage: this Keyset has no keys: make it with New
 // Seal implements [Sealer]. The result is 62 bytes longer than plaintext. It doesn't
 // use ctx, as it waits for nothing.
 func (k *Keyset) Seal(_ context.Context, plaintext, ad []byte) ([]byte, error) {
-	r := k.get()
-	if r == nil {
+	keys := k.list()
+	if keys == nil {
 		return nil, errNoKeyset
 	}
+	primary := keys[0]
 	b := make([]byte, 0, sealedMinimum+len(plaintext))
 	b = append(b, sealedMagic...)
 	b = append(b, sealedFormat, suiteXAES)
-	b = append(b, r.primary.name[:]...)
-	b, err := r.primary.xaes.seal(b, plaintext, sealedAD(b, ad))
+	b = append(b, primary.fingerprint[:]...)
+	b, err := primary.xaes.seal(b, plaintext, sealedAD(b, ad))
 	if err != nil {
 		return nil, fmt.Errorf("storage: can't seal the record: %w", err)
 	}
@@ -131,17 +160,17 @@ func (k *Keyset) Seal(_ context.Context, plaintext, ad []byte) ([]byte, error) {
 // Open implements [Sealer]. The error for a record whose key is missing names the
 // key by its fingerprint. It doesn't use ctx, as it waits for nothing.
 func (k *Keyset) Open(_ context.Context, sealed, ad []byte) ([]byte, error) {
-	r := k.get()
-	if r == nil {
+	keys := k.list()
+	if keys == nil {
 		return nil, errNoKeyset
 	}
-	name, err := sealedBy(sealed)
+	by, err := sealedBy(sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOpen, err)
 	}
-	key := r.find(name)
+	key := keys.find(by)
 	if key == nil {
-		return nil, fmt.Errorf("%w: it was sealed with key %s, which isn't in this keyset (it has %s): give that key to NewKeyset as an old one", ErrOpen, name, r)
+		return nil, fmt.Errorf("%w: it was sealed with key %s, which isn't in this keyset (it has %s): give that key to NewKeyset as an old one", ErrOpen, by, strings.Join(keys.fingerprints(), ", "))
 	}
 	plaintext, err := key.xaes.open(sealed[sealedHeader:], sealedAD(sealed[:sealedHeader], ad))
 	if err != nil {
@@ -151,17 +180,17 @@ func (k *Keyset) Open(_ context.Context, sealed, ad []byte) ([]byte, error) {
 }
 
 // sealedBy returns the fingerprint in a sealed record's header.
-func sealedBy(sealed []byte) (name fingerprint, err error) {
+func sealedBy(sealed []byte) (f fingerprint, err error) {
 	switch {
 	case len(sealed) < len(sealedMagic)+2, string(sealed[:len(sealedMagic)]) != sealedMagic:
-		return name, errors.New("it doesn't begin like a sealed record")
+		return f, errors.New("it doesn't begin like a sealed record")
 	case sealed[len(sealedMagic)] != sealedFormat, sealed[len(sealedMagic)+1] != suiteXAES:
-		return name, fmt.Errorf("its format, %d.%d, is unknown: it was changed, or comes from a newer version of oauth2keep",
+		return f, fmt.Errorf("its format, %d.%d, is unknown: it was changed, or comes from a newer version of oauth2keep",
 			sealed[len(sealedMagic)], sealed[len(sealedMagic)+1])
 	case len(sealed) < sealedMinimum:
-		return name, errors.New("it is cut short")
+		return f, errors.New("it is cut short")
 	}
-	return fingerprint(sealed[sealedHeader-len(name) : sealedHeader]), nil
+	return fingerprint(sealed[sealedHeader-len(f) : sealedHeader]), nil
 }
 
 // sealedAD returns the associated data of the AEAD.
@@ -179,37 +208,14 @@ func appendParts(b []byte, parts ...string) []byte {
 	return b
 }
 
-// sealedWith and names are what Rekey asks a Keyset for.
-
-func (k *Keyset) sealedWith(sealed []byte) (key string, ok bool) {
-	name, err := sealedBy(sealed)
-	return name.String(), err == nil
+func (k *Keyset) sealedWith(sealed []byte) (fingerprint string, ok bool) {
+	f, err := sealedBy(sealed)
+	return f.String(), err == nil
 }
-
-func (k *Keyset) names() []string {
-	if r := k.get(); r != nil {
-		return r.names()
-	}
-	return nil
-}
-
-// names returns the fingerprints of a ring's keys.
-func (r *ring) names() []string {
-	names := make([]string, len(r.keys))
-	for i, k := range r.keys {
-		names[i] = k.name.String()
-	}
-	return names
-}
-
-func (r *ring) String() string { return strings.Join(r.names(), ", ") }
 
 // String returns the fingerprints of the keys, the primary's first.
 func (k Keyset) String() string {
-	if r := k.get(); r != nil {
-		return "storage.Keyset(" + r.String() + ")"
-	}
-	return "storage.Keyset()"
+	return "storage.Keyset(" + strings.Join(k.Fingerprints(), ", ") + ")"
 }
 
 // GoString returns what String returns.

@@ -346,6 +346,28 @@ func TestKeysetPrintsFingerprints(t *testing.T) {
 	require.Equal(t, `"`+want+`"`, string(b))
 }
 
+func TestKeysetFingerprints(t *testing.T) {
+	sevens := bytes.Repeat([]byte{7}, 32)
+	k := newKeyset(t, countingKey(), sevens, countingKey())
+	want := []string{"c23e1ba17c3144237c5f467411a6b94c", "74e05bafd157beb25a5507660cb47429"}
+	require.Equal(t, want, k.Fingerprints())
+	k.Fingerprints()[0] = "changed by the caller"
+	require.Equal(t, want, k.Fingerprints())
+	require.Empty(t, (*storage.Keyset)(nil).Fingerprints())
+	require.Empty(t, new(storage.Keyset).Fingerprints())
+
+	for i, key := range [][]byte{countingKey(), sevens} {
+		f, err := storage.Fingerprint(key)
+		require.NoError(t, err)
+		require.Equal(t, want[i], f)
+	}
+	f, err := storage.Fingerprint(sevens[:31])
+	require.EqualError(t, err, "storage: the key has 31 bytes, and must have 32 random ones: make it with NewKey, read it with ReadKeyFile or ParseKey")
+	require.Empty(t, f)
+	_, err = storage.Fingerprint(make([]byte, 32))
+	require.ErrorContains(t, err, "storage: the key is all zeros")
+}
+
 // TestInFIPSMode runs the tests of everything cryptographic once more in a process
 // in which Go refuses what FIPS 140-3 doesn't approve.
 func TestInFIPSMode(t *testing.T) {

@@ -24,7 +24,7 @@ type RekeyReport struct {
 	Unopenable      int
 	FirstUnopenable string
 
-	// Primary is the fingerprint of the primary key, in hexadecimal. ByKey is how
+	// Primary is the [Fingerprint] of the primary key. ByKey is how
 	// many of the examined records each key seals now, by fingerprint, with a zero for
 	// a key of the Keyset that seals none; a record of which it can't be read isn't
 	// in it. Both are empty if the Sealer isn't a Keyset.
@@ -35,9 +35,9 @@ type RekeyReport struct {
 // keyTeller is a Sealer that knows which key sealed a record. Of any other, Rekey
 // has to assume that every record needs to be sealed again.
 type keyTeller interface {
-	// sealedWith returns a name of the key, or false if sealed has none.
-	sealedWith(sealed []byte) (key string, ok bool)
-	names() []string // of all keys, the primary's first
+	Fingerprints() []string
+	// sealedWith returns the fingerprint in a sealed record, or false if it has none.
+	sealedWith(sealed []byte) (fingerprint string, ok bool)
 }
 
 var _ keyTeller = (*Keyset)(nil)
@@ -59,11 +59,11 @@ func (e *Encrypted) Rekey(ctx context.Context) (RekeyReport, error) {
 		return r.report, err
 	}
 	if r.teller, _ = e.sealer().(keyTeller); r.teller != nil {
-		for i, name := range r.teller.names() {
+		for i, f := range r.teller.Fingerprints() {
 			if i == 0 {
-				r.report.Primary = name
+				r.report.Primary = f
 			}
-			r.report.ByKey[name] = 0
+			r.report.ByKey[f] = 0
 		}
 	}
 	for name, err := range e.Names(ctx) {
@@ -132,8 +132,8 @@ func (r *rekey) current(sealed []byte) bool {
 	if r.teller == nil {
 		return false
 	}
-	key, ok := r.teller.sealedWith(sealed)
-	return ok && key == r.report.Primary
+	by, ok := r.teller.sealedWith(sealed)
+	return ok && by == r.report.Primary
 }
 
 func (r *rekey) count(sealed []byte) {
@@ -141,8 +141,8 @@ func (r *rekey) count(sealed []byte) {
 	if r.teller == nil {
 		return
 	}
-	if key, ok := r.teller.sealedWith(sealed); ok {
-		r.report.ByKey[key]++
+	if by, ok := r.teller.sealedWith(sealed); ok {
+		r.report.ByKey[by]++
 	}
 }
 
@@ -165,8 +165,8 @@ func (r *rekey) unopenable() error {
 var ErrKeyInUse = errors.New("storage: this key must be kept")
 
 // CheckUnused returns nil if no record is sealed with a key, which may be given up then:
-// taken out of every keyset, and destroyed. The key is named by its fingerprint, as in
-// [RekeyReport], and must be an old key of this keyset. Call CheckUnused after
+// taken out of every keyset, and destroyed. The key is named by its [Fingerprint],
+// and must be an old key of this keyset. Call CheckUnused after
 // [Encrypted.Rekey], when no process seals with the key any more; what one still did
 // would be written behind its back. It needs a store that is a [Lister], and looks at
 // every record without opening it.
@@ -183,9 +183,10 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	if !ok {
 		return fmt.Errorf("storage: %T doesn't tell which key sealed a record: %w", e.sealer(), errors.ErrUnsupported)
 	}
-	switch slices.Index(teller.names(), fingerprint) {
+	keys := teller.Fingerprints()
+	switch slices.Index(keys, fingerprint) {
 	case -1: // mistyped, it would seem to be unused
-		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyset, which has %s", fingerprint, strings.Join(teller.names(), ", "))
+		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyset, which has %s", fingerprint, strings.Join(keys, ", "))
 	case 0:
 		return fmt.Errorf("%w: %s is the primary key of this keyset, which seals whatever is written", ErrKeyInUse, fingerprint)
 	}

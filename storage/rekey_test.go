@@ -14,8 +14,10 @@ import (
 
 // fingerprintOf returns a key's fingerprint as RekeyReport has it.
 func fingerprintOf(t *testing.T, key []byte) string {
-	s := newKeyset(t, key).String()
-	return s[len("storage.Keyset(") : len(s)-1]
+	t.Helper()
+	f, err := storage.Fingerprint(key)
+	require.NoError(t, err)
+	return f
 }
 
 // fill stores n records sealed with key, named prefix and a number.
