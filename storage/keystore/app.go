@@ -50,7 +50,7 @@ func (a App) Open(ctx context.Context) (*storage.Keyset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys.ring()
+	return keys.keyset()
 }
 
 // Add makes a key and adds it as an old one, which opens records and doesn't seal

@@ -44,16 +44,11 @@ func open(t testing.TB, a App) *storage.Keyset {
 	return keys
 }
 
-// names returns the fingerprints, the primary key's first.
-func names(k *storage.Keyset) []string {
-	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(k.String(), "storage.Keyset("), ")"), ", ")
-}
-
-// requireSame fails unless two keyrings have the same keys in the same order, and
+// requireSame fails unless two keysets have the same keys in the same order, and
 // these do the same.
 func requireSame(t testing.TB, a, b *storage.Keyset) {
 	t.Helper()
-	require.Equal(t, names(a), names(b))
+	require.Equal(t, a.Fingerprints(), b.Fingerprints())
 	sealed, err := a.Seal(ctx, []byte("secret"), nil)
 	require.NoError(t, err)
 	opened, err := b.Open(ctx, sealed, nil)
@@ -117,9 +112,9 @@ func TestStoredBytes(t *testing.T) {
 	require.NoError(t, os.MkdirAll(a.Dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(a.Dir, "keys"), []byte(stored), 0o600))
 	keys := open(t, a)
-	one, two := newKeyring(t, 1), newKeyring(t, 2)
-	assert.Equal(t, []string{names(one)[0], names(two)[0]}, names(keys))
-	marker := fmt.Sprintf("oauth2keep keystore v1\nfile\n%s\n%s\nend\n", names(one)[0], names(two)[0])
+	one, two := newKeyset(t, 1), newKeyset(t, 2)
+	assert.Equal(t, []string{one.Fingerprints()[0], two.Fingerprints()[0]}, keys.Fingerprints())
+	marker := fmt.Sprintf("oauth2keep keystore v1\nfile\n%s\n%s\nend\n", one.Fingerprints()[0], two.Fingerprints()[0])
 	assert.Equal(t, map[string]string{"keys": "---------- " + stored, "where": "---------- " + marker, "lock": "---------- "}, snapshot(t, a))
 
 	// With the line ends of another editor.
@@ -127,7 +122,7 @@ func TestStoredBytes(t *testing.T) {
 	requireSame(t, keys, open(t, a))
 }
 
-func newKeyring(t testing.TB, b byte) *storage.Keyset {
+func newKeyset(t testing.TB, b byte) *storage.Keyset {
 	k, err := storage.NewKeyset([]byte(strings.Repeat(string(rune(b)), 32)))
 	require.NoError(t, err)
 	return k
@@ -210,7 +205,7 @@ func TestWriteThatFails(t *testing.T) {
 		_, err = a.Add(ctx)
 		require.ErrorContains(t, err, "keystore: can't write "+filepath.Join(a.Dir, name))
 		require.NoError(t, os.RemoveAll(filepath.Join(a.Dir, name+".tmp")))
-		assert.Equal(t, names(keys)[0], names(open(t, a))[0])
+		assert.Equal(t, keys.Fingerprints()[0], open(t, a).Fingerprints()[0])
 	}
 }
 

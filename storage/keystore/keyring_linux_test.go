@@ -45,7 +45,7 @@ func TestKeysLiveInTheKeyring(t *testing.T) {
 	assert.Regexp(t, `^oauth2keep keys v1\n[A-Za-z0-9+/]{43}=\nend\n$`, text)
 	marker, err := os.ReadFile(filepath.Join(a.Dir, "where"))
 	require.NoError(t, err)
-	assert.Equal(t, "oauth2keep keystore v1\nkeyring\n"+names(keys)[0]+"\nend\n", string(marker))
+	assert.Equal(t, "oauth2keep keystore v1\nkeyring\n"+keys.Fingerprints()[0]+"\nend\n", string(marker))
 
 	requireSame(t, keys, open(t, a))
 	a.File = true // has no meaning any more
@@ -112,7 +112,7 @@ func TestBeginAnewAfterTheEntryIsGone(t *testing.T) {
 	keys := open(t, a)
 	require.NoError(t, gokeyring.Delete(a.Name, entryUser))
 	require.NoError(t, os.Remove(filepath.Join(a.Dir, "where")))
-	assert.NotEqual(t, names(keys), names(open(t, a)))
+	assert.NotEqual(t, keys.Fingerprints(), open(t, a).Fingerprints())
 	assert.Equal(t, []string{"lock", "where"}, files(t, a))
 }
 
@@ -319,7 +319,7 @@ func TestLateWrite(t *testing.T) {
 	keys := open(t, a)
 	l, err := decodeKeys(entry(t, a))
 	require.NoError(t, err)
-	assert.Equal(t, names(keys), l.fingerprints())
+	assert.Equal(t, keys.Fingerprints(), l.fingerprints())
 }
 
 // prompter takes the place of the window that asks the user, and never answers.

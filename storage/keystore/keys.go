@@ -35,15 +35,8 @@ func newKey() (key, error) { return asKey(storage.NewKey()) }
 
 // asKey finds out the fingerprint.
 func asKey(b []byte) (key, error) {
-	ring, err := storage.NewKeyset(b)
-	if err != nil {
-		return key{}, err
-	}
-	name := strings.TrimSuffix(strings.TrimPrefix(ring.String(), "storage.Keyset("), ")")
-	if !isFingerprint(name) {
-		return key{}, fmt.Errorf("keystore: this version of package storage doesn't name the key, but prints %q", ring)
-	}
-	return key{func() []byte { return b }, name}, nil
+	name, err := storage.Fingerprint(b)
+	return key{func() []byte { return b }, name}, err
 }
 
 const fingerprintSize = 32
@@ -56,7 +49,7 @@ func (k key) String() string       { return k.fingerprint }
 func (k key) GoString() string     { return k.fingerprint }
 func (k key) LogValue() slog.Value { return slog.StringValue(k.fingerprint) }
 
-func (l keyList) ring() (*storage.Keyset, error) {
+func (l keyList) keyset() (*storage.Keyset, error) {
 	var old [][]byte
 	for _, k := range l[1:] {
 		old = append(old, k.bytes())

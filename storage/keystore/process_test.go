@@ -138,7 +138,7 @@ func rotates(a App) error {
 	if err != nil {
 		return err
 	}
-	have := names(keys)
+	have := keys.Fingerprints()
 	fmt.Println("ready")
 	for {
 		for len(have) < 4 {
@@ -172,7 +172,7 @@ func testKill(t *testing.T, a App) {
 	for range *kills {
 		p := child(t, "rotate", a)
 		time.AfterFunc(time.Duration(rand.N(int64(60*time.Millisecond))), func() { p.cmd.Process.Kill() })
-		last := names(open(t, a))[:0]
+		last := open(t, a).Fingerprints()[:0]
 		for {
 			line, err := p.out.ReadString('\n')
 			if err != nil {
@@ -181,10 +181,10 @@ func testKill(t *testing.T, a App) {
 			last = strings.Fields(line)
 		}
 		p.cmd.Wait()
-		got := names(open(t, a))
+		got := open(t, a).Fingerprints()
 		assert.Subset(t, got, last)
 		for _, name := range got[min(2, len(got)-1):] { // else they become too many
-			if len(names(open(t, a))) > 2 {
+			if len(open(t, a).Fingerprints()) > 2 {
 				require.NoError(t, a.Remove(ctx, name))
 			}
 		}

@@ -21,22 +21,22 @@ func TestRotationInAFile(t *testing.T) {
 func testRotation(t *testing.T, a App) {
 	store := new(storage.Memory)
 	before := open(t, a)
-	first := names(before)[0]
+	first := before.Fingerprints()[0]
 	_, err := storage.Encrypt(store, before).Put(ctx, "record", []byte("secret"), "")
 	require.NoError(t, err)
 
 	second, err := a.Add(ctx)
 	require.NoError(t, err)
-	require.Equal(t, []string{first, second}, names(open(t, a)))
+	require.Equal(t, []string{first, second}, open(t, a).Fingerprints())
 	previous, err := a.MakePrimary(ctx, second)
 	require.NoError(t, err)
 	require.Equal(t, first, previous)
 	after := open(t, a)
-	require.Equal(t, []string{second, first}, names(after))
+	require.Equal(t, []string{second, first}, after.Fingerprints())
 	previous, err = a.MakePrimary(ctx, second) // again
 	require.NoError(t, err)
 	require.Equal(t, second, previous)
-	require.Equal(t, []string{second, first}, names(open(t, a)))
+	require.Equal(t, []string{second, first}, open(t, a).Fingerprints())
 
 	report, err := storage.Encrypt(store, after).Rekey(ctx)
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func testRotation(t *testing.T, a App) {
 	require.ErrorContains(t, err, "keystore: key "+second+" is the primary key")
 	require.NoError(t, a.Remove(ctx, first))
 	last := open(t, a)
-	require.Equal(t, []string{second}, names(last))
+	require.Equal(t, []string{second}, last.Fingerprints())
 	value, _, err := storage.Encrypt(store, last).Get(ctx, "record")
 	require.NoError(t, err)
 	assert.Equal(t, "secret", string(value))
@@ -60,7 +60,7 @@ func testRotation(t *testing.T, a App) {
 		_, err := a.MakePrimary(ctx, unknown)
 		assert.ErrorContains(t, err, "has no key")
 	}
-	require.Equal(t, []string{second}, names(open(t, a)))
+	require.Equal(t, []string{second}, open(t, a).Fingerprints())
 }
 
 func TestAddBeforeOpen(t *testing.T) {
@@ -68,7 +68,7 @@ func TestAddBeforeOpen(t *testing.T) {
 	a := newFileApp(t)
 	added, err := a.Add(ctx)
 	require.NoError(t, err)
-	got := names(open(t, a))
+	got := open(t, a).Fingerprints()
 	require.Len(t, got, 2)
 	assert.Equal(t, added, got[1])
 }
@@ -83,7 +83,7 @@ func TestMaxKeys(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.Add(ctx)
 	require.ErrorContains(t, err, "has 50 keys, and the keyring of Windows holds no more")
-	require.Len(t, names(open(t, a)), MaxKeys)
+	require.Len(t, open(t, a).Fingerprints(), MaxKeys)
 	text, err := os.ReadFile(filepath.Join(a.Dir, "keys"))
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(text), 2560, "Windows")
@@ -120,7 +120,7 @@ func TestChangesThatWereCutShort(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, l.fingerprints(), names(keys))
+			assert.Equal(t, l.fingerprints(), keys.Fingerprints())
 			b, err := os.ReadFile(filepath.Join(a.Dir, "where"))
 			require.NoError(t, err)
 			m, err := decodeMarker(string(b))

@@ -50,7 +50,7 @@ func TestRotation(t *testing.T) {
 	require.ErrorContains(t, err, "the file is there already: Add adds a key to it")
 	before, err := f.Open(ctx, k)
 	require.NoError(t, err)
-	require.Equal(t, []string{first}, names(before))
+	require.Equal(t, []string{first}, before.Fingerprints())
 	store := new(storage.Memory)
 	_, err = storage.Encrypt(store, before).Put(ctx, "record", []byte("secret"), "")
 	require.NoError(t, err)
@@ -61,13 +61,13 @@ func TestRotation(t *testing.T) {
 	require.NoError(t, err)
 	keys, err := f.Open(ctx, k)
 	require.NoError(t, err)
-	require.Equal(t, []string{first, second, third}, names(keys))
+	require.Equal(t, []string{first, second, third}, keys.Fingerprints())
 	previous, err := f.MakePrimary(ctx, second)
 	require.NoError(t, err)
 	require.Equal(t, first, previous)
 	after, err := f.Open(ctx, k)
 	require.NoError(t, err)
-	require.Equal(t, []string{second, first, third}, names(after))
+	require.Equal(t, []string{second, first, third}, after.Fingerprints())
 	report, err := storage.Encrypt(store, after).Rekey(ctx)
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{second: 1, first: 0, third: 0}, report.ByKey)
@@ -82,7 +82,7 @@ func TestRotation(t *testing.T) {
 	require.ErrorContains(t, err, "kms: "+string(f)+": line 1: can't unwrap key "+second)
 	last, err := f.Open(ctx, next)
 	require.NoError(t, err)
-	require.Equal(t, []string{second, third}, names(last))
+	require.Equal(t, []string{second, third}, last.Fingerprints())
 	value, _, err := storage.Encrypt(store, last).Get(ctx, "record")
 	require.NoError(t, err)
 	assert.Equal(t, "secret", string(value))
@@ -169,7 +169,7 @@ func TestModes(t *testing.T) {
 	require.NoError(t, os.Symlink(string(f), string(link)))
 	keys, err := link.Open(ctx, k)
 	require.NoError(t, err)
-	assert.Equal(t, []string{first, second}, names(keys))
+	assert.Equal(t, []string{first, second}, keys.Fingerprints())
 	_, err = link.MakePrimary(ctx, second)
 	assert.ErrorContains(t, err, "give the path of the file itself")
 }
@@ -188,7 +188,7 @@ func TestParallelAdds(t *testing.T) {
 	wg.Wait()
 	keys, err := f.Open(ctx, k)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, append(added, first), names(keys))
+	assert.ElementsMatch(t, append(added, first), keys.Fingerprints())
 }
 
 func TestLockIsWaitedFor(t *testing.T) {
@@ -300,7 +300,7 @@ func TestStoredLine(t *testing.T) {
 	assert.Equal(t, line, mustWrap(t, k, key))
 	keys, err := Open(ctx, k, line)
 	require.NoError(t, err)
-	assert.Equal(t, nameOf(t, key), names(keys)[0])
+	assert.Equal(t, nameOf(t, key), keys.Fingerprints()[0])
 }
 
 const stored = "oauth2keep-kms:1:fbe357879e33e4953367070a14dbc169:Y2lwaGVydGV4dA==:5b62f223"

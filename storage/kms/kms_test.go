@@ -75,13 +75,8 @@ func mustWrap(t testing.TB, k tink.AEADWithContext, key []byte) string {
 	return line
 }
 
-// names returns the fingerprints, the primary key's first.
-func names(k *storage.Keyset) []string {
-	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(k.String(), "storage.Keyset("), ")"), ", ")
-}
-
 func nameOf(t testing.TB, key []byte) string {
-	name, err := fingerprint(key)
+	name, err := storage.Fingerprint(key)
 	require.NoError(t, err)
 	return name
 }
@@ -102,7 +97,7 @@ func TestWrapAndOpen(t *testing.T) {
 			for _, text := range []string{first + "\n" + second + "\n", first + " " + second, "\r\n" + first + "\r\n\r\n" + second} {
 				keys, err := Open(ctx, k, text)
 				require.NoError(t, err)
-				assert.Equal(t, []string{nameOf(t, one), nameOf(t, two)}, names(keys))
+				assert.Equal(t, []string{nameOf(t, one), nameOf(t, two)}, keys.Fingerprints())
 			}
 			keys, err := Open(ctx, k, first)
 			require.NoError(t, err)
@@ -140,7 +135,7 @@ func TestOneDecryptPerKey(t *testing.T) {
 	}
 	report, err := store.Rekey(ctx)
 	require.NoError(t, err)
-	require.Equal(t, map[string]int{names(keys)[0]: 100, names(keys)[1]: 0}, report.ByKey)
+	require.Equal(t, map[string]int{keys.Fingerprints()[0]: 100, keys.Fingerprints()[1]: 0}, report.ByKey)
 	assert.EqualValues(t, 2, k.decrypted.Load())
 	assert.Zero(t, k.encrypted.Load())
 }
@@ -171,9 +166,9 @@ func TestKMSThatFails(t *testing.T) {
 		"encrypts anything":     {broken{good, returns([]byte("anything"), nil), nil}, "can't wrap key " + name + ": the KMS encrypted it and doesn't decrypt it again", ""},
 		"encrypts and forgets":  {broken{good, nil, returns(nil, denied)}, "doesn't decrypt it again: can't unwrap key " + name, "line 1: can't unwrap key " + name + ", which another key of the KMS may have wrapped: the KMS says: AccessDenied"},
 		"another KMS key":       {newKMS(t), "", "line 1: can't unwrap key " + name + ", which another key of the KMS may have wrapped"},
-		"returns nothing":       {broken{good, nil, returns(nil, nil)}, "what the KMS returned has 0 bytes, and a key has 32", "line 1: can't unwrap key " + name + ": what the KMS returned has 0 bytes"},
-		"returns a long key":    {broken{good, nil, returns(make([]byte, 33), nil)}, "has 33 bytes", "line 1: can't unwrap key " + name + ": what the KMS returned has 33 bytes"},
-		"returns zeros":         {broken{good, nil, returns(make([]byte, 32), nil)}, "is all zeros", "line 1: can't unwrap key " + name + ": what the KMS returned is all zeros"},
+		"returns nothing":       {broken{good, nil, returns(nil, nil)}, "what the KMS returned isn't a key: storage: the key has 0 bytes", "line 1: can't unwrap key " + name + ": what the KMS returned isn't a key: storage: the key has 0 bytes"},
+		"returns a long key":    {broken{good, nil, returns(make([]byte, 33), nil)}, "has 33 bytes", "line 1: can't unwrap key " + name + ": what the KMS returned isn't a key: storage: the key has 33 bytes"},
+		"returns zeros":         {broken{good, nil, returns(make([]byte, 32), nil)}, "is all zeros", "line 1: can't unwrap key " + name + ": what the KMS returned isn't a key: storage: the key is all zeros"},
 		"returns another key":   {broken{good, nil, returns(other, nil)}, "the KMS returned another key, " + nameOf(t, other), "line 1: can't unwrap key " + name + ": the KMS returned another key"},
 		"shows the key":         {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %x", p) }, nil}, "the KMS says: (its message has the key in it, and isn't shown)", ""},
 		"shows the key's bytes": {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %v", p) }, nil}, "isn't shown", ""},
@@ -219,9 +214,9 @@ func requireNoKey(t testing.TB, text string, key []byte) {
 func TestKeysThatAreNone(t *testing.T) {
 	t.Parallel()
 	for want, key := range map[string][]byte{
-		"kms: the key has 0 bytes, and a key has 32 random ones: make it with storage.NewKey": nil,
-		"kms: the key has 5 bytes":                               []byte("short"),
-		"kms: the key is all zeros: make it with storage.NewKey": make([]byte, 32),
+		"kms: storage: the key has 0 bytes, and must have 32 random ones: make it with NewKey": nil,
+		"kms: storage: the key has 5 bytes":                                                    []byte("short"),
+		"kms: storage: the key is all zeros":                                                   make([]byte, 32),
 	} {
 		_, err := Wrap(ctx, newKMS(t), key)
 		assert.ErrorContains(t, err, want)

@@ -108,7 +108,7 @@ func recognize(text string) string {
 		return "a PEM file"
 	case strings.HasPrefix(text, "{"):
 		return "JSON, perhaps a keyset of Tink"
-	case len(text) <= keySize && strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }):
+	case len(text) <= 32 && strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }):
 		return "binary, perhaps a key in the clear"
 	}
 	return ""

@@ -14,8 +14,6 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-const keySize = 32
-
 // Wrap returns key, 32 random bytes, encrypted by k, as a line of text that [Open]
 // and a [File] read. Make one with
 //
@@ -32,9 +30,9 @@ func Wrap(ctx context.Context, k tink.AEADWithContext, key []byte) (string, erro
 }
 
 func wrap(ctx context.Context, k tink.AEADWithContext, key []byte) (wrapped, error) {
-	name, err := fingerprint(key)
+	name, err := storage.Fingerprint(key)
 	if err != nil {
-		return wrapped{}, fmt.Errorf("the key %w: make it with storage.NewKey", err)
+		return wrapped{}, err
 	}
 	ciphertext, err := call(ctx, k, tink.AEADWithContext.EncryptWithContext, key, name)
 	if err != nil {
@@ -89,33 +87,14 @@ func (w wrapped) unwrap(ctx context.Context, k tink.AEADWithContext) ([]byte, er
 	case err != nil:
 		return nil, fmt.Errorf("can't unwrap key %s, which another key of the KMS may have wrapped: the KMS says: %w", w.fingerprint, discreet(err, key))
 	}
-	name, err := fingerprint(key)
+	name, err := storage.Fingerprint(key)
 	if err != nil {
-		return nil, fmt.Errorf("can't unwrap key %s: what the KMS returned %w", w.fingerprint, err)
+		return nil, fmt.Errorf("can't unwrap key %s: what the KMS returned isn't a key: %w", w.fingerprint, err)
 	}
 	if name != w.fingerprint {
 		return nil, fmt.Errorf("can't unwrap key %s: the KMS returned another key, %s", w.fingerprint, name)
 	}
 	return key, nil
-}
-
-// fingerprint returns the name that a Keyset gives a key.
-func fingerprint(key []byte) (string, error) {
-	switch {
-	case len(key) != keySize:
-		return "", fmt.Errorf("has %d bytes, and a key has %d random ones", len(key), keySize)
-	case [keySize]byte(key) == [keySize]byte{}:
-		return "", errors.New("is all zeros")
-	}
-	ring, err := storage.NewKeyset(key)
-	if err != nil {
-		return "", err
-	}
-	name := strings.TrimSuffix(strings.TrimPrefix(ring.String(), "storage.Keyset("), ")")
-	if !isFingerprint(name) {
-		return "", fmt.Errorf("has no name: this version of package storage prints %q", ring)
-	}
-	return name, nil
 }
 
 const label = "oauth2keep wrapped key v1"
