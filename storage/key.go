@@ -5,10 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
-	"runtime"
 	"strings"
+
+	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
 // NewKey returns a key for [NewKeyset]: 32 random bytes. Keep it before sealing
@@ -65,24 +64,13 @@ func decodeKeyText(text string) ([]byte, bool) {
 
 // ReadKeyFile returns the key in a file, which holds a text as for [ParseKey] or 32
 // random bytes as they are. On Unix it refuses a file that anyone but its owner may
-// read or write. A secret that Kubernetes mounts needs defaultMode 0400 for that.
+// write, and one that anyone but its owner and its group may read: modes 0400, 0440,
+// 0600 and 0640 are accepted. A secret that Kubernetes mounts needs defaultMode 0400
+// for that; it is 0440 with an fsGroup. A symbolic link is followed. What isn't a file,
+// such as a pipe, is an error.
 func ReadKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("storage: can't read the key file: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("storage: can't read the key file: %w", err)
-	}
-	if mode := info.Mode(); info.IsDir() {
-		return nil, fmt.Errorf("storage: %s is a directory, not a key file", path)
-	} else if runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("storage: the key file %s is open to others (mode %04o): chmod 600 %[1]s", path, mode.Perm())
-	}
 	// Longer than any key with the white space that a person might leave around it.
-	b, err := io.ReadAll(io.LimitReader(f, 1024))
+	b, err := safefile.Read(safefile.Paths, path, path, 1024, safefile.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("storage: can't read the key file: %w", err)
 	}
@@ -97,6 +85,29 @@ func ReadKeyFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("storage: the key file %s holds no key: %w", path, errKeyText)
 	}
 	return key, nil
+}
+
+// WriteKeyFile writes a new key file, which ReadKeyFile can read: the key in base64,
+// with mode 0600 whatever the umask. It never replaces a file; the error wraps
+// [io/fs.ErrExist] if there is one. What root writes belongs to the owner of the
+// directory. Nobody sees half a file, so that of several processes
+// that call it at the same time one succeeds and all can read the key then:
+//
+//	err := storage.WriteKeyFile(path, storage.NewKey())
+//	if err == nil || errors.Is(err, fs.ErrExist) {
+//		key, err = storage.ReadKeyFile(path)
+//	}
+//
+// When it returns nil, the file outlasts a power cut.
+func WriteKeyFile(path string, key []byte) error {
+	if _, err := Fingerprint(key); err != nil {
+		return err
+	}
+	text := base64.StdEncoding.EncodeToString(key) + "\n"
+	if err := safefile.WriteNew(path, []byte(text)); err != nil {
+		return fmt.Errorf("storage: can't write the key file: %w", err)
+	}
+	return nil
 }
 
 // isText tells a password, or a key of half the length in hexadecimal, from random

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -91,7 +94,7 @@ func writeFile(t *testing.T, data string, mode os.FileMode) (path string) {
 func TestReadKeyFile(t *testing.T) {
 	for _, key := range [][]byte{countingKey(), urlKey(), storage.NewKey()} {
 		for _, data := range append(keyForms(key), string(key), " "+hex.EncodeToString(key)+"\r\n") {
-			for _, mode := range []os.FileMode{0o600, 0o400} {
+			for _, mode := range []os.FileMode{0o600, 0o400, 0o440, 0o640} {
 				got, err := storage.ReadKeyFile(writeFile(t, data, mode))
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(key, got))
@@ -108,7 +111,6 @@ func TestReadKeyFileRefuses(t *testing.T) {
 		{"16 bytes in hexadecimal", "00112233445566778899aabbccddeeff", "holds 32 characters of text, which are no random bytes"},
 		{"too short", raw[:31], "holds no key"},
 		{"too long", raw + "\n", "holds no key"},
-		{"much too long", strings.Repeat("secret", 1000), "holds no key"},
 		{"a key and something else", hex.EncodeToString([]byte(raw)) + "\nsecret", "holds no key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,18 +126,83 @@ func TestReadKeyFileRefuses(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, "storage: can't read the key file: ")
 	_, err = storage.ReadKeyFile(t.TempDir())
-	require.ErrorContains(t, err, "is a directory, not a key file")
+	require.ErrorContains(t, err, "it is a directory and not a file")
+	_, err = storage.ReadKeyFile(writeFile(t, strings.Repeat("secret", 1000), 0o600))
+	require.ErrorContains(t, err, "is longer than 1024 bytes")
+	require.NotContains(t, err.Error(), "secret")
 }
 
 func TestReadKeyFileRefusesWhatOthersCanRead(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has access lists instead of modes")
 	}
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o644, 0o660, 0o620, 0o602, 0o777} {
+	for _, mode := range []os.FileMode{0o604, 0o644, 0o660, 0o620, 0o602, 0o601, 0o444, 0o777} {
 		path := writeFile(t, hex.EncodeToString(storage.NewKey()), mode)
 		key, err := storage.ReadKeyFile(path)
 		require.ErrorContains(t, err, "is open to others (mode 0")
-		require.ErrorContains(t, err, ": chmod 600 "+path)
+		require.ErrorContains(t, err, ": chmod g-w,o= "+path)
 		require.Nil(t, key)
+	}
+}
+
+func TestWriteKeyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token.key")
+	key := storage.NewKey()
+	require.NoError(t, storage.WriteKeyFile(path, key))
+	got, err := storage.ReadKeyFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(key, got))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, base64.StdEncoding.EncodeToString(key)+"\n", string(text))
+	if runtime.GOOS != "windows" {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+
+	// It replaces nothing, and leaves nothing beside it.
+	err = storage.WriteKeyFile(path, storage.NewKey())
+	require.ErrorIs(t, err, os.ErrExist)
+	require.ErrorContains(t, err, "storage: can't write the key file: ")
+	again, err := storage.ReadKeyFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(key, again))
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+
+	other := filepath.Join(filepath.Dir(path), "other")
+	require.ErrorContains(t, storage.WriteKeyFile(other, key[:31]), "storage: the key has 31 bytes")
+	require.ErrorContains(t, storage.WriteKeyFile(other, make([]byte, 32)), "storage: the key is all zeros")
+	require.NoFileExists(t, other)
+	require.ErrorIs(t, storage.WriteKeyFile(filepath.Join(other, "below"), key), os.ErrNotExist)
+}
+
+// TestWriteKeyFileAtTheSameTime: of programs that start for the first time, one makes
+// the key, and all have it.
+func TestWriteKeyFileAtTheSameTime(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "token.key")
+		var made atomic.Int32
+		keys := make([][]byte, 16)
+		var wg sync.WaitGroup
+		for i := range keys {
+			wg.Go(func() {
+				err := storage.WriteKeyFile(path, storage.NewKey())
+				if err == nil {
+					made.Add(1)
+				} else if !assert.ErrorIs(t, err, os.ErrExist) {
+					return
+				}
+				keys[i], err = storage.ReadKeyFile(path)
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		require.Equal(t, int32(1), made.Load())
+		for _, key := range keys {
+			require.True(t, bytes.Equal(keys[0], key))
+		}
 	}
 }
