@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
+	"strings"
 	"time"
 )
 
@@ -19,7 +21,9 @@ import (
 // and an error that wraps [ErrConflict] if it isn't, as is one that src doesn't have.
 // src is left as it is, and has to be a [Lister]; if dst isn't one, records that only
 // it has aren't noticed. If it found all records there already, it stores one for a
-// moment, to see whether they are two stores at all.
+// moment, to see whether they are two stores at all. Should the process be killed in
+// that moment, the next call of Copy, [Encrypted.Rekey] or [Encrypted.CheckUnused]
+// deletes that record.
 //
 // Hand it the stores themselves: a sealed record is the same in every store, and no
 // key is needed to move it. Two stores that are both [Encrypted] do as well, and their
@@ -30,7 +34,7 @@ func Copy(ctx context.Context, dst, src Store) (records int, err error) {
 	if c.list, err = c.check(); err != nil {
 		return 0, err
 	}
-	for name, err := range c.list.Names(ctx) {
+	for name, err := range recordNames(ctx, c.list, c.src) {
 		if err == nil {
 			err = c.copy(ctx, name)
 		}
@@ -38,7 +42,7 @@ func Copy(ctx context.Context, dst, src Store) (records int, err error) {
 			return 0, err
 		}
 	}
-	for name, err := range c.list.Names(ctx) {
+	for name, err := range recordNames(ctx, c.list, c.src) {
 		if err == nil {
 			err = c.verify(ctx, name)
 		}
@@ -125,7 +129,7 @@ func (c *copier) verifyNumber(ctx context.Context, records int) error {
 		return nil
 	}
 	there := 0
-	for _, err := range list.Names(ctx) {
+	for _, err := range recordNames(ctx, list, c.dst) {
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nil
 		}
@@ -137,7 +141,7 @@ func (c *copier) verifyNumber(ctx context.Context, records int) error {
 	if there == records {
 		return nil
 	}
-	for name, err := range list.Names(ctx) {
+	for name, err := range recordNames(ctx, list, c.dst) {
 		if err == nil {
 			_, _, err = c.src.Get(ctx, name)
 		}
@@ -154,7 +158,7 @@ func (c *copier) verifyNumber(ctx context.Context, records int) error {
 // verifyTwo makes sure that it was two stores that held the same, and not one: their
 // user is about to delete one of them.
 func (c *copier) verifyTwo(ctx context.Context) error {
-	probe := "oauth2keep copy " + rand.Text()
+	probe := probePrefix + rand.Text()
 	v, err := c.dst.Put(ctx, probe, nil, "")
 	if err != nil {
 		return fmt.Errorf("%w (if there is a record %q in %T now, delete it: it holds nothing)", err, probe, c.dst)
@@ -172,6 +176,52 @@ func (c *copier) verifyTwo(ctx context.Context) error {
 		return named(found, probe)
 	}
 	return nil
+}
+
+// probePrefix begins the name of the empty record that verifyTwo stores for a moment;
+// a text of rand.Text, of 26 characters, follows.
+const probePrefix = "oauth2keep copy "
+
+// recordNames lists a store, and deletes what a killed Copy has left in it.
+func recordNames(ctx context.Context, list Lister, s Store) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for name, err := range list.Names(ctx) {
+			if err == nil && len(name) == len(probePrefix)+26 && strings.HasPrefix(name, probePrefix) {
+				var deleted bool
+				if deleted, err = deleteProbe(ctx, s, name); deleted {
+					continue
+				}
+			}
+			if !yield(name, err) {
+				return
+			}
+		}
+	}
+}
+
+// deleteProbe deletes a record if it is empty, sealed or not, and reports whether it
+// is gone.
+func deleteProbe(ctx context.Context, s Store, name string) (deleted bool, err error) {
+	e, encrypted := s.(*Encrypted)
+	if encrypted {
+		s = e.store
+	}
+	value, v, err := s.Get(ctx, name)
+	if encrypted && err == nil && len(value) > 0 {
+		value, err = e.sealer().Open(ctx, value, recordAD(name))
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return true, nil
+	case errors.Is(err, ErrOpen), err == nil && len(value) > 0:
+		return false, nil // none that Copy has made
+	case err == nil:
+		err = s.Delete(ctx, name, v)
+	}
+	if err != nil {
+		return false, named(err, name)
+	}
+	return true, nil
 }
 
 // moving names the record of an error, and explains one that can only come about if

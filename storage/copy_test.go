@@ -3,7 +3,9 @@ package storage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -104,6 +106,80 @@ func TestCopyLeavesNoProbe(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, map[string]string{"a": "value"}, contents(t, to))
 	}
+}
+
+// TestCopysProbeIsRecognized has a process killed before it could delete the record
+// that it had stored for a moment.
+func TestCopysProbeIsRecognized(t *testing.T) {
+	key, next := storage.NewKey(), storage.NewKey()
+	killed := errors.New("killed")
+	fresh := func(encrypted bool) (dst *storage.Memory, src, same storage.Store) {
+		dst, memory := new(storage.Memory), new(storage.Memory)
+		fill(t, memory, "account ", 2, key)
+		_, err := storage.Copy(ctx, dst, memory)
+		require.NoError(t, err)
+		armed := true
+		src, same = hookStore{memory, func(_, name string) error {
+			if armed && strings.HasPrefix(name, "oauth2keep copy ") {
+				armed = false
+				panic(killed)
+			}
+			return nil
+		}}, dst
+		if encrypted {
+			src, same = storage.Encrypt(src, newKeyset(t, key)), storage.Encrypt(dst, newKeyset(t, key))
+		}
+		func() {
+			defer func() { require.Equal(t, killed, recover()) }()
+			storage.Copy(ctx, same, src)
+		}()
+		require.Len(t, contents(t, dst), 3, "there is a probe")
+		return dst, src, same
+	}
+	for _, encrypted := range []bool{false, true} {
+		t.Run(fmt.Sprint("encrypted ", encrypted), func(t *testing.T) {
+			t.Run("by Copy to it", func(t *testing.T) {
+				dst, src, same := fresh(encrypted)
+				n, err := storage.Copy(ctx, same, src)
+				require.NoError(t, err)
+				require.Equal(t, 2, n)
+				require.Len(t, contents(t, dst), 2)
+			})
+			t.Run("by Copy from it", func(t *testing.T) {
+				dst, src, same := fresh(encrypted)
+				n, err := storage.Copy(ctx, src, same)
+				require.NoError(t, err)
+				require.Equal(t, 2, n)
+				require.Len(t, contents(t, dst), 2)
+			})
+			t.Run("by Rekey", func(t *testing.T) {
+				dst, _, _ := fresh(encrypted)
+				e := storage.Encrypt(dst, newKeyset(t, next, key))
+				report, err := e.Rekey(ctx)
+				require.NoError(t, err)
+				require.Equal(t, 2, report.Examined)
+				require.Len(t, contents(t, dst), 2)
+			})
+			t.Run("by CheckUnused", func(t *testing.T) {
+				dst, _, _ := fresh(encrypted)
+				e := storage.Encrypt(dst, newKeyset(t, key, next))
+				require.NoError(t, e.CheckUnused(ctx, fingerprintOf(t, next)))
+				require.Len(t, contents(t, dst), 2)
+			})
+		})
+	}
+
+	// What only looks like it stays.
+	dst := new(storage.Memory)
+	name := "oauth2keep copy " + strings.Repeat("A", 26)
+	e := storage.Encrypt(dst, newKeyset(t, key, next))
+	mustPut(t, e, name, "a token", "")
+	mustPut(t, e, name+"A", "", "")
+	report, err := e.Rekey(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Examined)
+	require.NoError(t, e.CheckUnused(ctx, fingerprintOf(t, next)))
+	require.Len(t, contents(t, dst), 2)
 }
 
 func TestCopyReplacesNothing(t *testing.T) {

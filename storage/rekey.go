@@ -66,7 +66,7 @@ func (e *Encrypted) Rekey(ctx context.Context) (RekeyReport, error) {
 			r.report.ByKey[f] = 0
 		}
 	}
-	for name, err := range e.Names(ctx) {
+	for name, err := range recordNames(ctx, e, e) {
 		if err == nil {
 			err = r.record(ctx, name)
 		}
@@ -192,7 +192,7 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	}
 	var examined, needed, unknown int
 	var firstNeeded, firstUnknown string
-	for name, err := range e.Names(ctx) {
+	for name, err := range recordNames(ctx, e, e) {
 		if err != nil {
 			return err
 		}
