@@ -96,6 +96,9 @@ func (e *Encrypted) Put(ctx context.Context, name string, value []byte, old Vers
 	if err := e.check(); err != nil {
 		return "", err
 	}
+	if err := checkSize(name, len(value), maxValue); err != nil {
+		return "", err
+	}
 	sealed, err := e.sealer().Seal(ctx, value, recordAD(name))
 	if err != nil {
 		return "", named(err, name)

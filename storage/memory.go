@@ -50,6 +50,9 @@ func (m *Memory) Get(ctx context.Context, name string) ([]byte, Version, error) 
 
 // Put implements [Store].
 func (m *Memory) Put(ctx context.Context, name string, value []byte, old Version) (Version, error) {
+	if err := checkSize(name, len(value), maxSealed); err != nil {
+		return "", err
+	}
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}

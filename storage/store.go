@@ -24,9 +24,13 @@ type Version string
 // Store keeps opaque values under names. A Store never sees a token: what it is
 // handed was sealed by [Encrypted].
 //
-// A name is any UTF-8 string: empty, long, with slashes, dots or NUL bytes in it.
-// An implementation must escape or hash names where its engine can't hold them,
-// and must never join one to a path.
+// A name is any UTF-8 string of up to 4,096 bytes: empty, with slashes, dots or NUL
+// bytes in it. An implementation must escape or hash names where its engine can't
+// hold them, and must never join one to a path.
+//
+// An implementation must take values of up to 1 MiB (1,048,576 bytes), and what
+// sealing adds to them, up to 1 KiB. It may refuse what is larger, as those of this
+// package do, by an error that says so; nothing is written then.
 //
 // Values must not be aliased: an implementation keeps no reference to a slice
 // that it was given, and returns one that the caller may change. An empty value
@@ -34,9 +38,12 @@ type Version string
 //
 // All methods must be safe for concurrent use, and every rule here holds between
 // processes too, where the engine is shared by several. A method whose context
-// is already done must return the context's error and change nothing. When a
-// write fails with any error but ErrConflict, the caller can't know whether it
-// happened and must read again.
+// is already done must return the context's error and change nothing.
+//
+// Only what a Put or Delete did that returned nil is durable. When one fails with any
+// error but ErrConflict, the caller can't know whether it happened, and what Get
+// returns next doesn't tell either: Get may return a state that isn't durable yet, or
+// never will be. To be sure, the caller must write until a write returns nil.
 //
 // Package storagetest checks these sentences for any implementation.
 type Store interface {
@@ -64,7 +71,8 @@ type Store interface {
 //
 // The lock must be one that its holder can lose only by calling unlock or by
 // dying, such as flock on a local disk. A lease, or a lock tied to a network
-// session that can drop under a live holder, must not be offered as a Locker.
+// session that can drop under a live holder, must not be offered as a Locker. A
+// holder that is stopped (SIGSTOP, a frozen container) keeps it: wait with a deadline.
 type Locker interface {
 	// Lock waits until no one else, in this process or another, holds the lock
 	// for name, or until ctx is done. The caller must call unlock, which is safe
