@@ -21,45 +21,13 @@ func TestDirErrorSaysWhatToDo(t *testing.T) {
 		{errors.New("oops"), "storage: can't try in /tokens: oops"},
 		{os.ErrClosed, "storage: can't try in /tokens: file already closed (it was closed: don't use a Dir after its Close)"},
 		{fs.ErrPermission, "storage: can't try in /tokens: permission denied (let this process's user read and write that directory, and what is in it)"},
-		{fs.ErrNotExist, "storage: can't try in /tokens: file does not exist (the directory was removed while it was open)"},
+		{fs.ErrNotExist, "storage: can't try in /tokens: file does not exist (the directory was removed, moved or replaced while it was open: put it back, or start the program again)"},
 		{errors.ErrUnsupported, "storage: can't try in /tokens: unsupported operation (its file system has no file locks: use a directory on a local disk)"},
 	} {
 		err := dirError("try in", "/tokens", c.err)
 		require.EqualError(t, err, c.want)
 		require.ErrorIs(t, err, c.err)
 	}
-}
-
-func TestTryLockBetweenTwoFiles(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	open := func() *os.File {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-		require.NoError(t, err)
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	try := func(f *os.File) bool {
-		ok, err := tryLock(f)
-		require.NoError(t, err)
-		return ok
-	}
-	a, b, c := open(), open(), open()
-	require.True(t, try(a))
-	require.False(t, try(b))
-	require.NoError(t, c.Close(), "closing another file of the same name must not drop the lock")
-	require.False(t, try(b))
-	unlockFile(a)
-	require.True(t, try(b))
-	require.False(t, try(a))
-	require.NoError(t, b.Close())
-	require.True(t, try(a))
-}
-
-func TestWaitLockOfAClosedFile(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "lock"))
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
-	require.Error(t, waitLock(context.Background(), f, lockPoll))
 }
 
 // TestSweepLeavesAWriterAlone has the lock of one shard taken while a Dir is opened.
@@ -72,7 +40,7 @@ func TestSweepLeavesAWriterAlone(t *testing.T) {
 	require.NoError(t, err)
 	var files []string
 	for _, digit := range shards {
-		name := fmt.Sprintf("%c%063d", digit, 0)
+		name := fmt.Sprintf("%c%063d-%s", digit, 0, "RANDOM")
 		files = append(files, filepath.Join(path, tempDir, name))
 		require.NoError(t, os.WriteFile(files[len(files)-1], []byte("being written"), 0o600))
 	}

@@ -3,16 +3,19 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -27,14 +30,31 @@ func unprivileged(t *testing.T, f func()) {
 		f()
 		return
 	}
-	done := make(chan bool)
+	asUser(t, 65534, f)
+}
+
+// asUser runs f as a user and a group of that number, on a thread that isn't used
+// again. Only root can.
+func asUser(t *testing.T, id int, f func()) {
+	t.Helper()
+	done := make(chan syscall.Errno)
 	go func() {
-		defer close(done)
 		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
-		syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
-		f()
+		n := uintptr(id)
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
+		for _, call := range []uintptr{syscall.SYS_SETRESGID, syscall.SYS_SETRESUID} { // of this thread, unlike syscall.Setresuid
+			if errno == 0 {
+				_, _, errno = syscall.RawSyscall(call, n, n, n)
+			}
+		}
+		if errno == 0 {
+			f()
+		}
+		done <- errno
 	}()
-	<-done
+	if errno := <-done; errno != 0 {
+		t.Skipf("can't become user %d: %v", id, errno)
+	}
 }
 
 func TestDirWithoutPermission(t *testing.T) {
@@ -203,4 +223,153 @@ func TestDirUnlockDoesNotWaitForAChild(t *testing.T) {
 	unlock, err = d.Lock(inTime, "key")
 	require.NoError(t, err)
 	unlock()
+}
+
+// openers returns the processes that have a file open, once for each time.
+func openers(t *testing.T, file string) (pids []int) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	require.NoError(t, err)
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && to == file {
+			pid, err := strconv.Atoi(strings.Split(link, "/")[2])
+			require.NoError(t, err)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// waitUntilOpen returns when a file was opened n times.
+func waitUntilOpen(t *testing.T, file string, n int) (pids []int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		pids = openers(t, file)
+		return len(pids) >= n
+	}, time.Minute, time.Millisecond)
+	return pids
+}
+
+// TestDirLockFileThatWasReplaced: whoever finds that the name of the lock leads to
+// another file by now doesn't hold the lock.
+func TestDirLockFileThatWasReplaced(t *testing.T) {
+	path := t.TempDir()
+	a, b := openDir(t, path), openDir(t, path)
+	mustPut(t, a, "k", "value", "")
+	unlockA, err := a.Lock(ctx, "k")
+	require.NoError(t, err)
+	got := make(chan func())
+	go func() {
+		unlock, err := b.Lock(ctx, "k")
+		assert.NoError(t, err)
+		got <- unlock
+	}()
+	var name string
+	for _, n := range lockFiles(t, path) {
+		if len(n) == 64 {
+			name = filepath.Join(path, "locks", n)
+		}
+	}
+	waitUntilOpen(t, name, 2)
+	require.NoError(t, os.Rename(name, name+" away"))
+	unlockA()
+	unlockB := <-got
+	require.FileExists(t, name, "b locked a file that nobody else would find")
+	unlockB()
+}
+
+// TestDirWithAFrozenProcess stops a process that holds a lock. Others read and write,
+// and wait for that lock for as long as they want to.
+func TestDirWithAFrozenProcess(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	v := mustPut(t, d, "k", "value", "")
+	frozen := storagetest.StartProcess(t, "plain:"+path)
+	_, err := frozen.Lock(ctx, "k")
+	require.NoError(t, err)
+	var name string
+	for _, n := range lockFiles(t, path) {
+		if len(n) == 64 {
+			name = filepath.Join(path, "locks", n)
+		}
+	}
+	pids := waitUntilOpen(t, name, 1)
+	require.Len(t, pids, 1)
+	require.NoError(t, syscall.Kill(pids[0], syscall.SIGSTOP))
+
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	_, err = d.Lock(short, "k")
+	require.Equal(t, context.DeadlineExceeded, err)
+	_, _, err = d.Get(ctx, "k")
+	require.NoError(t, err)
+	mustPut(t, d, "k", "new", v)
+	unlock, err := d.Lock(ctx, "another")
+	require.NoError(t, err)
+	unlock()
+
+	frozen.Kill()
+	unlock, err = d.Lock(ctx, "k")
+	require.NoError(t, err)
+	unlock()
+}
+
+// TestDirOnReadOnlyMedia mounts a directory read-only, for one thread.
+func TestDirOnReadOnlyMedia(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	v := mustPut(t, d, "k", "value", "")
+	fresh := filepath.Join(t.TempDir(), "fresh") // has no lock files
+	require.NoError(t, os.Mkdir(fresh, 0o700))
+	record := recordFiles(t, path)[0]
+	content, err := os.ReadFile(record)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(fresh, filepath.Base(record)), content, 0o600))
+
+	done := make(chan error)
+	var values, lists []string
+	var refused []error
+	go func() {
+		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
+		done <- func() error {
+			if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+				return err
+			}
+			if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+				return err
+			}
+			for _, path := range []string{path, fresh} {
+				if err := syscall.Mount(path, path, "", syscall.MS_BIND, ""); err != nil {
+					return err
+				}
+				if err := syscall.Mount("", path, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+					return err
+				}
+				d, err := storage.OpenDir(path)
+				if err != nil {
+					refused = append(refused, err)
+					continue
+				}
+				defer d.Close()
+				value, _, err := d.Get(ctx, "k")
+				values = append(values, fmt.Sprint(string(value), err))
+				for name, err := range d.Names(ctx) {
+					lists = append(lists, fmt.Sprint(name, err))
+				}
+				_, putErr := d.Put(ctx, "k", nil, v)
+				_, newErr := d.Put(ctx, "new", nil, "")
+				refused = append(refused, putErr, newErr, d.Delete(ctx, "k", v))
+			}
+			return nil
+		}()
+	}()
+	if err := <-done; err != nil {
+		t.Skip("can't mount: ", err)
+	}
+	require.Equal(t, []string{"value<nil>", "value<nil>"}, values)
+	require.Equal(t, []string{"k<nil>", "k<nil>"}, lists)
+	require.Len(t, refused, 6)
+	for _, err := range refused {
+		require.ErrorContains(t, err, "(it is on a disk that is mounted read-only: mount it for writing, or use another directory)")
+	}
 }

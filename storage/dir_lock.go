@@ -2,10 +2,14 @@ package storage
 
 import (
 	"context"
-	"math/rand/v2"
+	"errors"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/filelock"
+	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
 // A writer holds its shard for as long as two flushes take, the holder of a name's
@@ -17,9 +21,7 @@ const (
 )
 
 // Writers of one record exclude each other by locking one of these sixteen files,
-// which stand for the first digits of a record file's name. A lock file can't be
-// deleted without two processes coming to hold different files of one name, and so
-// their number has to be fixed.
+// which stand for the first digits of a record file's name. They are never deleted.
 const shards = "0123456789abcdef"
 
 func shardLock(file string) string { return "write-" + file[:1] }
@@ -29,7 +31,7 @@ func shardLock(file string) string { return "write-" + file[:1] }
 // Waiters in one process get it in the order in which they asked for it; a waiter
 // in another process notices within 32 milliseconds that it is free.
 //
-// Each name that was ever locked leaves an empty file in the directory locks.
+// The lock of a name that has a record leaves an empty file in the directory locks.
 func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err
@@ -44,13 +46,8 @@ func (d *Dir) acquire(ctx context.Context, file string, longest time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	f, err := d.create(lockDir, file, os.O_RDWR)
+	f, err := d.lockFile(ctx, file, longest)
 	if err != nil {
-		leave()
-		return nil, dirError("lock a record in", d.path, err)
-	}
-	if err := waitLock(ctx, f, longest); err != nil {
-		f.Close()
 		leave()
 		if err == ctx.Err() {
 			return nil, err
@@ -61,27 +58,63 @@ func (d *Dir) acquire(ctx context.Context, file string, longest time.Duration) (
 	d.held.Store(f, nil)
 	return sync.OnceFunc(func() {
 		d.held.Delete(f)
-		// Closing alone would leave the lock to a child process that was forked and
-		// hasn't closed its copy yet.
-		unlockFile(f)
+		d.forget(file, f)
+		filelock.Unlock(f)
 		f.Close()
 		leave()
 	}), nil
 }
 
-// waitLock polls because a blocked flock can't be called off when ctx is done.
-func waitLock(ctx context.Context, f *os.File, longest time.Duration) error {
-	for pause := longest / 16; ; pause = min(2*pause, longest) {
-		ok, err := tryLock(f)
-		if ok || err != nil {
-			return err
+// lockFile returns a lock file that is locked.
+func (d *Dir) lockFile(ctx context.Context, file string, longest time.Duration) (*os.File, error) {
+	// The file is another one each time that a holder deleted it, which is as often
+	// as others come first.
+	for range 1000 {
+		f, err := d.openLock(file)
+		if err != nil {
+			return nil, err
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
+		if err = filelock.Wait(ctx, f, longest); err == nil {
+			var same bool
+			if same, err = d.isLockFile(file, f); same {
+				return f, nil
+			}
+			filelock.Unlock(f)
 		}
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("its lock files are replaced all the time")
+}
+
+func (d *Dir) openLock(file string) (*os.File, error) {
+	return d.create(lockDir, func() (*os.File, error) { return safefile.OpenLock(d.root, lockDir+"/"+file) })
+}
+
+// isLockFile reports whether the name of a lock file leads to f. If it doesn't,
+// another process can lock what it leads to.
+func (d *Dir) isLockFile(file string, f *os.File) (bool, error) {
+	named, err := d.root.Lstat(lockDir + "/" + file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	opened, err := f.Stat()
+	return err == nil && os.SameFile(named, opened), err
+}
+
+// forget deletes the lock file of a name that has no record, for which nobody would
+// ever need it again. Only the holder of its lock may: all that have it open still
+// find, when they get the lock, that the name doesn't lead to it.
+func (d *Dir) forget(file string, f *os.File) {
+	if !isFileName(file) || !d.isAbsent(file) {
+		return
+	}
+	if same, _ := d.isLockFile(file, f); same {
+		d.root.Remove(lockDir + "/" + file)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
+
+	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
 // Names implements [Lister]. It opens each record file, and holds 32 bytes of memory
@@ -49,15 +50,18 @@ func (d *Dir) Names(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// files returns the names of all record files, decoded. It holds every writer's lock: what a
-// file system lists of a name that is renamed over meanwhile is nowhere defined,
-// and some leave it out.
+// files returns the names of all record files, decoded. It holds every writer's lock:
+// what a file system lists of a name that is renamed over meanwhile is nowhere
+// defined, and some leave it out.
 func (d *Dir) files(ctx context.Context) (files [][sha256.Size]byte, err error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err
 	}
 	for i := range shards {
 		unlock, err := d.acquire(ctx, shardLock(shards[i:]), shardPoll)
+		if safefile.IsReadOnly(err) {
+			continue // nobody ever wrote in this shard, and nobody can
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -90,16 +94,12 @@ func (d *Dir) files(ctx context.Context) (files [][sha256.Size]byte, err error) 
 // readName returns the name in a record file. That of the file proves it, even
 // though the checksum wasn't looked at.
 func (d *Dir) readName(file string) (string, error) {
-	f, err := d.root.OpenFile(file, os.O_RDONLY, 0)
+	f, size, err := d.open(file)
 	if err != nil {
-		return "", dirError("read a record in", d.path, err)
+		return "", err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", dirError("read a record in", d.path, err)
-	}
-	name, err := decodeName(f, info.Size())
+	name, err := decodeName(f, size)
 	if err == nil && fileName(name) != file {
 		err = errFileMoved
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"math"
 )
 
 // The layout of a record file is described in doc.go.
@@ -17,6 +16,7 @@ const (
 	versionSize = 16
 	// fileHeader is magic, format, version and length of the name.
 	fileHeader = len(fileMagic) + 1 + versionSize + 4
+	maxFile    = int64(fileHeader + maxName + maxSealed + sha256.Size)
 )
 
 // fileRecord is what a record file holds.
@@ -26,9 +26,9 @@ type fileRecord struct {
 	value   []byte
 }
 
-// fileName returns the name of the file that holds the record under name. A digest is the
-// same on file systems that fold case or normalize Unicode, is never too long, and
-// holds nothing that could be taken for a path.
+// fileName returns the name of the file that holds the record under name. A digest is
+// the same on file systems that fold case or normalize Unicode, is never too long,
+// and holds nothing that could be taken for a path.
 func fileName(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:])
@@ -47,15 +47,18 @@ func isFileName(file string) bool {
 	return true
 }
 
+// isTempName reports whether a file is called as write calls its temporary files.
+func isTempName(file string) bool {
+	const n = 2 * sha256.Size
+	return len(file) >= n && isFileName(file[:n]) && (len(file) == n || file[n] == '-')
+}
+
 // Version returns the version as the store's callers see it.
 func (r fileRecord) Version() Version {
 	return Version(hex.EncodeToString(r.version[:]))
 }
 
-func (r fileRecord) encode() ([]byte, error) {
-	if uint64(len(r.name)) > math.MaxUint32 {
-		return nil, errors.New("storage: the name is longer than 4 GiB")
-	}
+func (r fileRecord) encode() []byte {
 	b := make([]byte, 0, fileHeader+len(r.name)+len(r.value)+sha256.Size)
 	b = append(b, fileMagic...)
 	b = append(b, fileFormat)
@@ -64,7 +67,7 @@ func (r fileRecord) encode() ([]byte, error) {
 	b = append(b, r.name...)
 	b = append(b, r.value...)
 	sum := sha256.Sum256(b)
-	return append(b, sum[:]...), nil
+	return append(b, sum[:]...)
 }
 
 // Reasons why a file isn't a record.
@@ -72,6 +75,7 @@ var (
 	errFileForeign = errors.New("it doesn't begin like a record")
 	errFileFormat  = errors.New("its format is unknown: it may come from a newer version of oauth2keep")
 	errFileSum     = errors.New("it is cut short or changed: its checksum is wrong")
+	errFileLong    = errors.New("it is longer than any record")
 	errFileMoved   = errors.New("its name isn't that of the record that it holds: it was renamed or copied")
 )
 
@@ -92,8 +96,9 @@ func decodeFile(b []byte) (fileRecord, error) {
 	return r, nil
 }
 
-// decodeName reads no more of a file, which is size bytes long, than the record's name. It
-// can't verify the checksum, so its caller has to compare that with the file's.
+// decodeName reads no more of a file, which is size bytes long, than the record's
+// name. It can't verify the checksum, so its caller has to compare that with the
+// file's.
 func decodeName(f io.Reader, size int64) (string, error) {
 	header := make([]byte, min(int64(fileHeader), size))
 	if _, err := io.ReadFull(f, header); err != nil {

@@ -177,17 +177,17 @@ func TestDirWithSomethingInTheWay(t *testing.T) {
 		d := openDir(t, path)
 		require.NoError(t, os.MkdirAll(filepath.Join(fileOf(t, path, d, "key"), "x"), 0o700))
 		_, _, err := d.Get(ctx, "key")
-		require.ErrorContains(t, err, "storage: can't read a record in "+path)
+		require.ErrorIs(t, err, storage.ErrOpen)
 		require.NotErrorIs(t, err, storage.ErrNotFound)
+		require.ErrorContains(t, err, "it is a directory and not a file")
 		_, err = d.Put(ctx, "key", nil, "")
-		require.ErrorContains(t, err, "storage: can't read a record in "+path)
-		require.Error(t, listError(d.Names(ctx)))
+		require.ErrorIs(t, err, storage.ErrOpen)
+		require.ErrorIs(t, listError(d.Names(ctx)), storage.ErrOpen)
 	})
-	t.Run("temporary file", func(t *testing.T) {
+	t.Run("temporary files", func(t *testing.T) {
 		path := t.TempDir()
 		d := openDir(t, path)
-		name := filepath.Base(fileOf(t, path, d, "key"))
-		require.NoError(t, os.MkdirAll(filepath.Join(path, "tmp", name, "x"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(path, "tmp"), nil, 0o600))
 		_, err := d.Put(ctx, "key", nil, "")
 		require.ErrorContains(t, err, "storage: can't write a record in "+path)
 		_, _, err = d.Get(ctx, "key")
@@ -243,11 +243,39 @@ func TestDirIsGone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows doesn't remove a directory that is open")
 	}
-	path := filepath.Join(t.TempDir(), "tokens")
-	d := openDir(t, path)
-	require.NoError(t, os.RemoveAll(path))
-	_, err := d.Put(ctx, "key", nil, "")
-	require.ErrorContains(t, err, "(the directory was removed while it was open)")
+	for how, change := range map[string]func(path string) error{
+		"removed":  os.RemoveAll,
+		"moved":    func(path string) error { return os.Rename(path, path+" away") },
+		"replaced": func(path string) error { return errors.Join(os.Rename(path, path+" away"), os.Mkdir(path, 0o700)) },
+		"a file":   func(path string) error { return errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600)) },
+		"another": func(path string) error { // which has a record of that name, too
+			other, err := storage.OpenDir(path + " other")
+			if err != nil {
+				return err
+			}
+			_, err = other.Put(ctx, "key", []byte("of the other"), "")
+			return errors.Join(err, other.Close(), os.Rename(path, path+" away"), os.Rename(path+" other", path))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "tokens")
+			t.Chdir(filepath.Dir(path))
+			d := openDir(t, "tokens")
+			t.Chdir(t.TempDir()) // which is no reason
+			v := mustPut(t, d, "key", "value", "")
+			require.NoError(t, change(path))
+			_, _, getErr := d.Get(ctx, "key")
+			_, _, missErr := d.Get(ctx, "unknown")
+			_, putErr := d.Put(ctx, "key", nil, v)
+			_, newErr := d.Put(ctx, "unknown", nil, "")
+			_, lockErr := d.Lock(ctx, "key")
+			for _, err := range []error{getErr, missErr, putErr, newErr, lockErr, d.Delete(ctx, "key", v), d.Delete(ctx, "unknown", ""), d.Discard(ctx, "key"), listError(d.Names(ctx))} {
+				require.ErrorContains(t, err, path+": it isn't the directory that was opened (the directory was removed, moved or replaced while it was open: ")
+				require.NotErrorIs(t, err, storage.ErrNotFound)
+				require.NotErrorIs(t, err, storage.ErrConflict)
+			}
+		})
+	}
 }
 
 // TestDirLockQueues has many goroutines behind one lock, most of which give up.

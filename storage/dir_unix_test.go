@@ -26,15 +26,6 @@ func TestDirErrorOfTheSystem(t *testing.T) {
 	}
 }
 
-func TestSyncDir(t *testing.T) {
-	r, w, err := os.Pipe() // which can't be flushed, like directories in some file systems
-	require.NoError(t, err)
-	defer w.Close()
-	require.NoError(t, syncDir(r))
-	require.NoError(t, r.Close())
-	require.ErrorIs(t, syncDir(r), os.ErrClosed)
-}
-
 // TestPutReportsAFailedFlush: a write that may not last isn't acknowledged.
 func TestPutReportsAFailedFlush(t *testing.T) {
 	d, err := OpenDir(filepath.Join(t.TempDir(), "tokens"))

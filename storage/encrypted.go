@@ -18,8 +18,14 @@ const labelRecord = "oauth2keep record v1"
 // errors.ErrUnsupported.
 //
 // A record that can't be opened is an error that wraps [ErrOpen], and has no version
-// by which it could be overwritten: put the missing key back into the keyset, or
-// delete the record through the store that was wrapped.
+// by which it could be overwritten: put the missing key back into the keyset, restore
+// the record, or have [Encrypted.Discard] delete it.
+//
+// Sealing keeps values secret and finds out whether they were changed. It doesn't
+// find out that a record was deleted, or that an older one was put back under its
+// name, as by restoring a backup: what was sealed once opens for as long as its key is
+// in the keyset. Package tokensource notices an older token where a process still has
+// the newer one of the same login, and writes that back.
 //
 // Methods may be called concurrently.
 type Encrypted struct {
@@ -88,6 +94,9 @@ func named(err error, name string) error {
 	if err == ErrNotFound || err == context.Canceled || err == context.DeadlineExceeded {
 		return err
 	}
+	if errors.Is(err, ErrOpen) {
+		return fmt.Errorf("%w (record %q); if it can't be had back, Encrypted.Discard deletes it", err, name)
+	}
 	return fmt.Errorf("%w (record %q)", err, name)
 }
 
@@ -112,6 +121,33 @@ func (e *Encrypted) Delete(ctx context.Context, name string, old Version) error 
 		return err
 	}
 	return e.store.Delete(ctx, name, old)
+}
+
+// Discard deletes the record under name, also one that can't be opened because its
+// key is lost or it is damaged. It doesn't look at the value. An absent name is no
+// error. If the record was changed while Discard looked at it, the error is
+// [ErrConflict] and nothing was deleted: it may be a good one by now.
+//
+// A record that the wrapped store itself can't read is deleted if that is a
+// [Discarder], as a [Dir] is.
+func (e *Encrypted) Discard(ctx context.Context, name string) error {
+	if err := e.check(); err != nil {
+		return err
+	}
+	_, v, err := e.store.Get(ctx, name)
+	switch {
+	case err == nil:
+		return e.store.Delete(ctx, name, v)
+	case errors.Is(err, ErrNotFound):
+		return e.store.Delete(ctx, name, "")
+	case !errors.Is(err, ErrOpen):
+		return named(err, name)
+	}
+	d, ok := e.store.(Discarder)
+	if !ok {
+		return fmt.Errorf("storage: %T can't discard a record that it can't read: %w: %w", e.store, errors.ErrUnsupported, err)
+	}
+	return d.Discard(ctx, name)
 }
 
 // Lock implements [Locker].

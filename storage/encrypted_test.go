@@ -96,7 +96,7 @@ func TestEncryptedNamesTheMissingKey(t *testing.T) {
 	mustPut(t, store, "a\n\"b", string(unhex(t, sealedToken)), "")
 	_, _, err := storage.Encrypt(store, newKeyset(t, bytes.Repeat([]byte{7}, 32))).Get(ctx, "a\n\"b")
 	require.EqualError(t, err, "storage: can't open the sealed record: it was sealed with key c23e1ba17c3144237c5f467411a6b94c, "+
-		"which isn't in this keyset (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyset as an old one (record \"a\\n\\\"b\")")
+		"which isn't in this keyset (it has 74e05bafd157beb25a5507660cb47429): give that key to NewKeyset as an old one (record \"a\\n\\\"b\"); if it can't be had back, Encrypted.Discard deletes it")
 }
 
 // TestEncryptedTellsNamesApart is about the lengths in the associated data.
@@ -189,6 +189,7 @@ func TestEncryptWithoutAPartSaysSo(t *testing.T) {
 			_, err = c.e.Put(ctx, "key", nil, "")
 			require.EqualError(t, err, c.want)
 			require.EqualError(t, c.e.Delete(ctx, "key", ""), c.want)
+			require.EqualError(t, c.e.Discard(ctx, "key"), c.want)
 			_, err = c.e.Lock(ctx, "key")
 			require.EqualError(t, err, c.want)
 			require.EqualError(t, listError(c.e.Names(ctx)), c.want)

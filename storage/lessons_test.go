@@ -72,6 +72,7 @@ func TestLesson15LockFilesAreKept(t *testing.T) {
 		}))
 		return names
 	}
+	mustPut(t, handles[0], "k", "value", "")
 	unlock, err := handles[0].Lock(ctx, "k")
 	require.NoError(t, err)
 	unlock()

@@ -61,7 +61,8 @@ type Store interface {
 
 	// Delete removes the record if its version is still old, and otherwise
 	// returns ErrConflict. An absent name has the version "", so deleting it with
-	// "" does nothing and returns nil. A nil error is as durable as Put's.
+	// "" changes nothing and returns nil. A nil error means that it is durable that
+	// there is no record.
 	Delete(ctx context.Context, name string, old Version) error
 }
 
@@ -91,4 +92,14 @@ type Lister interface {
 	// methods in between. After an error the walk ends. The error is
 	// errors.ErrUnsupported if a wrapped store can't list.
 	Names(ctx context.Context) iter.Seq2[string, error]
+}
+
+// Discarder is implemented by a Store that can be left with a record which it can't
+// read, so that Get returns an error that wraps [ErrOpen] and no version by which the
+// record could be deleted. It is needed by [Encrypted.Discard] for such a record.
+type Discarder interface {
+	// Discard deletes the record under name if Get can't read it. One that can be read
+	// has a version, by which Delete deletes it, and is ErrConflict here. An absent
+	// name is no error. A nil error is as durable as Delete's.
+	Discard(ctx context.Context, name string) error
 }
