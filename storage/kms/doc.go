@@ -7,9 +7,9 @@
 //	// …
 //	store := storage.Encrypt(dir, keys)
 //
-// The KMS is asked once for each key when the file is opened. The result is a
-// [storage.Keyset], which seals and opens the records in memory, so that they cost
-// no calls, go on working when the KMS is away, and their keys can be replaced with
+// The KMS is asked once, when the file is opened. The result is a [storage.Keyset],
+// which seals and opens the records in memory, so that they cost no calls, go on
+// working when the KMS is away, and their keys can be replaced with
 // [storage.Encrypted.Rekey]. The keys stay in the memory of the process until it ends:
 // taking the permission away works from the next start on.
 //
@@ -20,11 +20,11 @@
 //	_, err := kms.File("token.keys").Create(ctx, k, storage.NewKey())
 //
 // To wrap a key that is in use already, give it instead of a new one. For an
-// environment variable, [Wrap] makes the text and [Open] reads it. The KMS decrypts
-// each key that it encrypted before anything is written.
+// environment variable, [Wrap] makes the same text as is in a file, and [Open] reads
+// it. The KMS decrypts what it encrypted before anything is written.
 //
-// A KMS is given associated data that has the fingerprint of the key, so that its
-// log says which key was asked for. Copies of the file can lie anywhere, and should:
+// A KMS is given associated data that has the fingerprints of the keys, so that its
+// log says which keys were asked for. Copies of the file can lie anywhere, and should:
 // without the file, as without the key of the KMS, the records are lost.
 //
 // # Replacing keys
@@ -42,32 +42,49 @@
 // setting to all machines. The records don't notice. A KMS that rotates its key by
 // itself, and goes on decrypting with the versions that it had, needs nothing.
 //
+// # What it protects from
+//
+// Who can read the file, and the records, but can't ask the KMS, reads no token. Who
+// can write the file, too, can't change which keys it has and which of them seals: all
+// keys are one ciphertext, in their order, and any other combination of names and
+// ciphertexts doesn't open. What such a person can do is to put the whole file back into
+// a state in which it was once, or to delete it. So a key that was stolen and replaced can
+// come back, and seal again, if the file of before is put back. After a theft, finish
+// with File.Rewrap for a new key of the KMS, and take the permission for the old one
+// away: no earlier state of the file opens then.
+//
+// This holds for a KMS that encrypts with a secret key. Who can write the file and has
+// the public key of an RSA key, with which anyone can encrypt, can put in keys of their
+// own. Use a key of the KMS for nothing else: who can ask it to encrypt can do so, too.
+//
+// A file that its group or others may write isn't opened.
+//
 // # Errors
 //
-// They name the line and the fingerprint of its key, as errors of package storage do.
-// The fingerprint stands in the line too, so that it can be found with grep. They
-// never have a key in them. A context that is done ends every wait for the KMS; set
-// a deadline.
+// They name the fingerprints of the keys, as errors of package storage do. They stand
+// in the file too, so that it can be found with grep. Errors never have a key in them.
+// A context that is done ends every wait for the KMS; set a deadline.
 //
 // # Stored data and compatibility
 //
 // What one release wrote is read by every later one of the same major version. A file
-// is UTF-8 text of one or more lines, the primary key's first, in any order else. In
-// place of a line end there may be other white space. A line is
+// is one line of UTF-8 text, with white space around it or not:
 //
 //	oauth2keep-kms   magic
-//	:1               format
-//	:fingerprint     32 hexadecimal digits, as storage.Keyset prints them
-//	:ciphertext      base64: what the AEAD made of the key, 32 bytes
+//	:2               format
+//	:fingerprints    of 32 hexadecimal digits, as [storage.Fingerprint] returns them,
+//	                 with commas between them; the primary key's first
+//	:ciphertext      base64: what the AEAD made of the keys, 32 bytes each, in that order
 //	:checksum        8 hexadecimal digits: the first of the SHA-256 of all before
 //
 // and the associated data, by which the ciphertext is bound to its purpose and its
-// name, is
+// names, is
 //
-//	L("oauth2keep wrapped key v1") L(fingerprint)
+//	L("oauth2keep wrapped keys v2") L(fingerprint) …
 //
-// where L(x) is the length of x as 8 bytes, most significant first, and x itself. The
-// checksum finds out what was cut short; what was changed on purpose, the AEAD does.
+// with each fingerprint in its order, where L(x) is the length of x as 8 bytes, most
+// significant first, and x itself. The checksum finds out what was cut short; what was
+// changed on purpose, the AEAD does. There can be 50 keys.
 //
 // A file keeps its owner when root changes it, and its directory should be one that
 // nobody else writes. Beside it lies an empty one whose name ends with .lock, which

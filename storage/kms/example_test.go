@@ -106,7 +106,7 @@ func ExampleFile() {
 			return err
 		}
 		// Here the file goes to all machines, which start again.
-		previous, err := file.MakePrimary(ctx, added)
+		previous, err := file.MakePrimary(ctx, k, added)
 		if err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func ExampleFile() {
 		if err := encrypted.CheckUnused(ctx, previous); err != nil {
 			return err // the old key must be kept
 		}
-		if err := file.Remove(ctx, previous); err != nil {
+		if err := file.Remove(ctx, k, previous); err != nil {
 			return err
 		}
 		return file.Rewrap(ctx, k, next)
@@ -143,7 +143,7 @@ type rsaKey struct {
 
 func (k rsaKey) EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error) {
 	sum := sha256.Sum256(associatedData)
-	return k.wrap(ctx, slices.Concat(sum[:], plaintext)) // 64 bytes, and 190 fit into RSA of 2048 bits
+	return k.wrap(ctx, slices.Concat(sum[:], plaintext)) // 32 bytes and 32 per key; RSA of 2,048 bits has room for 190
 }
 
 func (k rsaKey) DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error) {

@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/safefile"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -34,14 +36,14 @@ func TestRotation(t *testing.T) {
 	f, k := newFile(t), newKMS(t)
 	_, err := f.Open(ctx, k)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	assert.ErrorContains(t, err, "kms: can't read the key file: ")
-	require.ErrorContains(t, f.Rewrap(ctx, k, k), "there is no file to rewrap")
-	_, err = f.MakePrimary(ctx, "x")
-	require.ErrorContains(t, err, `there is no key "x"`)
-	assert.NoFileExists(t, string(f))
-
+	assert.ErrorContains(t, err, "kms: "+string(f)+": can't read the key file: ")
+	const none = "there is no file to change: Create makes one"
+	require.ErrorContains(t, f.Rewrap(ctx, k, k), none)
+	_, err = f.MakePrimary(ctx, k, "x")
+	require.ErrorContains(t, err, none)
+	require.ErrorContains(t, f.Remove(ctx, k, "x"), none)
 	_, err = f.Add(ctx, k, storage.NewKey())
-	require.ErrorContains(t, err, "there is no file to add a key to: Create makes one")
+	require.ErrorContains(t, err, none)
 	assert.NoFileExists(t, string(f))
 
 	first, err := f.Create(ctx, k, storage.NewKey())
@@ -62,7 +64,7 @@ func TestRotation(t *testing.T) {
 	keys, err := f.Open(ctx, k)
 	require.NoError(t, err)
 	require.Equal(t, []string{first, second, third}, keys.Fingerprints())
-	previous, err := f.MakePrimary(ctx, second)
+	previous, err := f.MakePrimary(ctx, k, second)
 	require.NoError(t, err)
 	require.Equal(t, first, previous)
 	after, err := f.Open(ctx, k)
@@ -72,14 +74,14 @@ func TestRotation(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{second: 1, first: 0, third: 0}, report.ByKey)
 	require.NoError(t, storage.Encrypt(store, after).CheckUnused(ctx, first))
-	require.ErrorContains(t, f.Remove(ctx, second), "key "+second+" is the primary key and can't be removed")
-	require.NoError(t, f.Remove(ctx, first))
-	require.ErrorContains(t, f.Remove(ctx, first), "there is no key \""+first+"\", but "+second+", "+third)
+	require.ErrorContains(t, f.Remove(ctx, k, second), "key "+second+" is the primary key and can't be removed")
+	require.NoError(t, f.Remove(ctx, k, first))
+	require.ErrorContains(t, f.Remove(ctx, k, first), "there is no key \""+first+"\", but "+second+", "+third)
 
 	next := newKMS(t)
 	require.NoError(t, f.Rewrap(ctx, k, next))
 	_, err = f.Open(ctx, k)
-	require.ErrorContains(t, err, "kms: "+string(f)+": line 1: can't unwrap key "+second)
+	require.ErrorContains(t, err, "kms: "+string(f)+": can't unwrap keys "+second)
 	last, err := f.Open(ctx, next)
 	require.NoError(t, err)
 	require.Equal(t, []string{second, third}, last.Fingerprints())
@@ -125,17 +127,13 @@ func TestAFailedChangeChangesNothing(t *testing.T) {
 	}
 	before := contents(t, f)
 	_, err = f.Add(ctx, forgets, storage.NewKey())
+	require.ErrorContains(t, err, "can't unwrap keys ")
+	err = f.Rewrap(ctx, k, forgets)
+	require.ErrorContains(t, err, "can't wrap keys ")
 	require.ErrorContains(t, err, "doesn't decrypt it again")
-	require.ErrorContains(t, f.Rewrap(ctx, k, forgets), "line 1: can't wrap key ")
-	require.ErrorContains(t, f.Rewrap(ctx, forgets, k), "line 1: can't unwrap key ")
-	calls := 0
-	failsAtTheThird := broken{k, func(p []byte) ([]byte, error) {
-		if calls++; calls == 3 {
-			return nil, context.DeadlineExceeded
-		}
-		return newKMS(t).EncryptWithContext(ctx, p, nil)
-	}, nil}
-	require.Error(t, f.Rewrap(ctx, k, failsAtTheThird))
+	require.ErrorContains(t, f.Rewrap(ctx, forgets, k), "can't unwrap keys ")
+	fails := broken{k, func([]byte) ([]byte, error) { return nil, context.DeadlineExceeded }, nil}
+	require.ErrorIs(t, f.Rewrap(ctx, k, fails), context.DeadlineExceeded)
 	done, cancel := context.WithCancel(ctx)
 	cancel()
 	require.ErrorIs(t, f.Rewrap(done, k, k), context.Canceled)
@@ -170,8 +168,8 @@ func TestModes(t *testing.T) {
 	keys, err := link.Open(ctx, k)
 	require.NoError(t, err)
 	assert.Equal(t, []string{first, second}, keys.Fingerprints())
-	_, err = link.MakePrimary(ctx, second)
-	assert.ErrorContains(t, err, "give the path of the file itself")
+	_, err = link.MakePrimary(ctx, k, second)
+	assert.ErrorContains(t, err, "it is a symbolic link and not a file")
 }
 
 // TestParallelAdds loses no key.
@@ -194,7 +192,10 @@ func TestParallelAdds(t *testing.T) {
 func TestLockIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	f := newFile(t)
-	unlock, err := f.lock(ctx)
+	root, err := os.OpenRoot(filepath.Dir(string(f)))
+	require.NoError(t, err)
+	defer root.Close()
+	unlock, err := safefile.Lock(ctx, root, filepath.Base(string(f))+".lock")
 	require.NoError(t, err)
 	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
@@ -213,7 +214,7 @@ func TestPathsThatAreNone(t *testing.T) {
 	for f, want := range map[File]string{
 		"":                                   "this File is no path",
 		File(filepath.Join(dir, "no", "no")): "can't lock the key file",
-		File(dir):                            "isn't a file",
+		File(dir):                            "it is a directory and not a file",
 	} {
 		_, err := f.Create(ctx, k, storage.NewKey())
 		assert.ErrorContains(t, err, "kms: ")
@@ -224,44 +225,50 @@ func TestPathsThatAreNone(t *testing.T) {
 	f := newFile(t)
 	require.NoError(t, os.MkdirAll(string(f)+".tmp/full", 0o700)) // in the way of the temporary file
 	_, err := f.Create(ctx, k, storage.NewKey())
-	assert.ErrorContains(t, err, "kms: can't write the key file: ")
+	assert.ErrorContains(t, err, "can't write the key file: ")
 	assert.NoFileExists(t, string(f))
 }
 
 // TestWrongFiles gives what isn't a file of wrapped keys: the error says what it is
-// or where it is damaged, shows none of it, and nothing is written.
+// or how it is damaged, shows none of it, and nothing is written.
 func TestWrongFiles(t *testing.T) {
 	t.Parallel()
 	k := newKMS(t)
-	one, two := mustWrap(t, k, storage.NewKey()), mustWrap(t, k, storage.NewKey())
 	key := storage.NewKey()
+	one, two := mustWrap(t, k, storage.NewKey()), mustWrap(t, k, storage.NewKey())
 	sum := func(s string) string { return s + ":" + checksum(s) }
 	fields := strings.Split(two, ":")
+	with := func(format, name, ciphertext string) string {
+		return sum(strings.Join([]string{fields[0], format, name, ciphertext}, ":"))
+	}
 	for name, test := range map[string]struct{ text, want string }{
 		"empty":                 {"", "there is no key: the text is empty"},
 		"white space":           {" \n\n", "there is no key: the text is empty"},
-		"words":                 {"my secret passphrase", `line 1 isn't a wrapped key: it doesn't begin with "oauth2keep-kms:"`},
-		"key in base64":         {base64.StdEncoding.EncodeToString(key), "line 1 isn't a wrapped key but one in the clear"},
-		"key in hexadecimal":    {hex.EncodeToString(key) + "\n", "line 1 isn't a wrapped key but one in the clear"},
-		"key below":             {one + "\n" + base64.StdEncoding.EncodeToString(key), "line 2 isn't a wrapped key but one in the clear"},
-		"key of random bytes":   {"\x01\xff\x80" + strings.Repeat("\xfe", 29), "this isn't a wrapped key but binary, perhaps a key in the clear"},
+		"words":                 {"my secret passphrase, which is long enough", `something that doesn't begin with "oauth2keep-kms:"`},
+		"key in base64":         {base64.StdEncoding.EncodeToString(key), "but a key in the clear"},
+		"key in hexadecimal":    {hex.EncodeToString(key) + "\n", "but a key in the clear"},
+		"key of random bytes":   {"\x01\xff\x80" + strings.Repeat("\xfe", 29), "but binary, perhaps a key in the clear"},
 		"keys of keystore":      {"oauth2keep keys v1\n" + base64.StdEncoding.EncodeToString(key) + "\nend\n", "a file of package keystore, with keys in the clear"},
 		"marker of keystore":    {"oauth2keep keystore v1\nkeyring\nend\n", "a file of package keystore, without any key"},
 		"PEM":                   {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "but a PEM file"},
 		"keyset":                {`{"primaryKeyId":1}`, "but JSON, perhaps a keyset of Tink"},
-		"cut short":             {one + "\n" + two[:len(two)-1], "line 2 is cut short or has something behind it"},
-		"cut in the middle":     {one + "\n" + two[:len(two)-20], "line 2 is cut short"},
-		"cut in the name":       {one + "\n" + two[:30], "line 2 is cut short"},
-		"cut in the magic":      {two[:10], `line 1 isn't a wrapped key: it doesn't begin with "oauth2keep-kms:"`},
-		"magic alone":           {"oauth2keep-kms", "line 1 is cut short"},
-		"later format":          {sum(strings.Join([]string{fields[0], "2", fields[2], fields[3]}, ":")), "line 1 has an unknown format"},
-		"something behind":      {two + ":more", "line 1 is cut short or has something behind it"},
-		"another name":          {strings.Replace(two, fields[2], strings.Split(one, ":")[2], 1), "line 1 was changed: its checksum is another one"},
-		"checksum made again":   {sum(strings.Join([]string{fields[0], "1", strings.Split(one, ":")[2], fields[3]}, ":")), "line 1: can't unwrap key " + strings.Split(one, ":")[2]},
-		"name that is none":     {sum(strings.Join([]string{fields[0], "1", "ABC", fields[3]}, ":")), "line 1 isn't a wrapped key, though its checksum is right"},
-		"ciphertext not base64": {sum(strings.Join([]string{fields[0], "1", fields[2], "*"}, ":")), "line 1 isn't a wrapped key, though"},
-		"no ciphertext":         {sum(strings.Join([]string{fields[0], "1", fields[2], ""}, ":")), "line 1 isn't a wrapped key, though"},
-		"twice":                 {one + "\n" + two + "\n" + one, "line 3 has key " + strings.Split(one, ":")[2] + ", as line 1 does"},
+		"cut short":             {two[:len(two)-1], "the text is cut short or has something behind it"},
+		"cut in the middle":     {two[:len(two)-20], "the text is cut short"},
+		"cut in the name":       {two[:30], "the text is cut short"},
+		"cut in the magic":      {two[:10], `something that doesn't begin with "oauth2keep-kms:"`},
+		"magic alone":           {"oauth2keep-kms", "the text is cut short"},
+		"two texts":             {one + "\n" + two, "the text is cut short or has something behind it"},
+		"key below":             {one + "\n" + base64.StdEncoding.EncodeToString(key), "the text is cut short or has something behind it"},
+		"format of before":      {with("1", fields[2], fields[3]), "the format is unknown"},
+		"later format":          {with("3", fields[2], fields[3]), "the format is unknown"},
+		"something behind":      {two + ":more", "the text is cut short or has something behind it"},
+		"another name":          {strings.Replace(two, fields[2], strings.Split(one, ":")[2], 1), "the text was changed: its checksum is another one"},
+		"checksum made again":   {with("2", strings.Split(one, ":")[2], fields[3]), "can't unwrap key " + strings.Split(one, ":")[2]},
+		"name that is none":     {with("2", "ABC", fields[3]), "these aren't wrapped keys, though the checksum is right"},
+		"name twice":            {with("2", fields[2]+","+fields[2], fields[3]), "these aren't wrapped keys, though"},
+		"no name":               {with("2", "", fields[3]), "these aren't wrapped keys, though"},
+		"ciphertext not base64": {with("2", fields[2], "*"), "these aren't wrapped keys, though"},
+		"no ciphertext":         {with("2", fields[2], ""), "these aren't wrapped keys, though"},
 		"endless":               {strings.Repeat("x", maxFile+1), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -287,28 +294,33 @@ func TestWrongFiles(t *testing.T) {
 	}
 }
 
-// TestStoredLine has a line of version 1, which must be read for ever. Its
-// ciphertext stands for that of a KMS.
-func TestStoredLine(t *testing.T) {
+// TestStoredText has a text of version 2, which must be read for ever. Its ciphertext
+// stands for that of a KMS.
+func TestStoredText(t *testing.T) {
 	t.Parallel()
-	key := []byte(strings.Repeat("\x01", 32))
-	line := stored
-	k := broken{nil, func([]byte) ([]byte, error) { return []byte("ciphertext"), nil }, func(b []byte) ([]byte, error) {
+	one, two := []byte(strings.Repeat("\x01", 32)), []byte(strings.Repeat("\x02", 32))
+	plaintext := append(bytes.Clone(one), two...)
+	k := broken{nil, func(b []byte) ([]byte, error) {
+		require.True(t, bytes.Equal(plaintext, b))
+		return []byte("ciphertext"), nil
+	}, func(b []byte) ([]byte, error) {
 		require.Equal(t, "ciphertext", string(b))
-		return key, nil
+		return plaintext, nil
 	}}
-	assert.Equal(t, line, mustWrap(t, k, key))
-	keys, err := Open(ctx, k, line)
+	text, err := Wrap(ctx, k, one, two)
 	require.NoError(t, err)
-	assert.Equal(t, nameOf(t, key), keys.Fingerprints()[0])
+	assert.Equal(t, stored, text)
+	keys, err := Open(ctx, k, stored)
+	require.NoError(t, err)
+	assert.Equal(t, []string{nameOf(t, one), nameOf(t, two)}, keys.Fingerprints())
 }
 
-const stored = "oauth2keep-kms:1:fbe357879e33e4953367070a14dbc169:Y2lwaGVydGV4dA==:5b62f223"
+const stored = "oauth2keep-kms:2:fbe357879e33e4953367070a14dbc169,25d43a5875d2ff60f8e408a4631f724e:Y2lwaGVydGV4dA==:5bbfa52f"
 
 func FuzzParse(f *testing.F) {
 	seeds := []string{
-		stored, stored + "\n", stored + " " + stored, "", "oauth2keep-kms", "oauth2keep-kms:1::::",
-		"oauth2keep-kms:2:a:b:c", "-----BEGIN", "{}", strings.Repeat("\xff", 32),
+		stored, " " + stored + "\n", stored + " " + stored, "", "oauth2keep-kms", "oauth2keep-kms:2::::",
+		"oauth2keep-kms:3:a:b:c", "-----BEGIN", "{}", strings.Repeat("\xff", 32),
 	}
 	read := 0
 	for _, s := range seeds {
@@ -321,11 +333,11 @@ func FuzzParse(f *testing.F) {
 		f.Fatalf("%d seeds are read", read)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		lines, err := parse(text)
+		w, err := parse(text)
 		if err != nil {
 			return
 		}
 		// Whatever is read is what would be written, but for white space.
-		require.Equal(t, strings.Fields(text), strings.Fields(encode(lines)))
+		require.Equal(t, strings.TrimSpace(text), w.String())
 	})
 }

@@ -92,14 +92,15 @@ func TestWrapAndOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			one, two := storage.NewKey(), storage.NewKey()
-			first, second := mustWrap(t, k, one), mustWrap(t, k, two)
-			assert.Regexp(t, `^oauth2keep-kms:1:`+nameOf(t, one)+`:[A-Za-z0-9+/]+=*:[0-9a-f]{8}$`, first)
-			for _, text := range []string{first + "\n" + second + "\n", first + " " + second, "\r\n" + first + "\r\n\r\n" + second} {
+			text, err := Wrap(ctx, k, two, one)
+			require.NoError(t, err)
+			assert.Regexp(t, `^oauth2keep-kms:2:`+nameOf(t, two)+`,`+nameOf(t, one)+`:[A-Za-z0-9+/]+=*:[0-9a-f]{8}$`, text)
+			for _, text := range []string{text, text + "\n", " \r\n" + text + "\r\n\r\n"} {
 				keys, err := Open(ctx, k, text)
 				require.NoError(t, err)
-				assert.Equal(t, []string{nameOf(t, one), nameOf(t, two)}, keys.Fingerprints())
+				assert.Equal(t, []string{nameOf(t, two), nameOf(t, one)}, keys.Fingerprints())
 			}
-			keys, err := Open(ctx, k, first)
+			keys, err := Open(ctx, k, mustWrap(t, k, one))
 			require.NoError(t, err)
 			plain, err := storage.NewKeyset(one)
 			require.NoError(t, err)
@@ -112,13 +113,14 @@ func TestWrapAndOpen(t *testing.T) {
 	}
 }
 
-// TestOneDecryptPerKey is what a KMS costs: nothing per record.
-func TestOneDecryptPerKey(t *testing.T) {
+// TestOneDecrypt is what a KMS costs: nothing per key, or record.
+func TestOneDecrypt(t *testing.T) {
 	t.Parallel()
 	k := &counter{AEADWithContext: newKMS(t)}
-	text := mustWrap(t, k, storage.NewKey()) + "\n" + mustWrap(t, k, storage.NewKey())
-	require.EqualValues(t, 2, k.encrypted.Load())
-	require.EqualValues(t, 2, k.decrypted.Load(), "Wrap looks whether the key comes back")
+	text, err := Wrap(ctx, k, storage.NewKey(), storage.NewKey())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, k.encrypted.Load())
+	require.EqualValues(t, 1, k.decrypted.Load(), "Wrap looks whether the key comes back")
 	k.encrypted.Store(0)
 	k.decrypted.Store(0)
 
@@ -136,7 +138,7 @@ func TestOneDecryptPerKey(t *testing.T) {
 	report, err := store.Rekey(ctx)
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{keys.Fingerprints()[0]: 100, keys.Fingerprints()[1]: 0}, report.ByKey)
-	assert.EqualValues(t, 2, k.decrypted.Load())
+	assert.EqualValues(t, 1, k.decrypted.Load())
 	assert.Zero(t, k.encrypted.Load())
 }
 
@@ -157,20 +159,20 @@ func TestKMSThatFails(t *testing.T) {
 		wrap string // the error of Wrap
 		open string // the error of Open
 	}{
-		"none":                  {nil, "there is no KMS", "line 1: there is no KMS"},
-		"nil pointer":           {(*counter)(nil), "there is no KMS", "line 1: there is no KMS"},
-		"nil AEAD":              {WithContext(nil), "there is no KMS", "line 1: there is no KMS"},
+		"none":                  {nil, "there is no KMS", "there is no KMS"},
+		"nil pointer":           {(*counter)(nil), "there is no KMS", "there is no KMS"},
+		"nil AEAD":              {WithContext(nil), "there is no KMS", "there is no KMS"},
 		"encrypt fails":         {broken{good, returns(nil, denied), nil}, "can't wrap key " + name + ": the KMS says: AccessDenied", ""},
 		"encrypts to nothing":   {broken{good, returns(nil, nil), nil}, "the KMS returned 0 bytes", ""},
-		"encrypts to too much":  {broken{good, returns(make([]byte, 1<<15), nil), nil}, "the KMS returned 32768 bytes", ""},
+		"encrypts to too much":  {broken{good, returns(make([]byte, 1<<17), nil), nil}, "the KMS returned 131072 bytes", ""},
 		"encrypts anything":     {broken{good, returns([]byte("anything"), nil), nil}, "can't wrap key " + name + ": the KMS encrypted it and doesn't decrypt it again", ""},
-		"encrypts and forgets":  {broken{good, nil, returns(nil, denied)}, "doesn't decrypt it again: can't unwrap key " + name, "line 1: can't unwrap key " + name + ", which another key of the KMS may have wrapped: the KMS says: AccessDenied"},
-		"another KMS key":       {newKMS(t), "", "line 1: can't unwrap key " + name + ", which another key of the KMS may have wrapped"},
-		"returns nothing":       {broken{good, nil, returns(nil, nil)}, "what the KMS returned isn't a key: storage: the key has 0 bytes", "line 1: can't unwrap key " + name + ": what the KMS returned isn't a key: storage: the key has 0 bytes"},
-		"returns a long key":    {broken{good, nil, returns(make([]byte, 33), nil)}, "has 33 bytes", "line 1: can't unwrap key " + name + ": what the KMS returned isn't a key: storage: the key has 33 bytes"},
-		"returns zeros":         {broken{good, nil, returns(make([]byte, 32), nil)}, "is all zeros", "line 1: can't unwrap key " + name + ": what the KMS returned isn't a key: storage: the key is all zeros"},
-		"returns another key":   {broken{good, nil, returns(other, nil)}, "the KMS returned another key, " + nameOf(t, other), "line 1: can't unwrap key " + name + ": the KMS returned another key"},
-		"shows the key":         {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %x", p) }, nil}, "the KMS says: (its message has the key in it, and isn't shown)", ""},
+		"encrypts and forgets":  {broken{good, nil, returns(nil, denied)}, "doesn't decrypt it again: can't unwrap key " + name, "can't unwrap key " + name + ", which another key of the KMS may have wrapped, or somebody else has changed: the KMS says: AccessDenied"},
+		"another KMS key":       {newKMS(t), "", "can't unwrap key " + name + ", which another key of the KMS may have wrapped"},
+		"returns nothing":       {broken{good, nil, returns(nil, nil)}, "the KMS returned 0 bytes", "can't unwrap key " + name + ": the KMS returned 0 bytes"},
+		"returns a long key":    {broken{good, nil, returns(make([]byte, 33), nil)}, "the KMS returned 33 bytes", "can't unwrap key " + name + ": the KMS returned 33 bytes"},
+		"returns zeros":         {broken{good, nil, returns(make([]byte, 32), nil)}, "is all zeros", "can't unwrap key " + name + ": what the KMS returned isn't that: storage: the key is all zeros"},
+		"returns another key":   {broken{good, nil, returns(other, nil)}, "the KMS returned other keys, " + nameOf(t, other), "can't unwrap key " + name + ": the KMS returned other keys"},
+		"shows the key":         {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %x", p) }, nil}, "the KMS says: (its message has a key in it, and isn't shown)", ""},
 		"shows the key's bytes": {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %v", p) }, nil}, "isn't shown", ""},
 		"shows what it returns": {broken{good, nil, func([]byte) ([]byte, error) { return key, fmt.Errorf("late: %s", key) }}, "isn't shown", "isn't shown"},
 	}
@@ -221,6 +223,19 @@ func TestKeysThatAreNone(t *testing.T) {
 		_, err := Wrap(ctx, newKMS(t), key)
 		assert.ErrorContains(t, err, want)
 	}
+	key := storage.NewKey()
+	_, err := Wrap(ctx, newKMS(t), key, storage.NewKey(), key)
+	assert.EqualError(t, err, "kms: key "+nameOf(t, key)+" is there already")
+	var many [][]byte
+	for range maxKeys {
+		many = append(many, storage.NewKey())
+	}
+	text, err := Wrap(ctx, newKMS(t), many[0], many[1:]...)
+	require.NoError(t, err)
+	_, err = parse(text)
+	require.NoError(t, err)
+	_, err = Wrap(ctx, newKMS(t), key, many...)
+	assert.ErrorContains(t, err, "kms: there would be 51 keys, and a text has room for 50")
 }
 
 // hangs is a KMS that doesn't answer, and doesn't mind any context.
@@ -240,7 +255,7 @@ func TestKMSThatHangs(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		_, err = Open(short, WithContext(h), line)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "line 1: can't unwrap key ")
+		assert.ErrorContains(t, err, "can't unwrap key ")
 		assert.ErrorContains(t, err, "the KMS doesn't answer")
 	})
 }
@@ -286,9 +301,10 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	requireNoKey(t, out.String(), key)
 }
 
-// TestAssociatedData has what a KMS is given, which can never change: a line would
+// TestAssociatedData has what a KMS is given, which can never change: a text would
 // not open any more.
 func TestAssociatedData(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "\x00\x00\x00\x00\x00\x00\x00\x19oauth2keep wrapped key v1\x00\x00\x00\x00\x00\x00\x00\x04name", string(associatedData("name")))
+	assert.Equal(t, "\x00\x00\x00\x00\x00\x00\x00\x1aoauth2keep wrapped keys v2"+
+		"\x00\x00\x00\x00\x00\x00\x00\x05first\x00\x00\x00\x00\x00\x00\x00\x04next", string(associatedData([]string{"first", "next"})))
 }
