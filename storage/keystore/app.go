@@ -26,9 +26,10 @@ type App struct {
 	Name string
 
 	// Dir is the directory that remembers where the keys are, and has them if there
-	// is no keyring. It is made if need be, belongs to this package alone, and must
-	// not be open to others. If it is empty, it is the directory keystore in the
-	// directory Name in [os.UserConfigDir].
+	// is no keyring. It is made if need be, and belongs to this package alone. Only its
+	// owner may be allowed to write it, and only its owner and group to read it. If it
+	// is empty, it is the directory keystore in the directory Name in
+	// [os.UserConfigDir].
 	Dir string
 
 	// File keeps the keys in a file in Dir even if there is a keyring. It is for a

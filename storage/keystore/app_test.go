@@ -178,7 +178,7 @@ func TestDirThatCantBe(t *testing.T) {
 	a := newFileApp(t)
 	require.NoError(t, os.WriteFile(a.Dir, nil, 0o600))
 	_, err := a.Open(ctx)
-	assert.ErrorContains(t, err, "keystore: can't open the directory of the keys")
+	assert.ErrorContains(t, err, "keystore: can't make the directory "+a.Dir+": there is a file of that name")
 	a.Dir = filepath.Join(a.Dir, "below")
 	_, err = a.Open(ctx)
 	assert.ErrorContains(t, err, "keystore: can't make the directory "+a.Dir)

@@ -73,7 +73,8 @@
 //
 // Every key that it names must be in the keyring or the file, which may have more; a
 // text that doesn't end with the line end was cut short. If the file "where" is
-// missing, keys that are found are used, and it is written. The directory has mode
-// 0700, its files have 0600. The file "lock" is empty, and must never be deleted while
+// missing, keys that are found are used, and it is written. The directory is made with
+// mode 0700, its files with 0600, and what root writes belongs to the owner of the
+// directory. The file "lock" is empty, and must never be deleted while
 // a program runs; files whose names end with .tmp may be deleted when none does.
 package keystore
