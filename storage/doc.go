@@ -24,17 +24,27 @@
 //
 // An encryption key is 32 random bytes. Make one with
 //
-//	openssl rand -base64 32 > token.key && chmod 600 token.key
+//	(umask 077 && set -C && openssl rand -base64 32 > token.key)
 //
-// or with [NewKey]; hand it to the program as a file ([ReadKeyFile]) or as the
-// value of an environment variable ([ParseKey]); and keep a copy where the
+// or with [NewKey] and [WriteKeyFile]; hand it to the program as a file ([ReadKeyFile])
+// or as the value of an environment variable ([ParseKey]); and keep a copy where the
 // records' backups are not. Without the key the records are lost, and every user
-// has to log in again.
+// has to log in again; [Encrypted.Discard] deletes what can't be opened any more.
 //
 // A Keyset seals with one key, the primary, and opens with any that it has. Each
 // record says which key sealed it by a fingerprint of 16 bytes, from which nothing
-// can be learnt about the key; errors name keys by it, and printing a Keyset lists
-// the fingerprints.
+// can be learnt about the key; errors name keys by their [Fingerprint], and printing a
+// Keyset lists the fingerprints.
+//
+// # What sealing protects from
+//
+// Somebody who reads the store, or a backup of it, learns the names of the records, how
+// long they are and when they changed, and no token. Somebody who can write it can't
+// change a value or move it to another name: it doesn't open. They can delete records,
+// and put back any that was there before, under its own name. A restored backup does
+// the same. The provider has most likely revoked such an old token; a process that
+// still holds the newer one of the same login notices and writes that back (see package
+// tokensource).
 //
 // # Replacing a key
 //
@@ -47,13 +57,13 @@
 //     next will seal. (Skipped, a machine that lacks next meets [ErrOpen].)
 //  2. Make it primary: run NewKeyset(next, current) everywhere. Records that are
 //     written from now on, as by a refresh, are sealed with next.
-//  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to whoever
-//     writes a record at the same time, and can be stopped and called again. Its report
-//     says how many records each key seals, by the keys' fingerprints.
+//  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to
+//     others that write a record at the same time, and can be stopped and called again.
+//     Its report says how many records each key seals, by the keys' fingerprints.
 //  4. Wait for as long as an access token lives, so that a machine which was forgotten
 //     in step 2 has written something, and call [Encrypted.CheckUnused] for current. It
-//     refuses for as long as a record needs that key, or doesn't tell which: mend that,
-//     and go back to step 3.
+//     refuses for as long as a record needs that key, or doesn't tell which it needs:
+//     restore or discard that record, and go back to step 3.
 //  5. Remove the old key: run NewKeyset(next) everywhere.
 //  6. Destroy current, when CheckUnused has agreed once more, with NewKeyset(next,
 //     current), and no backup is kept that only it opens.
@@ -112,5 +122,6 @@
 //
 // and two directories: locks, whose empty files must never be deleted while a
 // program runs, and tmp, whose files may be deleted when none does. A backup needs
-// neither, and may copy the record files at any moment.
+// neither, and may copy the record files at any moment. Before a backup is restored,
+// the programs that use the directory have to be stopped.
 package storage

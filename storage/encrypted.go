@@ -21,11 +21,8 @@ const labelRecord = "oauth2keep record v1"
 // by which it could be overwritten: put the missing key back into the keyset, restore
 // the record, or have [Encrypted.Discard] delete it.
 //
-// Sealing keeps values secret and finds out whether they were changed. It doesn't
-// find out that a record was deleted, or that an older one was put back under its
-// name, as by restoring a backup: what was sealed once opens for as long as its key is
-// in the keyset. Package tokensource notices an older token where a process still has
-// the newer one of the same login, and writes that back.
+// Sealing doesn't find out that a record was deleted, or that an older one was put back
+// under its name: see the package's section What sealing protects from.
 //
 // Methods may be called concurrently.
 type Encrypted struct {

@@ -125,6 +125,21 @@ func TestEncryptedReturnsTheStoresErrors(t *testing.T) {
 	require.Equal(t, context.Canceled, err)
 }
 
+// TestEncryptedOpensWhatWasPutBack is what the documentation says of somebody who can
+// write the store.
+func TestEncryptedOpensWhatWasPutBack(t *testing.T) {
+	store := new(storage.Memory)
+	e := storage.Encrypt(store, newKeyset(t, storage.NewKey()))
+	v := mustPut(t, e, "account 1", "first", "")
+	before, _, err := store.Get(ctx, "account 1")
+	require.NoError(t, err)
+	v = mustPut(t, e, "account 1", "second", v)
+	mustPut(t, store, "account 1", string(before), v)
+	value, _, err := e.Get(ctx, "account 1")
+	require.NoError(t, err)
+	require.Equal(t, "first", string(value))
+}
+
 // downSealer is a key management service that doesn't answer.
 type downSealer struct{ err error }
 

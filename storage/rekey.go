@@ -219,7 +219,7 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	case needed > 0:
 		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyset that has it as an old key", ErrKeyInUse, needed, examined, fingerprint, firstNeeded)
 	case unknown > 0:
-		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are mended or deleted", ErrOpen, unknown, examined, firstUnknown, fingerprint)
+		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are restored or discarded", ErrOpen, unknown, examined, firstUnknown, fingerprint)
 	}
 	return nil
 }

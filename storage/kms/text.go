@@ -78,7 +78,7 @@ func recognize(text string) string {
 	_, err := storage.ParseKey(text)
 	switch {
 	case err == nil:
-		return "a key in the clear, and whoever could read it should be thought to have it"
+		return "a key in the clear: assume that everybody who could read it has it"
 	case strings.HasPrefix(text, "oauth2keep keys "):
 		return "a file of package keystore, with keys in the clear"
 	case strings.HasPrefix(text, "oauth2keep keystore "):
