@@ -31,7 +31,8 @@ func shardLock(file string) string { return "write-" + file[:1] }
 // Waiters in one process get it in the order in which they asked for it; a waiter
 // in another process notices within 32 milliseconds that it is free.
 //
-// The lock of a name that has a record leaves an empty file in the directory locks.
+// The lock of a name that has a record leaves an empty file in the directory locks, as
+// does a holder that is killed.
 func (d *Dir) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
@@ -21,8 +22,9 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(home)
-	keyFile := filepath.Join(home, "token.key") // made once: openssl rand -base64 32
-	if err := os.WriteFile(keyFile, []byte("e0ZfsXNEl7OFbNTyHNJJQuZh9ZV4RuRtAfG4qNQzsqE=\n"), 0o600); err != nil {
+	keyFile := filepath.Join(home, "token.key")
+	// Made at the first start. A new key opens nothing that another one sealed.
+	if err := storage.WriteKeyFile(keyFile, storage.NewKey()); err != nil && !errors.Is(err, fs.ErrExist) {
 		log.Fatal(err)
 	}
 
