@@ -326,9 +326,13 @@ func TestDirOnReadOnlyMedia(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(fresh, filepath.Base(record)), content, 0o600))
 
-	done := make(chan error)
+	lock, err := os.Open(filepath.Join(path, "locks", lockFiles(t, path)[0]))
+	require.NoError(t, err)
+	defer lock.Close()
+	done, written := make(chan error), path
 	var values, lists []string
 	var refused []error
+	var waited error
 	go func() {
 		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
 		done <- func() error {
@@ -351,6 +355,16 @@ func TestDirOnReadOnlyMedia(t *testing.T) {
 					continue
 				}
 				defer d.Close()
+				if path == written {
+					// Somebody who may write, by another mount, is writing.
+					if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+						return err
+					}
+					short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+					waited = listError(d.Names(short))
+					cancel()
+					syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)
+				}
 				value, _, err := d.Get(ctx, "k")
 				values = append(values, fmt.Sprint(string(value), err))
 				for name, err := range d.Names(ctx) {
@@ -366,6 +380,7 @@ func TestDirOnReadOnlyMedia(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Skip("can't mount: ", err)
 	}
+	require.Equal(t, context.DeadlineExceeded, waited, "it lists while others write")
 	require.Equal(t, []string{"value<nil>", "value<nil>"}, values)
 	require.Equal(t, []string{"k<nil>", "k<nil>"}, lists)
 	require.Len(t, refused, 6)

@@ -53,6 +53,20 @@ func TestOpenTakesNothingButFiles(t *testing.T) {
 	require.NoError(t, f.Close())
 }
 
+// late is an Opener in whose directory a file is replaced by a pipe between a look at it
+// and its opening.
+type late struct{ *os.Root }
+
+func (l late) Lstat(string) (os.FileInfo, error) { return l.Root.Lstat("file") }
+
+func TestOpenOfWhatBecomesAPipe(t *testing.T) {
+	root, path := openRoot(t)
+	require.NoError(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(path, "pipe"), 0o600))
+	_, _, err := Open(late{root}, "pipe", os.O_RDONLY)
+	require.ErrorIs(t, err, ErrNotFile)
+}
+
 // TestNewFilesHaveTheirMode whatever the umask. It must not run in parallel to others.
 func TestNewFilesHaveTheirMode(t *testing.T) {
 	root, path := openRoot(t)
