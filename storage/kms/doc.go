@@ -44,18 +44,18 @@
 //
 // # What it protects from
 //
-// Who can read the file, and the records, but can't ask the KMS, reads no token. Who
-// can write the file, too, can't change which keys it has and which of them seals: all
-// keys are one ciphertext, in their order, and any other combination of names and
-// ciphertexts doesn't open. What such a person can do is to put the whole file back into
-// a state in which it was once, or to delete it. So a key that was stolen and replaced can
-// come back, and seal again, if the file of before is put back. After a theft, finish
-// with File.Rewrap for a new key of the KMS, and take the permission for the old one
-// away: no earlier state of the file opens then.
+// Somebody who can read the file and the records, but can't ask the KMS, reads no
+// token. Somebody who can write the file, too, can't change which keys it has and which
+// of them seals: all keys are one ciphertext, in their order, and any other combination
+// of names and ciphertexts doesn't open. They can delete the file, and put the whole of
+// it back into a state in which it was once. So a key that was stolen and replaced seals
+// again if the file of before is put back. After a theft, finish with [File.Rewrap] for
+// a new key of the KMS, and take the permission for the old one away: no earlier state
+// of the file opens then.
 //
-// This holds for a KMS that encrypts with a secret key. Who can write the file and has
-// the public key of an RSA key, with which anyone can encrypt, can put in keys of their
-// own. Use a key of the KMS for nothing else: who can ask it to encrypt can do so, too.
+// This holds for a KMS that encrypts with a secret key. Anyone who has the public key of
+// an RSA key can encrypt, and put in keys of their own if they can write the file. So can
+// anyone whom the KMS allows to encrypt with this key: use it for nothing else.
 //
 // A file that its group or others may write isn't opened.
 //
