@@ -75,11 +75,11 @@ var concurrencyChecks = []check{
 	{"of several that create a record one must win", func(t *testing.T, s storage.Store) {
 		handles := shares(t, s, handleCount)
 		for round := range 10 {
-			key := fmt.Sprint("key ", round)
+			name := fmt.Sprint("name ", round)
 			winners := make(chan string, workerCount)
 			together(t, workerCount, func(ctx context.Context, i int) error {
 				mine := fmt.Sprint("value of ", i)
-				switch _, err := handles[i%len(handles)].Put(ctx, key, []byte(mine), ""); {
+				switch _, err := handles[i%len(handles)].Put(ctx, name, []byte(mine), ""); {
 				case err == nil:
 					winners <- mine
 				case !errors.Is(err, storage.ErrConflict):
@@ -88,25 +88,25 @@ var concurrencyChecks = []check{
 				return nil
 			})
 			oneWinner(t, winners, "creations of one record")
-			want(t, s, key, <-winners, versionOf(t, s, key))
+			want(t, s, name, <-winners, versionOf(t, s, name))
 		}
 	}},
 
 	{"of several that replace or delete a version one must win", func(t *testing.T, s storage.Store) {
 		handles := shares(t, s, handleCount)
 		for round := range 10 {
-			key := fmt.Sprint("key ", round)
-			v := put(t, s, key, "value", "")
+			name := fmt.Sprint("name ", round)
+			v := put(t, s, name, "value", "")
 			winners := make(chan string, workerCount)
 			together(t, workerCount, func(ctx context.Context, i int) error {
 				s := handles[i%len(handles)]
 				var err error
 				mine := ""
 				if i%2 == 0 {
-					err = s.Delete(ctx, key, v)
+					err = s.Delete(ctx, name, v)
 				} else {
 					mine = fmt.Sprint("value of ", i)
-					_, err = s.Put(ctx, key, []byte(mine), v)
+					_, err = s.Put(ctx, name, []byte(mine), v)
 				}
 				switch {
 				case err == nil:
@@ -118,9 +118,9 @@ var concurrencyChecks = []check{
 			})
 			oneWinner(t, winners, "writes that named the same version")
 			if mine := <-winners; mine == "" {
-				wantAbsent(t, s, key)
+				wantAbsent(t, s, name)
 			} else {
-				want(t, s, key, mine, versionOf(t, s, key))
+				want(t, s, name, mine, versionOf(t, s, name))
 			}
 		}
 	}},
@@ -131,14 +131,14 @@ var concurrencyChecks = []check{
 		for i := range 20 {
 			writer := handles[i%len(handles)]
 			value := fmt.Sprint("value ", i)
-			v = put(t, writer, "key", value, v)
+			v = put(t, writer, "name", value, v)
 			for _, reader := range handles {
-				want(t, reader, "key", value, v)
+				want(t, reader, "name", value, v)
 			}
 			if i%5 == 4 {
-				remove(t, writer, "key", v)
+				remove(t, writer, "name", v)
 				for _, reader := range handles {
-					wantAbsent(t, reader, "key")
+					wantAbsent(t, reader, "name")
 				}
 				v = ""
 			}
@@ -147,11 +147,11 @@ var concurrencyChecks = []check{
 
 	{"get sees a whole value while it is replaced", func(t *testing.T, s storage.Store) {
 		handles := shares(t, s, handleCount)
-		put(t, s, "key", "", "")
+		put(t, s, "name", "", "")
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			s := handles[i%len(handles)]
 			for n := range 20 {
-				value, v, err := s.Get(ctx, "key")
+				value, v, err := s.Get(ctx, "name")
 				if err != nil {
 					return fmt.Errorf("store: Get of a record that exists all the time = %w", err)
 				}
@@ -162,7 +162,7 @@ var concurrencyChecks = []check{
 					continue
 				}
 				value = bytes.Repeat([]byte{byte('a' + i)}, 1+(n*7919)%20000)
-				if _, err := s.Put(ctx, "key", value, v); err != nil && !errors.Is(err, storage.ErrConflict) {
+				if _, err := s.Put(ctx, "name", value, v); err != nil && !errors.Is(err, storage.ErrConflict) {
 					return err
 				}
 			}
@@ -174,19 +174,19 @@ var concurrencyChecks = []check{
 		handles := shares(t, s, handleCount)
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			s := handles[i%len(handles)]
-			key := fmt.Sprint("key ", i)
+			name := fmt.Sprint("name ", i)
 			for n := range 10 {
 				value := fmt.Sprint("value ", n)
-				v, err := s.Put(ctx, key, []byte(value), "")
+				v, err := s.Put(ctx, name, []byte(value), "")
 				if err != nil {
-					return fmt.Errorf("store: Put of a key that only one goroutine uses: %w", err)
+					return fmt.Errorf("store: Put of a name that only one goroutine uses: %w", err)
 				}
-				got, gotVersion, err := s.Get(ctx, key)
+				got, gotVersion, err := s.Get(ctx, name)
 				if err != nil || string(got) != value || gotVersion != v {
-					return fmt.Errorf("store: Get of a key that only one goroutine uses = %q, %q, %v; want %q, %q", got, gotVersion, err, value, v)
+					return fmt.Errorf("store: Get of a name that only one goroutine uses = %q, %q, %v; want %q, %q", got, gotVersion, err, value, v)
 				}
-				if err := s.Delete(ctx, key, v); err != nil {
-					return fmt.Errorf("store: Delete of a key that only one goroutine uses: %w", err)
+				if err := s.Delete(ctx, name, v); err != nil {
+					return fmt.Errorf("store: Delete of a name that only one goroutine uses: %w", err)
 				}
 			}
 			return nil
@@ -202,9 +202,9 @@ func oneWinner(t *testing.T, winners chan string, what string) {
 }
 
 // increment adds one to a decimal counter, as often as it takes.
-func increment(ctx context.Context, s storage.Store, key string) (storage.Version, error) {
+func increment(ctx context.Context, s storage.Store, name string) (storage.Version, error) {
 	for {
-		value, v, err := s.Get(ctx, key)
+		value, v, err := s.Get(ctx, name)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return "", err
 		}
@@ -214,7 +214,7 @@ func increment(ctx context.Context, s storage.Store, key string) (storage.Versio
 				return "", fmt.Errorf("the counter isn't a whole value: %w", err)
 			}
 		}
-		v, err = s.Put(ctx, key, []byte(strconv.Itoa(n+1)), v)
+		v, err = s.Put(ctx, name, []byte(strconv.Itoa(n+1)), v)
 		if !errors.Is(err, storage.ErrConflict) {
 			return v, err
 		}

@@ -23,12 +23,12 @@ var contextChecks = []check{
 				call func() error
 			}{
 				{"Get", func() error { _, _, err := s.Get(ctx, "there"); return err }},
-				{"Get of an absent key", func() error { _, _, err := s.Get(ctx, "absent"); return err }},
+				{"Get of an absent name", func() error { _, _, err := s.Get(ctx, "absent"); return err }},
 				{"Put that creates", func() error { _, err := s.Put(ctx, "absent", []byte("new"), ""); return err }},
 				{"Put that replaces", func() error { _, err := s.Put(ctx, "there", []byte("new"), there); return err }},
 				{"Put of a wrong version", func() error { _, err := s.Put(ctx, "there", []byte("new"), "wrong"); return err }},
 				{"Delete", func() error { return s.Delete(ctx, "there", there) }},
-				{"Delete of an absent key", func() error { return s.Delete(ctx, "absent", "") }},
+				{"Delete of an absent name", func() error { return s.Delete(ctx, "absent", "") }},
 			} {
 				if err := c.call(); !errors.Is(err, ctx.Err()) {
 					t.Fatalf("%s with a context that is done = %v; want %v", c.name, err, ctx.Err())
@@ -44,11 +44,11 @@ var contextChecks = []check{
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 20 {
-			if unlock, err := lock(s)(ctx, "key"); !errors.Is(err, context.Canceled) {
+			if unlock, err := lock(s)(ctx, "name"); !errors.Is(err, context.Canceled) {
 				t.Fatalf("Lock with a context that is done = %p, %v; want %v", unlock, err, context.Canceled)
 			}
 		}
-		unlock, err := lock(s)(eventually(t), "key")
+		unlock, err := lock(s)(eventually(t), "name")
 		if err != nil {
 			t.Fatalf("Lock after a Lock that was refused for its context = %v", err)
 		}

@@ -76,19 +76,19 @@ func (s spawner) Spawn(t *testing.T) *Process {
 }
 
 // Lock waits for what marking has, too.
-func (s spawner) Lock(ctx context.Context, key string) (func(), error) {
+func (s spawner) Lock(ctx context.Context, name string) (func(), error) {
 	if s.fault == "another process locks with a file that stays" {
-		return marking{unlocked{s.Dir}}.Lock(ctx, key)
+		return marking{unlocked{s.Dir}}.Lock(ctx, name)
 	}
-	return s.Dir.Lock(ctx, key)
+	return s.Dir.Lock(ctx, name)
 }
 
 type overwriting struct{ *storage.Dir }
 
-func (s overwriting) Put(ctx context.Context, key string, value []byte, _ storage.Version) (storage.Version, error) {
+func (s overwriting) Put(ctx context.Context, name string, value []byte, _ storage.Version) (storage.Version, error) {
 	for {
-		_, v, _ := s.Get(ctx, key)
-		if v, err := s.Dir.Put(ctx, key, value, v); err != storage.ErrConflict {
+		_, v, _ := s.Get(ctx, name)
+		if v, err := s.Dir.Put(ctx, name, value, v); err != storage.ErrConflict {
 			return v, err
 		}
 	}
@@ -105,15 +105,15 @@ type caching struct {
 	got map[string]cached
 }
 
-func (s *caching) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+func (s *caching) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c, ok := s.got[key]; ok {
+	if c, ok := s.got[name]; ok {
 		return c.value, c.v, nil
 	}
-	value, v, err := s.Dir.Get(ctx, key)
+	value, v, err := s.Dir.Get(ctx, name)
 	if err == nil {
-		s.got[key] = cached{value, v}
+		s.got[name] = cached{value, v}
 	}
 	return value, v, err
 }
@@ -125,16 +125,16 @@ type late struct {
 	pending map[string][]byte
 }
 
-func (s *late) Put(_ context.Context, key string, value []byte, _ storage.Version) (storage.Version, error) {
+func (s *late) Put(_ context.Context, name string, value []byte, _ storage.Version) (storage.Version, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if before, ok := s.pending[key]; ok {
-		overwriting{s.Dir}.Put(context.Background(), key, before, "")
+	if before, ok := s.pending[name]; ok {
+		overwriting{s.Dir}.Put(context.Background(), name, before, "")
 	}
 	if s.pending == nil {
 		s.pending = make(map[string][]byte)
 	}
-	s.pending[key] = value
+	s.pending[name] = value
 	return storage.Version(value[:10]), nil
 }
 
@@ -263,14 +263,14 @@ func (s *served) with(ctx context.Context, do func(context.Context, *remote) err
 	}
 }
 
-func (s *served) Get(ctx context.Context, key string) (value []byte, v storage.Version, err error) {
+func (s *served) Get(ctx context.Context, name string) (value []byte, v storage.Version, err error) {
 	type result struct {
 		value []byte
 		v     storage.Version
 	}
 	results := make(chan result, 1)
 	err = s.with(ctx, func(ctx context.Context, r *remote) error {
-		value, v, err := r.Get(ctx, key)
+		value, v, err := r.Get(ctx, name)
 		results <- result{value, v}
 		return err
 	})
@@ -282,10 +282,10 @@ func (s *served) Get(ctx context.Context, key string) (value []byte, v storage.V
 	}
 }
 
-func (s *served) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *served) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	versions := make(chan storage.Version, 1)
 	put := func(ctx context.Context, r *remote) error {
-		v, err := r.Put(ctx, key, value, old)
+		v, err := r.Put(ctx, name, value, old)
 		if err == nil {
 			versions <- v
 		}
@@ -305,6 +305,6 @@ func (s *served) Put(ctx context.Context, key string, value []byte, old storage.
 	return <-versions, nil
 }
 
-func (s *served) Delete(ctx context.Context, key string, old storage.Version) error {
-	return s.with(ctx, func(ctx context.Context, r *remote) error { return r.Delete(ctx, key, old) })
+func (s *served) Delete(ctx context.Context, name string, old storage.Version) error {
+	return s.with(ctx, func(ctx context.Context, r *remote) error { return r.Delete(ctx, name, old) })
 }

@@ -16,46 +16,46 @@ import (
 // broken is a Memory of which single methods are replaced.
 type broken struct {
 	*storage.Memory
-	get    func(m *storage.Memory, ctx context.Context, key string) ([]byte, storage.Version, error)
-	put    func(m *storage.Memory, ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error)
-	delete func(m *storage.Memory, ctx context.Context, key string, old storage.Version) error
-	lock   func(m *storage.Memory, ctx context.Context, key string) (func(), error)
-	keys   func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error]
+	get    func(m *storage.Memory, ctx context.Context, name string) ([]byte, storage.Version, error)
+	put    func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error)
+	delete func(m *storage.Memory, ctx context.Context, name string, old storage.Version) error
+	lock   func(m *storage.Memory, ctx context.Context, name string) (func(), error)
+	names  func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error]
 }
 
-func (b broken) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+func (b broken) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
 	if b.get == nil {
-		return b.Memory.Get(ctx, key)
+		return b.Memory.Get(ctx, name)
 	}
-	return b.get(b.Memory, ctx, key)
+	return b.get(b.Memory, ctx, name)
 }
 
-func (b broken) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (b broken) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	if b.put == nil {
-		return b.Memory.Put(ctx, key, value, old)
+		return b.Memory.Put(ctx, name, value, old)
 	}
-	return b.put(b.Memory, ctx, key, value, old)
+	return b.put(b.Memory, ctx, name, value, old)
 }
 
-func (b broken) Delete(ctx context.Context, key string, old storage.Version) error {
+func (b broken) Delete(ctx context.Context, name string, old storage.Version) error {
 	if b.delete == nil {
-		return b.Memory.Delete(ctx, key, old)
+		return b.Memory.Delete(ctx, name, old)
 	}
-	return b.delete(b.Memory, ctx, key, old)
+	return b.delete(b.Memory, ctx, name, old)
 }
 
-func (b broken) Lock(ctx context.Context, key string) (func(), error) {
+func (b broken) Lock(ctx context.Context, name string) (func(), error) {
 	if b.lock == nil {
-		return b.Memory.Lock(ctx, key)
+		return b.Memory.Lock(ctx, name)
 	}
-	return b.lock(b.Memory, ctx, key)
+	return b.lock(b.Memory, ctx, name)
 }
 
 func (b broken) Names(ctx context.Context) iter.Seq2[string, error] {
-	if b.keys == nil {
+	if b.names == nil {
 		return b.Memory.Names(ctx)
 	}
-	return b.keys(b.Memory, ctx)
+	return b.names(b.Memory, ctx)
 }
 
 // in makes an open function of what is replaced. Each store has its own Memory.
@@ -67,17 +67,17 @@ func in(b broken) func() storage.Store {
 	}
 }
 
-// mapped is a Memory whose keys are changed on the way in.
+// mapped is a Memory whose names are changed on the way in.
 func mapped(change func(string) string) func() storage.Store {
 	return in(broken{
-		get: func(m *storage.Memory, ctx context.Context, key string) ([]byte, storage.Version, error) {
-			return m.Get(ctx, change(key))
+		get: func(m *storage.Memory, ctx context.Context, name string) ([]byte, storage.Version, error) {
+			return m.Get(ctx, change(name))
 		},
-		put: func(m *storage.Memory, ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
-			return m.Put(ctx, change(key), value, old)
+		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+			return m.Put(ctx, change(name), value, old)
 		},
-		delete: func(m *storage.Memory, ctx context.Context, key string, old storage.Version) error {
-			return m.Delete(ctx, change(key), old)
+		delete: func(m *storage.Memory, ctx context.Context, name string, old storage.Version) error {
+			return m.Delete(ctx, change(name), old)
 		},
 	})
 }
@@ -89,17 +89,17 @@ func number(k string) string {
 	return k
 }
 
-func compareThenWrite(m *storage.Memory, ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func compareThenWrite(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if _, now, _ := m.Get(ctx, key); now != old {
+	if _, now, _ := m.Get(ctx, name); now != old {
 		return "", storage.ErrConflict
 	}
 	time.Sleep(time.Millisecond) // as long as it takes others to compare
 	for {
-		_, now, _ := m.Get(ctx, key)
-		if v, err := m.Put(ctx, key, value, now); !errors.Is(err, storage.ErrConflict) {
+		_, now, _ := m.Get(ctx, name)
+		if v, err := m.Put(ctx, name, value, now); !errors.Is(err, storage.ErrConflict) {
 			return v, err
 		}
 	}
@@ -115,23 +115,23 @@ type aliasing struct {
 
 func (s *aliasing) version() storage.Version { return storage.Version(strconv.Itoa(s.n)) }
 
-func (s *aliasing) Get(_ context.Context, key string) ([]byte, storage.Version, error) {
+func (s *aliasing) Get(_ context.Context, name string) ([]byte, storage.Version, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if value, ok := s.values[key]; ok {
+	if value, ok := s.values[name]; ok {
 		return value, s.version(), nil
 	}
 	return nil, "", storage.ErrNotFound
 }
 
-func (s *aliasing) Put(_ context.Context, key string, value []byte, _ storage.Version) (storage.Version, error) {
+func (s *aliasing) Put(_ context.Context, name string, value []byte, _ storage.Version) (storage.Version, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clonePut {
 		value = bytes.Clone(value)
 	}
 	s.n++
-	s.values = map[string][]byte{key: value}
+	s.values = map[string][]byte{name: value}
 	return s.version(), nil
 }
 
@@ -144,22 +144,22 @@ type forgetful struct {
 	deleted        map[string]string
 }
 
-func (s *forgetful) Delete(ctx context.Context, key string, old storage.Version) error {
-	if value, _, err := s.Get(ctx, key); err == nil {
+func (s *forgetful) Delete(ctx context.Context, name string, old storage.Version) error {
+	if value, _, err := s.Get(ctx, name); err == nil {
 		if s.deleted == nil {
 			s.deleted = make(map[string]string)
 		}
-		s.deleted[key] = string(value)
+		s.deleted[name] = string(value)
 	}
-	return s.Memory.Delete(ctx, key, old)
+	return s.Memory.Delete(ctx, name, old)
 }
 
 func (s *forgetful) Reopen(t *testing.T) storage.Store {
 	if s.all {
 		return new(forgetful)
 	}
-	for key, value := range s.deleted {
-		s.Put(t.Context(), key, []byte(value), "")
+	for name, value := range s.deleted {
+		s.Put(t.Context(), name, []byte(value), "")
 	}
 	return s
 }
@@ -185,19 +185,19 @@ type versionedRecord struct {
 func digest(r versionedRecord) storage.Version    { return storage.Version("of " + r.value) }
 func perRecord(r versionedRecord) storage.Version { return storage.Version(strconv.Itoa(r.writes)) }
 
-func (s *versioned) Get(_ context.Context, key string) ([]byte, storage.Version, error) {
+func (s *versioned) Get(_ context.Context, name string) ([]byte, storage.Version, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.records[key]; ok {
+	if r, ok := s.records[name]; ok {
 		return []byte(r.value), r.v, nil
 	}
 	return nil, "", storage.ErrNotFound
 }
 
-func (s *versioned) Put(_ context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *versioned) Put(_ context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records[key]
+	r := s.records[name]
 	if r.v != old {
 		return "", storage.ErrConflict
 	}
@@ -207,17 +207,17 @@ func (s *versioned) Put(_ context.Context, key string, value []byte, old storage
 	r.value = string(value)
 	r.writes++
 	r.v = s.next(r)
-	s.records[key] = r
+	s.records[name] = r
 	return r.v, nil
 }
 
-func (s *versioned) Delete(_ context.Context, key string, old storage.Version) error {
+func (s *versioned) Delete(_ context.Context, name string, old storage.Version) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.records[key].v != old {
+	if s.records[name].v != old {
 		return storage.ErrConflict
 	}
-	delete(s.records, key)
+	delete(s.records, name)
 	return nil
 }
 
@@ -228,17 +228,17 @@ type stale struct {
 	values map[string][]byte
 }
 
-func (s *stale) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	value, v, err := s.Memory.Get(ctx, key)
+func (s *stale) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	value, v, err := s.Memory.Get(ctx, name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.values == nil {
 		s.values = make(map[string][]byte)
 	}
-	if before, ok := s.values[key]; ok && err == nil {
+	if before, ok := s.values[name]; ok && err == nil {
 		return bytes.Clone(before), v, nil
 	}
-	s.values[key] = value
+	s.values[name] = value
 	return value, v, err
 }
 
@@ -248,13 +248,13 @@ type impatient struct {
 	mu sync.Mutex
 }
 
-func (s *impatient) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *impatient) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	if !s.mu.TryLock() {
 		return "", errors.New("database is locked")
 	}
 	defer s.mu.Unlock()
 	time.Sleep(time.Millisecond)
-	return s.Memory.Put(ctx, key, value, old)
+	return s.Memory.Put(ctx, name, value, old)
 }
 
 // dropping forgets that a lock was unlocked already.
@@ -264,8 +264,8 @@ type dropping struct {
 	unlocks func()
 }
 
-func (s *dropping) Lock(ctx context.Context, key string) (func(), error) {
-	unlock, err := s.Memory.Lock(ctx, key)
+func (s *dropping) Lock(ctx context.Context, name string) (func(), error) {
+	unlock, err := s.Memory.Lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -279,27 +279,27 @@ func (s *dropping) Lock(ctx context.Context, key string) (func(), error) {
 	}, nil
 }
 
-// tombstones lists every key that ever was.
+// tombstones lists every name that ever was.
 type tombstones struct {
 	storage.Memory
 	mu   sync.Mutex
 	ever map[string]bool
 }
 
-func (s *tombstones) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *tombstones) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	s.mu.Lock()
 	if s.ever == nil {
 		s.ever = make(map[string]bool)
 	}
-	s.ever[key] = true
+	s.ever[name] = true
 	s.mu.Unlock()
-	return s.Memory.Put(ctx, key, value, old)
+	return s.Memory.Put(ctx, name, value, old)
 }
 
 func (s *tombstones) Names(context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for key := range s.ever {
-			if !yield(key, nil) {
+		for name := range s.ever {
+			if !yield(name, nil) {
 				return
 			}
 		}
@@ -312,7 +312,7 @@ type walker struct {
 	walking sync.RWMutex
 }
 
-func (s *walker) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
+func (s *walker) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	for !s.walking.TryLock() {
 		if err := ctx.Err(); err != nil {
 			return "", err
@@ -320,7 +320,7 @@ func (s *walker) Put(ctx context.Context, key string, value []byte, old storage.
 		time.Sleep(time.Millisecond)
 	}
 	defer s.walking.Unlock()
-	return s.Memory.Put(ctx, key, value, old)
+	return s.Memory.Put(ctx, name, value, old)
 }
 
 func (s *walker) Names(ctx context.Context) iter.Seq2[string, error] {
@@ -341,8 +341,8 @@ type oneCursor struct {
 func (s *oneCursor) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var all []string
-		for key := range s.Memory.Names(ctx) {
-			all = append(all, key)
+		for name := range s.Memory.Names(ctx) {
+			all = append(all, name)
 		}
 		s.mu.Lock()
 		s.rest = all
@@ -353,10 +353,10 @@ func (s *oneCursor) Names(ctx context.Context) iter.Seq2[string, error] {
 				s.mu.Unlock()
 				return
 			}
-			key := s.rest[0]
+			name := s.rest[0]
 			s.rest = s.rest[1:]
 			s.mu.Unlock()
-			if !yield(key, nil) {
+			if !yield(name, nil) {
 				return
 			}
 			time.Sleep(time.Millisecond)
@@ -372,11 +372,11 @@ type reordered struct {
 	order []string
 }
 
-func (s *reordered) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
-	v, err := s.Memory.Put(ctx, key, value, old)
+func (s *reordered) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	v, err := s.Memory.Put(ctx, name, value, old)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.order = append(s.order, key)
+	s.order = append(s.order, name)
 	return v, err
 }
 
@@ -388,9 +388,9 @@ func (s *reordered) Names(ctx context.Context) iter.Seq2[string, error] {
 				s.mu.Unlock()
 				return
 			}
-			key := s.order[i]
+			name := s.order[i]
 			s.mu.Unlock()
-			if _, _, err := s.Get(ctx, key); err == nil && !yield(key, nil) {
+			if _, _, err := s.Get(ctx, name); err == nil && !yield(name, nil) {
 				return
 			}
 		}

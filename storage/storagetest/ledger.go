@@ -13,7 +13,7 @@ import (
 // nobody knows are in doubt: each may have happened, and may yet happen for as long as
 // the version that it names is there.
 type ledger struct {
-	key   string
+	name  string
 	value string          // of the last write that is known to have happened
 	v     storage.Version // "" if there is no record
 	doubt []string        // values that were written since, "" for a deletion
@@ -33,9 +33,9 @@ func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie 
 	var v storage.Version
 	var err error
 	if value == "" {
-		err = s.Delete(ctx, l.key, l.v)
+		err = s.Delete(ctx, l.name, l.v)
 	} else {
-		v, err = s.Put(ctx, l.key, []byte(value), l.v)
+		v, err = s.Put(ctx, l.name, []byte(value), l.v)
 	}
 	switch {
 	case err == nil:
@@ -48,7 +48,7 @@ func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie 
 			l.created = append(l.created, value)
 		}
 	case len(l.doubt) == 0 && (l.v != "" || len(l.created) == 0):
-		return fmt.Errorf("a write of %s was a conflict, and nobody else writes it: did the store, or its driver, write it twice?", brief(l.key))
+		return fmt.Errorf("a write of %s was a conflict, and nobody else writes it: did the store, or its driver, write it twice?", brief(l.name))
 	default:
 		l.conflict = true // with what was in doubt
 	}
@@ -58,7 +58,7 @@ func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie 
 // read compares what is stored with what may be. If the store can't say, its error is
 // returned as failed.
 func (l *ledger) read(ctx context.Context, s storage.Store) (failed, lie error) {
-	b, v, err := s.Get(ctx, l.key)
+	b, v, err := s.Get(ctx, l.name)
 	value := string(b)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -68,13 +68,13 @@ func (l *ledger) read(ctx context.Context, s storage.Store) (failed, lie error) 
 	}
 	switch {
 	case v == l.v && value != l.value:
-		return nil, fmt.Errorf("%s holds %s in the version of %s", brief(l.key), brief(value), brief(l.value))
+		return nil, fmt.Errorf("%s holds %s in the version of %s", brief(l.name), brief(value), brief(l.value))
 	case v == l.v && l.conflict:
-		return nil, fmt.Errorf("a write of %s was a conflict, and its version hasn't changed", brief(l.key))
+		return nil, fmt.Errorf("a write of %s was a conflict, and its version hasn't changed", brief(l.name))
 	case v == l.v:
 		return nil, nil
 	case !slices.Contains(l.doubt, value) && (l.v != "" || !slices.Contains(l.created, value)):
-		return nil, fmt.Errorf("%s holds %s; acknowledged was %s, and %d writes of other values were in doubt", brief(l.key), brief(value), brief(l.value), len(l.doubt))
+		return nil, fmt.Errorf("%s holds %s; acknowledged was %s, and %d writes of other values were in doubt", brief(l.name), brief(value), brief(l.value), len(l.doubt))
 	}
 	l.value, l.v, l.doubt, l.conflict = value, v, nil, false
 	return nil, nil

@@ -19,80 +19,80 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 	}
 	for _, err := range l.Names(t.Context()) {
 		if errors.Is(err, errors.ErrUnsupported) {
-			t.Skip("the store can't list its keys: ", err)
+			t.Skip("the store can't list its names: ", err)
 		}
 		break
 	}
 	return l
 }
 
-// keysOf returns what Keys yields, sorted.
-func keysOf(t *testing.T, l storage.Lister) []string {
+// namesOf returns what Names yields, sorted.
+func namesOf(t *testing.T, l storage.Lister) []string {
 	t.Helper()
-	var keys []string
-	for key, err := range l.Names(t.Context()) {
+	var names []string
+	for name, err := range l.Names(t.Context()) {
 		if err != nil {
-			t.Fatalf("Keys: %v", err)
+			t.Fatalf("Names: %v", err)
 		}
-		keys = append(keys, key)
+		names = append(names, name)
 	}
-	slices.Sort(keys)
-	return keys
+	slices.Sort(names)
+	return names
 }
 
-func wantKeys(t *testing.T, l storage.Lister, want []string) {
+func wantNames(t *testing.T, l storage.Lister, want []string) {
 	t.Helper()
-	got := keysOf(t, l)
+	got := namesOf(t, l)
 	want = slices.Sorted(slices.Values(want))
 	for i := 1; i < len(got); i++ {
 		if got[i] == got[i-1] {
-			t.Fatalf("Keys yielded %s more than once", brief(got[i]))
+			t.Fatalf("Names yielded %s more than once", brief(got[i]))
 		}
 	}
-	for _, key := range want {
-		if _, ok := slices.BinarySearch(got, key); !ok {
-			t.Fatalf("Keys left out %s", brief(key))
+	for _, name := range want {
+		if _, ok := slices.BinarySearch(got, name); !ok {
+			t.Fatalf("Names left out %s", brief(name))
 		}
 	}
-	for _, key := range got {
-		if _, ok := slices.BinarySearch(want, key); !ok {
-			t.Fatalf("Keys yielded %s, which has no record", brief(key))
+	for _, name := range got {
+		if _, ok := slices.BinarySearch(want, name); !ok {
+			t.Fatalf("Names yielded %s, which has no record", brief(name))
 		}
 	}
 }
 
 var listChecks = []check{
-	{"keys yields every key that has a record exactly once", func(t *testing.T, s storage.Store) {
+	{"names yields every name that has a record exactly once", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
-		wantKeys(t, l, nil)
-		var keys []string
-		for _, key := range oddKeys {
-			put(t, s, key, "value", "")
-			keys = append(keys, key)
+		wantNames(t, l, nil)
+		var names []string
+		for _, name := range oddNames {
+			put(t, s, name, "value", "")
+			names = append(names, name)
 		}
 		for i := range 150 { // more than a page of most engines
-			key := fmt.Sprint("key number ", i)
-			put(t, s, key, "", "")
-			keys = append(keys, key)
+			name := fmt.Sprint("name number ", i)
+			put(t, s, name, "", "")
+			names = append(names, name)
 		}
 		put(t, s, "a", "replaced", versionOf(t, s, "a"))
-		wantKeys(t, l, keys)
-		for _, key := range keys[10:] {
-			remove(t, s, key, versionOf(t, s, key))
+		wantNames(t, l, names)
+		for _, name := range names[10:] {
+			remove(t, s, name, versionOf(t, s, name))
 		}
-		wantKeys(t, l, keys[:10])
+		wantNames(t, l, names[:10])
 		for _, other := range shares(t, s, 2) {
-			wantKeys(t, lister(t, other), keys[:10])
+			wantNames(t, lister(t, other), names[:10])
 		}
 	}},
 
-	{"keys yields ten thousand keys exactly once", func(t *testing.T, s storage.Store) {
+	{"names yields ten thousand names exactly once", func(t *testing.T, s storage.Store) {
 		if testing.Short() {
 			t.Skip("takes a while; run without -short")
 		}
 		l := lister(t, s)
 		const writers, batches, each = 16, 25, 25
-		keys := make([]string, 0, writers*batches*each)
+		names := make([]string, 0, writers*batches*each)
 		for b := range batches {
 			together(t, writers, func(ctx context.Context, i int) error {
 				for n := range each {
@@ -103,70 +103,70 @@ var listChecks = []check{
 				return nil
 			})
 			for i := range writers * each {
-				keys = append(keys, fmt.Sprintf("customer/%d/%d/%d", b, i/each, i%each))
+				names = append(names, fmt.Sprintf("customer/%d/%d/%d", b, i/each, i%each))
 			}
 		}
-		wantKeys(t, l, keys)
-		wantKeys(t, lister(t, shares(t, s, 2)[1]), keys)
+		wantNames(t, l, names)
+		wantNames(t, lister(t, shares(t, s, 2)[1]), names)
 	}},
 
-	{"keys has what was stored before reopening", func(t *testing.T, s storage.Store) {
+	{"names has what was stored before reopening", func(t *testing.T, s storage.Store) {
 		lister(t, s)
 		put(t, s, "a", "value", "")
 		put(t, s, "b", "value", "")
-		wantKeys(t, lister(t, reopened(t, s)), []string{"a", "b"})
+		wantNames(t, lister(t, reopened(t, s)), []string{"a", "b"})
 	}},
 
 	{"the caller may call the store's other methods in between", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
 		const n = 40
 		for i := range n {
-			put(t, s, fmt.Sprint("key ", i), "old", "")
+			put(t, s, fmt.Sprint("name ", i), "old", "")
 		}
 		together(t, 1, func(ctx context.Context, _ int) error {
 			seen := make(map[string]int)
-			for key, err := range l.Names(ctx) {
+			for name, err := range l.Names(ctx) {
 				if err != nil {
-					return fmt.Errorf("store: Keys while records are replaced: %w", err)
+					return fmt.Errorf("store: Names while records are replaced: %w", err)
 				}
-				seen[key]++
-				// Each key is replaced when it comes by, and one that may be yet to come.
-				for _, key := range []string{key, fmt.Sprint("key ", (len(seen)*7)%n)} {
-					_, v, err := s.Get(ctx, key)
+				seen[name]++
+				// Each name is replaced when it comes by, and one that may be yet to come.
+				for _, name := range []string{name, fmt.Sprint("name ", (len(seen)*7)%n)} {
+					_, v, err := s.Get(ctx, name)
 					if err != nil {
 						return fmt.Errorf("store: Get inside the walk: %w", err)
 					}
-					if _, err := s.Put(ctx, key, []byte("new"), v); err != nil {
+					if _, err := s.Put(ctx, name, []byte("new"), v); err != nil {
 						return fmt.Errorf("store: Put inside the walk: %w", err)
 					}
 				}
 			}
 			for i := range n {
-				if key := fmt.Sprint("key ", i); seen[key] != 1 {
-					return fmt.Errorf("a walk during which records were replaced yielded %q %d times", key, seen[key])
+				if name := fmt.Sprint("name ", i); seen[name] != 1 {
+					return fmt.Errorf("a walk during which records were replaced yielded %q %d times", name, seen[name])
 				}
 			}
-			for key, err := range l.Names(ctx) {
+			for name, err := range l.Names(ctx) {
 				if err != nil {
-					return fmt.Errorf("store: Keys while records are deleted: %w", err)
+					return fmt.Errorf("store: Names while records are deleted: %w", err)
 				}
-				_, v, err := s.Get(ctx, key)
+				_, v, err := s.Get(ctx, name)
 				if err != nil {
-					return fmt.Errorf("store: Get of a key that Keys yielded: %w", err)
+					return fmt.Errorf("store: Get of a name that Names yielded: %w", err)
 				}
-				if err := s.Delete(ctx, key, v); err != nil {
+				if err := s.Delete(ctx, name, v); err != nil {
 					return fmt.Errorf("store: Delete inside the walk: %w", err)
 				}
 			}
 			return nil
 		})
-		wantKeys(t, l, nil)
+		wantNames(t, l, nil)
 	}},
 
-	{"keys may be called concurrently and left early", func(t *testing.T, s storage.Store) {
+	{"names may be called concurrently and left early", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
 		for i := range 20 {
-			put(t, s, fmt.Sprint("key ", i), "value", "")
+			put(t, s, fmt.Sprint("name ", i), "value", "")
 		}
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			for range 3 {
@@ -180,7 +180,7 @@ var listChecks = []check{
 					}
 				}
 				if i == 0 && n != 20 {
-					return fmt.Errorf("one of several walks at the same time yielded %d keys, want 20", n)
+					return fmt.Errorf("one of several walks at the same time yielded %d names, want 20", n)
 				}
 			}
 			return nil
@@ -190,9 +190,9 @@ var listChecks = []check{
 	{"after an error the walk ends", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
 		for i := range 5 {
-			put(t, s, fmt.Sprint("key ", i), "value", "")
+			put(t, s, fmt.Sprint("name ", i), "value", "")
 		}
-		for _, before := range []int{0, 1} { // keys that are yielded before the context is canceled
+		for _, before := range []int{0, 1} { // names that are yielded before the context is canceled
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if before == 0 {
@@ -202,16 +202,16 @@ var listChecks = []check{
 			n := 0
 			for _, err := range l.Names(ctx) {
 				if got != nil {
-					t.Fatal("Keys went on after an error")
+					t.Fatal("Names went on after an error")
 				}
 				got = err
 				if n++; n == before {
 					cancel()
 				}
 			}
-			// A store may have fetched all keys by the time of the second cancel.
+			// A store may have fetched all names by the time of the second cancel.
 			if !errors.Is(got, context.Canceled) && (before == 0 || got != nil) {
-				t.Fatalf("Keys whose context is done after %d keys ended with %v; want %v", before, got, context.Canceled)
+				t.Fatalf("Names whose context is done after %d names ended with %v; want %v", before, got, context.Canceled)
 			}
 		}
 	}},

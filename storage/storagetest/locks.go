@@ -15,7 +15,7 @@ import (
 const shortly = 30 * time.Millisecond
 
 // lockFunc is Locker.Lock.
-type lockFunc func(ctx context.Context, key string) (unlock func(), err error)
+type lockFunc func(ctx context.Context, name string) (unlock func(), err error)
 
 // locker returns how to lock by any handle of s. It skips the test if s can't.
 func locker(t *testing.T, s storage.Store) func(storage.Store) lockFunc {
@@ -37,13 +37,13 @@ func locker(t *testing.T, s storage.Store) func(storage.Store) lockFunc {
 
 // tryFor calls lock with a context that ends after a while, and fails if lock doesn't
 // return then.
-func tryFor(t *testing.T, lock lockFunc, key string, end func(context.Context) (context.Context, context.CancelFunc)) error {
+func tryFor(t *testing.T, lock lockFunc, name string, end func(context.Context) (context.Context, context.CancelFunc)) error {
 	t.Helper()
 	ctx, cancel := end(t.Context())
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		unlock, err := lock(ctx, key)
+		unlock, err := lock(ctx, name)
 		if err == nil {
 			unlock()
 		}
@@ -53,30 +53,30 @@ func tryFor(t *testing.T, lock lockFunc, key string, end func(context.Context) (
 	case err := <-result:
 		return err
 	case <-eventually(t).Done():
-		t.Fatalf("Lock(%s) went on waiting when its context was done", brief(key))
+		t.Fatalf("Lock(%s) went on waiting when its context was done", brief(name))
 		return nil
 	}
 }
 
 // wantHeld fails if someone gets the lock.
-func wantHeld(t *testing.T, lock lockFunc, key string) {
+func wantHeld(t *testing.T, lock lockFunc, name string) {
 	t.Helper()
-	err := tryFor(t, lock, key, func(ctx context.Context) (context.Context, context.CancelFunc) {
+	err := tryFor(t, lock, name, func(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithTimeout(ctx, shortly)
 	})
 	if err == nil {
-		t.Fatalf("Lock(%s) was granted to two at the same time", brief(key))
+		t.Fatalf("Lock(%s) was granted to two at the same time", brief(name))
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("Lock(%s) while another holds it = %v; want %v when the context ends", brief(key), err, context.DeadlineExceeded)
+		t.Fatalf("Lock(%s) while another holds it = %v; want %v when the context ends", brief(name), err, context.DeadlineExceeded)
 	}
 }
 
-func wantLock(t *testing.T, lock lockFunc, key string) (unlock func()) {
+func wantLock(t *testing.T, lock lockFunc, name string) (unlock func()) {
 	t.Helper()
-	unlock, err := lock(eventually(t), key)
+	unlock, err := lock(eventually(t), name)
 	if err != nil {
-		t.Fatalf("Lock(%s), which nobody should hold = %v", brief(key), err)
+		t.Fatalf("Lock(%s), which nobody should hold = %v", brief(name), err)
 	}
 	return unlock
 }
@@ -89,7 +89,7 @@ var lockChecks = []check{
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			s := handles[i%len(handles)]
 			for range 5 {
-				unlock, err := lock(s)(ctx, "key")
+				unlock, err := lock(s)(ctx, "name")
 				if err != nil {
 					return fmt.Errorf("store: Lock = %w", err)
 				}
@@ -112,10 +112,10 @@ var lockChecks = []check{
 	{"lock waits until its context is done", func(t *testing.T, s storage.Store) {
 		lock := locker(t, s)
 		for _, other := range shares(t, s, 2) {
-			unlock := wantLock(t, lock(s), "key")
-			wantHeld(t, lock(other), "key")
+			unlock := wantLock(t, lock(s), "name")
+			wantHeld(t, lock(other), "name")
 
-			err := tryFor(t, lock(other), "key", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			err := tryFor(t, lock(other), "name", func(ctx context.Context) (context.Context, context.CancelFunc) {
 				ctx, cancel := context.WithCancel(ctx)
 				time.AfterFunc(shortly/3, cancel) // most likely it waits by then; if not, it must return all the same
 				return ctx, cancel
@@ -125,8 +125,8 @@ var lockChecks = []check{
 			}
 			// Who gave up must have left no trace.
 			unlock()
-			wantLock(t, lock(s), "key")()
-			wantLock(t, lock(other), "key")()
+			wantLock(t, lock(s), "name")()
+			wantLock(t, lock(other), "name")()
 		}
 	}},
 
@@ -135,7 +135,7 @@ var lockChecks = []check{
 		handles := shares(t, s, handleCount)
 		for range 3 {
 			for _, s := range handles {
-				wantLock(t, lock(s), "key")()
+				wantLock(t, lock(s), "name")()
 			}
 		}
 	}},
@@ -143,47 +143,47 @@ var lockChecks = []check{
 	{"unlock is safe to call more than once", func(t *testing.T, s storage.Store) {
 		lock := locker(t, s)
 		for _, other := range shares(t, s, 2) {
-			unlock := wantLock(t, lock(s), "key")
+			unlock := wantLock(t, lock(s), "name")
 			unlock()
 			unlock()
-			unlockOther := wantLock(t, lock(other), "key")
+			unlockOther := wantLock(t, lock(other), "name")
 			unlock() // must not take away what is someone else's by now
-			wantHeld(t, lock(s), "key")
+			wantHeld(t, lock(s), "name")
 			unlockOther()
 			unlockOther()
-			wantLock(t, lock(s), "key")()
+			wantLock(t, lock(s), "name")()
 		}
 	}},
 
-	{"locks of different keys must not wait for each other", func(t *testing.T, s storage.Store) {
+	{"locks of different names must not wait for each other", func(t *testing.T, s storage.Store) {
 		lock := locker(t, s)
 		// So many that they would meet if they shared a fixed number of locks.
-		keys := append([]string(nil), oddKeys...)
+		names := append([]string(nil), oddNames...)
 		for i := range 100 {
-			keys = append(keys, fmt.Sprint("key number ", i))
+			names = append(names, fmt.Sprint("name number ", i))
 		}
-		for _, key := range keys {
-			defer wantLock(t, lock(s), key)()
+		for _, name := range names {
+			defer wantLock(t, lock(s), name)()
 		}
-		for _, key := range keys[:3] {
-			wantHeld(t, lock(s), key)
+		for _, name := range names[:3] {
+			wantHeld(t, lock(s), name)
 		}
 	}},
 
 	{"a lock must not keep get, put or delete from working", func(t *testing.T, s storage.Store) {
 		lock := locker(t, s)
 		for _, other := range shares(t, s, 2) {
-			unlock := wantLock(t, lock(s), "key")
+			unlock := wantLock(t, lock(s), "name")
 			for _, user := range []storage.Store{s, other} {
 				together(t, 1, func(ctx context.Context, _ int) error {
-					v, err := user.Put(ctx, "key", []byte("value"), "")
+					v, err := user.Put(ctx, "name", []byte("value"), "")
 					if err != nil {
 						return fmt.Errorf("store: Put under a lock = %w", err)
 					}
-					if _, _, err := user.Get(ctx, "key"); err != nil {
+					if _, _, err := user.Get(ctx, "name"); err != nil {
 						return fmt.Errorf("store: Get under a lock = %w", err)
 					}
-					if err := user.Delete(ctx, "key", v); err != nil {
+					if err := user.Delete(ctx, "name", v); err != nil {
 						return fmt.Errorf("store: Delete under a lock = %w", err)
 					}
 					return nil
@@ -195,13 +195,13 @@ var lockChecks = []check{
 
 	{"a lock needs no record and makes none", func(t *testing.T, s storage.Store) {
 		lock := locker(t, s)
-		unlock := wantLock(t, lock(s), "key")
-		wantAbsent(t, s, "key")
-		v := put(t, s, "key", "value", "")
+		unlock := wantLock(t, lock(s), "name")
+		wantAbsent(t, s, "name")
+		v := put(t, s, "name", "value", "")
 		unlock()
-		want(t, s, "key", "value", v)
-		remove(t, s, "key", v)
-		wantLock(t, lock(s), "key")()
-		wantAbsent(t, s, "key")
+		want(t, s, "name", "value", v)
+		remove(t, s, "name", v)
+		wantLock(t, lock(s), "name")()
+		wantAbsent(t, s, "name")
 	}},
 }

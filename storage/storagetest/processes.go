@@ -56,10 +56,10 @@ var processChecks = []check{
 	{"of two processes that create a record one must win", func(t *testing.T, s storage.Store) {
 		processes := spawn(t, s, 2)
 		for round := range 20 {
-			key := fmt.Sprint("key ", round)
+			name := fmt.Sprint("name ", round)
 			var won [2]bool
 			together(t, 2, func(ctx context.Context, i int) error {
-				_, err := processes[i].Put(ctx, key, []byte(fmt.Sprint("of process ", i)), "")
+				_, err := processes[i].Put(ctx, name, []byte(fmt.Sprint("of process ", i)), "")
 				won[i] = err == nil
 				if err != nil && !errors.Is(err, storage.ErrConflict) {
 					return err
@@ -73,7 +73,7 @@ var processChecks = []check{
 			if won[1] {
 				winner = "of process 1"
 			}
-			want(t, s, key, winner, versionOf(t, s, key))
+			want(t, s, name, winner, versionOf(t, s, name))
 		}
 	}},
 
@@ -83,11 +83,11 @@ var processChecks = []check{
 		for i := range 10 {
 			for _, handles := range [][2]storage.Store{{s, process}, {process, s}} {
 				value := fmt.Sprint("value ", i)
-				v = put(t, handles[0], "key", value, v)
-				want(t, handles[1], "key", value, v)
+				v = put(t, handles[0], "name", value, v)
+				want(t, handles[1], "name", value, v)
 			}
-			remove(t, process, "key", v)
-			wantAbsent(t, s, "key")
+			remove(t, process, "name", v)
+			wantAbsent(t, s, "name")
 			v = ""
 		}
 	}},
@@ -96,12 +96,12 @@ var processChecks = []check{
 		const writers = 4
 		ledgers := make([]*ledger, writers)
 		for i := range ledgers {
-			ledgers[i] = &ledger{key: fmt.Sprint("key ", i)}
+			ledgers[i] = &ledger{name: fmt.Sprint("name ", i)}
 		}
 		n := 0
 		for range *kills {
 			process := spawn(t, s, 1)[0]
-			process.Get(t.Context(), "key 0") // when it has begun
+			process.Get(t.Context(), "name 0") // when it has begun
 			var wg sync.WaitGroup
 			lies := make([]error, writers)
 			for i, l := range ledgers {
@@ -135,7 +135,7 @@ var processChecks = []check{
 		holders := 0
 		together(t, 4, func(ctx context.Context, i int) error {
 			for range 10 {
-				unlock, err := processes[i%2].Lock(ctx, "key")
+				unlock, err := processes[i%2].Lock(ctx, "name")
 				if err != nil {
 					return err
 				}
@@ -160,17 +160,17 @@ var processChecks = []check{
 		lock := locker(t, s)
 		for range 3 {
 			process := spawn(t, s, 1)[0]
-			if _, err := process.Lock(eventually(t), "key"); err != nil {
+			if _, err := process.Lock(eventually(t), "name"); err != nil {
 				t.Fatalf("Lock in another process = %v", err)
 			}
 			short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			_, err := lock(s)(short, "key")
+			_, err := lock(s)(short, "name")
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("Lock while another process has it = %v; want %v", err, context.DeadlineExceeded)
 			}
 			time.AfterFunc(50*time.Millisecond, process.Kill)
-			unlock, err := lock(s)(eventually(t), "key")
+			unlock, err := lock(s)(eventually(t), "name")
 			if err != nil {
 				t.Fatalf("Lock of a process that was killed meanwhile = %v", err)
 			}
@@ -191,7 +191,7 @@ func settle(t *testing.T, l *ledger, s storage.Store) {
 			t.Fatal(lie)
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("the store doesn't recover: %d writes of %s are in doubt", len(l.doubt), brief(l.key))
+			t.Fatalf("the store doesn't recover: %d writes of %s are in doubt", len(l.doubt), brief(l.name))
 		}
 	}
 }

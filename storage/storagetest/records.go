@@ -9,7 +9,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// brief quotes a key or value for a message, and shortens it.
+// brief quotes a name or value for a message, and shortens it.
 func brief(s string) string {
 	if len(s) > 64 {
 		return fmt.Sprintf("%q… (%d bytes)", s[:64], len(s))
@@ -18,100 +18,100 @@ func brief(s string) string {
 }
 
 var recordChecks = []check{
-	{"get returns ErrNotFound for a key without a record", func(t *testing.T, s storage.Store) {
-		wantAbsent(t, s, "key")
-		v := put(t, s, "key", "value", "")
+	{"get returns ErrNotFound for a name without a record", func(t *testing.T, s storage.Store) {
+		wantAbsent(t, s, "name")
+		v := put(t, s, "name", "value", "")
 		wantAbsent(t, s, "other")
-		remove(t, s, "key", v)
-		wantAbsent(t, s, "key")
+		remove(t, s, "name", v)
+		wantAbsent(t, s, "name")
 	}},
 
 	{"put with the version empty creates if there is no record", func(t *testing.T, s storage.Store) {
-		v := put(t, s, "key", "first", "")
-		want(t, s, "key", "first", v)
-		wantConflict(t, s, "key", "")
-		want(t, s, "key", "first", v)
-		remove(t, s, "key", v)
-		want(t, s, "key", "second", put(t, s, "key", "second", ""))
+		v := put(t, s, "name", "first", "")
+		want(t, s, "name", "first", v)
+		wantConflict(t, s, "name", "")
+		want(t, s, "name", "first", v)
+		remove(t, s, "name", v)
+		want(t, s, "name", "second", put(t, s, "name", "second", ""))
 	}},
 
 	{"put replaces only the version it names", func(t *testing.T, s storage.Store) {
-		v1 := put(t, s, "key", "first", "")
-		v2 := put(t, s, "key", "second", v1)
-		want(t, s, "key", "second", v2)
+		v1 := put(t, s, "name", "first", "")
+		v2 := put(t, s, "name", "second", v1)
+		want(t, s, "name", "second", v2)
 		for _, old := range []storage.Version{v1, v2 + "0", "no such version"} {
-			wantConflict(t, s, "key", old)
-			want(t, s, "key", "second", v2)
+			wantConflict(t, s, "name", old)
+			want(t, s, "name", "second", v2)
 		}
-		want(t, s, "key", "third", put(t, s, "key", "third", v2))
+		want(t, s, "name", "third", put(t, s, "name", "third", v2))
 	}},
 
-	{"put of a version on an absent key is a conflict", func(t *testing.T, s storage.Store) {
+	{"put of a version on an absent name is a conflict", func(t *testing.T, s storage.Store) {
 		elsewhere := put(t, s, "other", "value", "")
-		wantConflict(t, s, "key", elsewhere)
-		wantConflict(t, s, "key", "no such version")
-		v := put(t, s, "key", "value", "")
-		remove(t, s, "key", v)
-		wantConflict(t, s, "key", v)
-		wantAbsent(t, s, "key")
+		wantConflict(t, s, "name", elsewhere)
+		wantConflict(t, s, "name", "no such version")
+		v := put(t, s, "name", "value", "")
+		remove(t, s, "name", v)
+		wantConflict(t, s, "name", v)
+		wantAbsent(t, s, "name")
 		want(t, s, "other", "value", elsewhere)
 	}},
 
 	{"delete removes only the version it names", func(t *testing.T, s storage.Store) {
-		v1 := put(t, s, "key", "first", "")
+		v1 := put(t, s, "name", "first", "")
 		beside := put(t, s, "beside", "stays", "")
-		v2 := put(t, s, "key", "second", v1)
-		wantConflict(t, s, "key", v1)
-		wantConflict(t, s, "key", "")
-		want(t, s, "key", "second", v2)
-		remove(t, s, "key", v2)
-		wantAbsent(t, s, "key")
+		v2 := put(t, s, "name", "second", v1)
+		wantConflict(t, s, "name", v1)
+		wantConflict(t, s, "name", "")
+		want(t, s, "name", "second", v2)
+		remove(t, s, "name", v2)
+		wantAbsent(t, s, "name")
 		want(t, s, "beside", "stays", beside)
 	}},
 
-	{"delete of an absent key with the version empty does nothing", func(t *testing.T, s storage.Store) {
-		remove(t, s, "key", "")
-		wantAbsent(t, s, "key")
-		v := put(t, s, "key", "value", "")
-		remove(t, s, "key", v)
-		remove(t, s, "key", "")
-		remove(t, s, "key", "")
-		wantAbsent(t, s, "key")
+	{"delete of an absent name with the version empty does nothing", func(t *testing.T, s storage.Store) {
+		remove(t, s, "name", "")
+		wantAbsent(t, s, "name")
+		v := put(t, s, "name", "value", "")
+		remove(t, s, "name", v)
+		remove(t, s, "name", "")
+		remove(t, s, "name", "")
+		wantAbsent(t, s, "name")
 	}},
 
 	{"values must not be aliased", func(t *testing.T, s storage.Store) {
 		given := []byte("as it was given")
-		v, err := s.Put(t.Context(), "key", given, "")
+		v, err := s.Put(t.Context(), "name", given, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		clear(given)
-		want(t, s, "key", "as it was given", v)
+		want(t, s, "name", "as it was given", v)
 
-		got, _, err := s.Get(t.Context(), "key")
+		got, _, err := s.Get(t.Context(), "name")
 		if err != nil {
 			t.Fatal(err)
 		}
 		clear(got)
-		want(t, s, "key", "as it was given", v)
+		want(t, s, "name", "as it was given", v)
 		_ = append(got, "…"...) // into spare capacity, if there is any
-		want(t, s, "key", "as it was given", v)
+		want(t, s, "name", "as it was given", v)
 	}},
 
 	{"an empty value is a record", func(t *testing.T, s storage.Store) {
-		v := put(t, s, "key", "", "")
-		want(t, s, "key", "", v)
-		wantConflict(t, s, "key", "")
-		v = put(t, s, "key", "full", v)
-		v = put(t, s, "key", "", v)
-		want(t, s, "key", "", v)
-		v, err := s.Put(t.Context(), "key", nil, v)
+		v := put(t, s, "name", "", "")
+		want(t, s, "name", "", v)
+		wantConflict(t, s, "name", "")
+		v = put(t, s, "name", "full", v)
+		v = put(t, s, "name", "", v)
+		want(t, s, "name", "", v)
+		v, err := s.Put(t.Context(), "name", nil, v)
 		if err != nil {
 			t.Fatalf("Put of a nil slice = %v", err)
 		}
-		want(t, s, "key", "", v)
-		remove(t, s, "key", v)
-		wantAbsent(t, s, "key")
+		want(t, s, "name", "", v)
+		remove(t, s, "name", v)
+		wantAbsent(t, s, "name")
 	}},
 
 	{"values are any bytes of any length", func(t *testing.T, s storage.Store) {
@@ -128,11 +128,11 @@ var recordChecks = []check{
 			string(bytes.Repeat(all[:], 1<<20/len(all))), // 1 MiB
 			"short again",
 		} {
-			key := fmt.Sprint("key ", i)
-			v := put(t, s, key, value, "")
-			want(t, s, key, value, v)
-			v = put(t, s, "same key", value, versionOf(t, s, "same key"))
-			want(t, s, "same key", value, v)
+			name := fmt.Sprint("name ", i)
+			v := put(t, s, name, value, "")
+			want(t, s, name, value, v)
+			v = put(t, s, "same name", value, versionOf(t, s, "same name"))
+			want(t, s, "same name", value, v)
 		}
 	}},
 
@@ -152,18 +152,18 @@ var recordChecks = []check{
 	}},
 
 	{"delete on nil error is as durable", func(t *testing.T, s storage.Store) {
-		v := put(t, s, "key", "value", "")
-		remove(t, s, "key", v)
+		v := put(t, s, "name", "value", "")
+		remove(t, s, "name", v)
 		s = reopened(t, s)
-		wantAbsent(t, s, "key")
-		wantConflict(t, s, "key", v)
+		wantAbsent(t, s, "name")
+		wantConflict(t, s, "name", v)
 	}},
 }
 
-// versionOf returns the version to name in the next write of key.
-func versionOf(t *testing.T, s storage.Store, key string) storage.Version {
+// versionOf returns the version to name in the next write of name.
+func versionOf(t *testing.T, s storage.Store, name string) storage.Version {
 	t.Helper()
-	_, v, _ := s.Get(t.Context(), key)
+	_, v, _ := s.Get(t.Context(), name)
 	return v
 }
 
@@ -172,40 +172,40 @@ var versionChecks = []check{
 		seen := newVersions()
 		v := storage.Version("")
 		for range 25 {
-			v = put(t, s, "key", "the same value", v)
+			v = put(t, s, "name", "the same value", v)
 			seen.add(t, v)
 		}
 		put(t, s, "other", "the same value", "")
-		seen.add(t, put(t, s, "key", "", v))
+		seen.add(t, put(t, s, "name", "", v))
 	}},
 
 	{"a version must differ also across Delete", func(t *testing.T, s storage.Store) {
 		seen := newVersions()
 		for range 10 {
-			v := put(t, s, "key", "the same value", "")
+			v := put(t, s, "name", "the same value", "")
 			seen.add(t, v)
-			v = put(t, s, "key", "the same value", v)
+			v = put(t, s, "name", "the same value", v)
 			seen.add(t, v)
-			remove(t, s, "key", v)
-			wantConflict(t, s, "key", v)
+			remove(t, s, "name", v)
+			wantConflict(t, s, "name", v)
 		}
 	}},
 
 	{"a version must differ also across reopening", func(t *testing.T, s storage.Store) {
 		seen := newVersions()
-		v := put(t, s, "key", "the same value", "")
+		v := put(t, s, "name", "the same value", "")
 		seen.add(t, v)
-		remove(t, s, "key", v)
+		remove(t, s, "name", v)
 		s = reopened(t, s)
 		for range 3 {
-			v := put(t, s, "key", "the same value", "")
+			v := put(t, s, "name", "the same value", "")
 			seen.add(t, v)
-			remove(t, s, "key", v)
+			remove(t, s, "name", v)
 		}
 	}},
 }
 
-// versions are those that one key had.
+// versions are those that one name had.
 type versions map[storage.Version]bool
 
 func newVersions() versions { return make(versions) }

@@ -116,27 +116,27 @@ func (r *remote) call(ctx context.Context, q request) (answer response, id uint6
 	return answer, q.ID, err
 }
 
-func (r *remote) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	answer, _, err := r.call(ctx, request{Op: opGet, Key: key})
+func (r *remote) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	answer, _, err := r.call(ctx, request{Op: opGet, Name: name})
 	return answer.Value, answer.Version, err
 }
 
-func (r *remote) Put(ctx context.Context, key string, value []byte, old storage.Version) (storage.Version, error) {
-	answer, _, err := r.call(ctx, request{Op: opPut, Key: key, Value: value, Version: old})
+func (r *remote) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	answer, _, err := r.call(ctx, request{Op: opPut, Name: name, Value: value, Version: old})
 	return answer.Version, err
 }
 
-func (r *remote) Delete(ctx context.Context, key string, old storage.Version) error {
-	_, _, err := r.call(ctx, request{Op: opDelete, Key: key, Version: old})
+func (r *remote) Delete(ctx context.Context, name string, old storage.Version) error {
+	_, _, err := r.call(ctx, request{Op: opDelete, Name: name, Version: old})
 	return err
 }
 
-// Names fetches all keys before it yields the first.
+// Names fetches all names before it yields the first.
 func (r *remote) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		answer, _, err := r.call(ctx, request{Op: opKeys})
-		for _, key := range answer.Keys {
-			if !yield(key, nil) {
+		answer, _, err := r.call(ctx, request{Op: opNames})
+		for _, name := range answer.Names {
+			if !yield(name, nil) {
 				return
 			}
 		}
@@ -146,8 +146,8 @@ func (r *remote) Names(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-func (r *remote) Lock(ctx context.Context, key string) (unlock func(), err error) {
-	_, id, err := r.call(ctx, request{Op: opLock, Key: key})
+func (r *remote) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	_, id, err := r.call(ctx, request{Op: opLock, Name: name})
 	if err != nil {
 		return nil, err
 	}

@@ -35,10 +35,10 @@ var serverChecks = []check{
 	{"no method lies when its connection is cut", func(t *testing.T, s storage.Store) {
 		server, direct := behindServer(t, s)
 		proxy := server.Proxy()
-		l := &ledger{key: "key"}
+		l := &ledger{name: "name"}
 		for round := range 150 {
 			proxy.CutAfter(-1, -1)
-			s.Get(t.Context(), l.key) // so that there is a connection most of the time
+			s.Get(t.Context(), l.name) // so that there is a connection most of the time
 			value := fmt.Sprintf("round %d%s", round, strings.Repeat(" padding", rand.IntN(200)))
 			switch rand.IntN(3) {
 			case 0:
@@ -78,7 +78,7 @@ var serverChecks = []check{
 		last := make(chan struct{})
 		var wg sync.WaitGroup
 		for i := range ledgers {
-			l := &ledger{key: fmt.Sprint("key ", i)}
+			l := &ledger{name: fmt.Sprint("name ", i)}
 			ledgers[i] = l
 			wg.Go(func() { lies[i] = l.writeAll(s, last) })
 		}
@@ -93,7 +93,7 @@ var serverChecks = []check{
 		}
 		for _, l := range ledgers { // what somebody else sees
 			if failed, lie := l.read(t.Context(), s.(Sharer).Share(t)); failed != nil || lie != nil {
-				t.Fatalf("%s after the server's last restart: %v", brief(l.key), errors.Join(lie, failed))
+				t.Fatalf("%s after the server's last restart: %v", brief(l.name), errors.Join(lie, failed))
 			}
 		}
 		logLedgers(t, fmt.Sprintf("%d kills", *kills), ledgers)
@@ -101,20 +101,20 @@ var serverChecks = []check{
 
 	{"a method returns when its context is done, whatever the server does", func(t *testing.T, s storage.Store) {
 		server, direct := behindServer(t, s)
-		l := &ledger{key: "key"}
+		l := &ledger{name: "name"}
 		if lie := l.write(t.Context(), s, "value"); lie != nil {
 			t.Fatal(lie)
 		}
 		resume := server.Proxy().Stall()
 		defer resume()
 		for name, call := range map[string]func(context.Context) error{
-			"Get": func(ctx context.Context) error { _, _, err := s.Get(ctx, "key"); return err },
-			"Put": func(ctx context.Context) error { _, err := s.Put(ctx, "another key", nil, ""); return err },
+			"Get": func(ctx context.Context) error { _, _, err := s.Get(ctx, "name"); return err },
+			"Put": func(ctx context.Context) error { _, err := s.Put(ctx, "another name", nil, ""); return err },
 			"Delete": func(ctx context.Context) error {
 				l.doubt = append(l.doubt, "")
-				return s.Delete(ctx, "key", l.v)
+				return s.Delete(ctx, "name", l.v)
 			},
-			"Keys": func(ctx context.Context) error {
+			"Names": func(ctx context.Context) error {
 				lister, ok := s.(storage.Lister)
 				if !ok {
 					<-ctx.Done()
@@ -172,7 +172,7 @@ func (l *ledger) writeAll(s storage.Store, last <-chan struct{}) (lie error) {
 				deadline = time.Now().Add(patience)
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("the store doesn't recover: %d writes of %s are in doubt, %d were acknowledged", len(l.doubt), brief(l.key), l.sure)
+				return fmt.Errorf("the store doesn't recover: %d writes of %s are in doubt, %d were acknowledged", len(l.doubt), brief(l.name), l.sure)
 			}
 		default:
 		}

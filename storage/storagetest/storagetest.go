@@ -95,7 +95,7 @@ var patience = 30 * time.Second
 
 // Run checks the store that open returns. It calls open once for each of its
 // subtests, each time for a store that is empty, and that open closes with
-// t.Cleanup if need be. Subtests for locks and for listing keys are skipped if the
+// t.Cleanup if need be. Subtests for locks and for listing names are skipped if the
 // store isn't a [storage.Locker] or a [storage.Lister], or returns an error that
 // wraps errors.ErrUnsupported; those for several processes and for servers, if what
 // open returns can't do what they need. Each says so.
@@ -110,7 +110,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	}
 }
 
-var groups = [][]check{recordChecks, versionChecks, keyChecks, contextChecks, concurrencyChecks, lockChecks, listChecks, processChecks, serverChecks}
+var groups = [][]check{recordChecks, versionChecks, nameChecks, contextChecks, concurrencyChecks, lockChecks, listChecks, processChecks, serverChecks}
 
 // check is one subtest. Its name is nearly the sentence of the contract that it
 // checks.
@@ -152,59 +152,59 @@ func reopened(t *testing.T, s storage.Store) storage.Store {
 // The helpers below fail the test at once. They may be called only from the
 // goroutine that runs it.
 
-func put(t *testing.T, s storage.Store, key, value string, old storage.Version) storage.Version {
+func put(t *testing.T, s storage.Store, name, value string, old storage.Version) storage.Version {
 	t.Helper()
-	v, err := s.Put(t.Context(), key, []byte(value), old)
+	v, err := s.Put(t.Context(), name, []byte(value), old)
 	if err != nil {
-		t.Fatalf("Put(%s, %s, %q) = %v", brief(key), brief(value), old, err)
+		t.Fatalf("Put(%s, %s, %q) = %v", brief(name), brief(value), old, err)
 	}
 	if v == "" {
-		t.Fatalf("Put(%s) returned the version \"\", which means that there is no record", brief(key))
+		t.Fatalf("Put(%s) returned the version \"\", which means that there is no record", brief(name))
 	}
 	return v
 }
 
-func remove(t *testing.T, s storage.Store, key string, old storage.Version) {
+func remove(t *testing.T, s storage.Store, name string, old storage.Version) {
 	t.Helper()
-	if err := s.Delete(t.Context(), key, old); err != nil {
-		t.Fatalf("Delete(%s, %q) = %v", brief(key), old, err)
+	if err := s.Delete(t.Context(), name, old); err != nil {
+		t.Fatalf("Delete(%s, %q) = %v", brief(name), old, err)
 	}
 }
 
-// want fails unless key holds value in version v.
-func want(t *testing.T, s storage.Store, key, value string, v storage.Version) {
+// want fails unless name holds value in version v.
+func want(t *testing.T, s storage.Store, name, value string, v storage.Version) {
 	t.Helper()
-	got, gotVersion, err := s.Get(t.Context(), key)
+	got, gotVersion, err := s.Get(t.Context(), name)
 	if err != nil {
-		t.Fatalf("Get(%s) = %v, want the value %s", brief(key), err, brief(value))
+		t.Fatalf("Get(%s) = %v, want the value %s", brief(name), err, brief(value))
 	}
 	if string(got) != value {
-		t.Fatalf("Get(%s) returned the value %s, want %s", brief(key), brief(string(got)), brief(value))
+		t.Fatalf("Get(%s) returned the value %s, want %s", brief(name), brief(string(got)), brief(value))
 	}
 	if gotVersion != v {
-		t.Fatalf("Get(%s) returned version %q, but the write of that value returned %q", brief(key), gotVersion, v)
+		t.Fatalf("Get(%s) returned version %q, but the write of that value returned %q", brief(name), gotVersion, v)
 	}
 }
 
-func wantAbsent(t *testing.T, s storage.Store, key string) {
+func wantAbsent(t *testing.T, s storage.Store, name string) {
 	t.Helper()
-	value, v, err := s.Get(t.Context(), key)
+	value, v, err := s.Get(t.Context(), name)
 	if !errors.Is(err, storage.ErrNotFound) {
-		t.Fatalf("Get(%s) = %s, version %q, error %v; want ErrNotFound", brief(key), brief(string(value)), v, err)
+		t.Fatalf("Get(%s) = %s, version %q, error %v; want ErrNotFound", brief(name), brief(string(value)), v, err)
 	}
 	if v != "" {
-		t.Fatalf("Get(%s) returned ErrNotFound with the version %q, want \"\"", brief(key), v)
+		t.Fatalf("Get(%s) returned ErrNotFound with the version %q, want \"\"", brief(name), v)
 	}
 }
 
 // wantConflict fails unless both a Put and a Delete that name old are refused.
-func wantConflict(t *testing.T, s storage.Store, key string, old storage.Version) {
+func wantConflict(t *testing.T, s storage.Store, name string, old storage.Version) {
 	t.Helper()
-	if v, err := s.Put(t.Context(), key, []byte("must not be written"), old); !errors.Is(err, storage.ErrConflict) {
-		t.Fatalf("Put(%s) with the version %q = %q, %v; want ErrConflict", brief(key), old, v, err)
+	if v, err := s.Put(t.Context(), name, []byte("must not be written"), old); !errors.Is(err, storage.ErrConflict) {
+		t.Fatalf("Put(%s) with the version %q = %q, %v; want ErrConflict", brief(name), old, v, err)
 	}
-	if err := s.Delete(t.Context(), key, old); !errors.Is(err, storage.ErrConflict) {
-		t.Fatalf("Delete(%s) with the version %q = %v; want ErrConflict", brief(key), old, err)
+	if err := s.Delete(t.Context(), name, old); !errors.Is(err, storage.ErrConflict) {
+		t.Fatalf("Delete(%s) with the version %q = %v; want ErrConflict", brief(name), old, err)
 	}
 }
 

@@ -79,8 +79,8 @@ func TestFault(t *testing.T) {
 
 // sentences says which subtests check the sentences of the contract that say "must".
 var sentences = map[string][]string{
-	"An implementation must escape or hash keys where its engine can't hold them, and must never join one to a path.": {
-		"a key is any UTF-8 string"},
+	"An implementation must escape or hash names where its engine can't hold them, and must never join one to a path.": {
+		"a name is any UTF-8 string"},
 	"Values must not be aliased: an implementation keeps no reference to a slice that it was given, and returns one that the caller may change.": {
 		"values must not be aliased"},
 	"All methods must be safe for concurrent use, and every rule here holds between processes too, where the engine is shared by several.": {
@@ -95,14 +95,14 @@ var sentences = map[string][]string{
 		"put with the version empty creates if there is no record", "of several that create a record one must win"},
 	"The comparison and the write must be one atomic step.": {
 		"the comparison and the write must be one atomic step", "of several that replace or delete a version one must win"},
-	"A version must differ from every version that the key had before, also across Delete.": {
+	"A version must differ from every version that the name had before, also across Delete.": {
 		"a version must differ from every version before", "a version must differ also across Delete", "a version must differ also across reopening"},
 	"The lock must be one that its holder can lose only by calling unlock or by dying, such as flock on a local disk.": nil, // see the package's comment
 	"A lease, or a lock tied to a network session that can drop under a live holder, must not be offered as a Locker.": nil,
 	"The caller must call unlock, which is safe to call more than once.": {
 		"unlock releases the lock", "unlock is safe to call more than once"},
-	"Locks of different keys must not wait for each other, and a lock must not keep Get, Put or Delete from working.": {
-		"locks of different keys must not wait for each other", "a lock must not keep get, put or delete from working"},
+	"Locks of different names must not wait for each other, and a lock must not keep Get, Put or Delete from working.": {
+		"locks of different names must not wait for each other", "a lock must not keep get, put or delete from working"},
 }
 
 // TestEverySentenceHasASubtest reads the contract, and fails if it was changed
@@ -168,12 +168,12 @@ func contract(t *testing.T) (sentences []string) {
 
 func TestOddKeysDiffer(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, key := range oddKeys {
-		require.False(t, seen[key], "%q is there twice", key)
-		seen[key] = true
+	for _, name := range oddNames {
+		require.False(t, seen[name], "%q is there twice", name)
+		seen[name] = true
 	}
-	for _, key := range []string{"", "../../etc/passwd", "a/b", "a_b", "A", "a", ".", "..", "a ", "a.", "NUL", "\x00", "\u00e9", "e\u0301", strings.Repeat("k", 4096)} {
-		require.True(t, seen[key], "%q is missing", key)
+	for _, name := range []string{"", "../../etc/passwd", "a/b", "a_b", "A", "a", ".", "..", "a ", "a.", "NUL", "\x00", "\u00e9", "e\u0301", strings.Repeat("k", 4096)} {
+		require.True(t, seen[name], "%q is missing", name)
 	}
 }
 
@@ -184,19 +184,19 @@ func TestLedgerKnowsALateCreation(t *testing.T) {
 	down := in(broken{put: func(*storage.Memory, context.Context, string, []byte, storage.Version) (storage.Version, error) {
 		return "", errors.New("the connection was cut")
 	}})()
-	l := &ledger{key: "key"}
+	l := &ledger{name: "name"}
 	require.NoError(t, l.write(t.Context(), down, "late"))
 	for _, value := range []string{"value", ""} {
 		require.NoError(t, l.write(t.Context(), m, value))
 	}
-	put(t, m, "key", "late", "")
+	put(t, m, "name", "late", "")
 	require.NoError(t, l.write(t.Context(), m, "a conflict, for a reason"))
 	failed, lie := l.read(t.Context(), m)
 	require.NoError(t, failed)
 	require.NoError(t, lie)
 
-	remove(t, m, "key", l.v)
-	put(t, m, "key", "never written", "")
+	remove(t, m, "name", l.v)
+	put(t, m, "name", "never written", "")
 	_, lie = l.read(t.Context(), m)
 	require.Error(t, lie)
 }

@@ -20,7 +20,7 @@ const (
 	opGet operation = iota
 	opPut
 	opDelete
-	opKeys
+	opNames
 	opLock
 	opUnlock // of the Lock that Ref was
 	opCancel // the request that Ref was
@@ -29,7 +29,7 @@ const (
 type request struct {
 	ID, Ref uint64
 	Op      operation
-	Key     string
+	Name    string
 	Value   []byte
 	Version storage.Version
 }
@@ -38,7 +38,7 @@ type response struct {
 	ID      uint64
 	Value   []byte
 	Version storage.Version
-	Keys    []string
+	Names   []string
 	Failed  bool
 	Error   string
 	Kind    int // the error's index in kinds, plus one
@@ -116,7 +116,7 @@ func serve(s storage.Store, from io.Reader, to io.Writer) error {
 					r.fail(errors.ErrUnsupported)
 					break
 				}
-				unlock, err := locker.Lock(ctx, q.Key)
+				unlock, err := locker.Lock(ctx, q.Name)
 				r.fail(err)
 				mu.Lock()
 				unlocks[q.ID] = unlock
@@ -137,20 +137,20 @@ func do(ctx context.Context, s storage.Store, q request, r *response) {
 	var err error
 	switch q.Op {
 	case opGet:
-		r.Value, r.Version, err = s.Get(ctx, q.Key)
+		r.Value, r.Version, err = s.Get(ctx, q.Name)
 	case opPut:
-		r.Version, err = s.Put(ctx, q.Key, q.Value, q.Version)
+		r.Version, err = s.Put(ctx, q.Name, q.Value, q.Version)
 	case opDelete:
-		err = s.Delete(ctx, q.Key, q.Version)
-	case opKeys:
+		err = s.Delete(ctx, q.Name, q.Version)
+	case opNames:
 		lister, ok := s.(storage.Lister)
 		if !ok {
 			err = errors.ErrUnsupported
 			break
 		}
-		for key, keyErr := range lister.Names(ctx) {
-			if err = keyErr; err == nil {
-				r.Keys = append(r.Keys, key)
+		for name, nameErr := range lister.Names(ctx) {
+			if err = nameErr; err == nil {
+				r.Names = append(r.Names, name)
 			}
 		}
 	}

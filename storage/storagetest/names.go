@@ -7,14 +7,14 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// oddKeys are all different, and each is like another one to some file system,
+// oddNames are all different, and each is like another one to some file system,
 // database or careless driver.
-var oddKeys = []string{
+var oddNames = []string{
 	"", " ", "  ", "\x00", "\x00\x00", "a", "A", "a ", "a.", " a", "a\x00", "a\x00b", "a\n", "a\t", "%61", "&#97;",
 	"a/b", "a_b", "a\\b", "a:b", "a//b", "/a/b", "a/b/", "a/./b", "a/c/../b", "a%2Fb", "a%2fb", "a/b/c",
 	".", "..", "/", "//", "\\", "./a", "../a", "../../etc/passwd", "../../../../../../../../etc/passwd", "/etc/passwd",
-	`..\..\windows\win.ini`, `C:\key`, "C:", "c:key", `\\server\share`, "~", "~root", "-rf", "--", "$HOME", "`id`", "$(id)",
-	"NUL", "nul", "CON", "con.txt", "COM1", "LPT1", "AUX", "desktop.ini", ".DS_Store", "key.tmp", "key.lock", "locks", "tmp",
+	`..\..\windows\win.ini`, `C:\name`, "C:", "c:name", `\\server\share`, "~", "~root", "-rf", "--", "$HOME", "`id`", "$(id)",
+	"NUL", "nul", "CON", "con.txt", "COM1", "LPT1", "AUX", "desktop.ini", ".DS_Store", "name.tmp", "name.lock", "locks", "tmp",
 	"%", "%s", "%d", "*", "?", "a*", "a?", "[a]", "{a}", "'", "''", `"`, "' OR '1'='1", "a'; DROP TABLE records; --", "_", "__",
 	"\u00e9", "e\u0301", // é composed and decomposed: the same name on some file systems
 	"\u212b", "\u00c5", "A\u030a", // ångström sign, Å, A and ring
@@ -25,29 +25,29 @@ var oddKeys = []string{
 	strings.Repeat("/k", 2048), strings.Repeat("../", 1365) + "k", strings.Repeat("é", 2048), strings.Repeat("\x00", 4096),
 }
 
-var keyChecks = []check{
-	{"a key is any UTF-8 string", func(t *testing.T, s storage.Store) {
+var nameChecks = []check{
+	{"a name is any UTF-8 string", func(t *testing.T, s storage.Store) {
 		// All at once, so that two which are the same to the store get into each
 		// other's way.
 		written := make(map[string]storage.Version)
-		for _, key := range oddKeys {
-			wantAbsent(t, s, key)
-			written[key] = put(t, s, key, "of "+key, "")
+		for _, name := range oddNames {
+			wantAbsent(t, s, name)
+			written[name] = put(t, s, name, "of "+name, "")
 		}
-		for _, key := range oddKeys {
-			want(t, s, key, "of "+key, written[key])
-			written[key] = put(t, s, key, "new of "+key, written[key])
+		for _, name := range oddNames {
+			want(t, s, name, "of "+name, written[name])
+			written[name] = put(t, s, name, "new of "+name, written[name])
 		}
-		for i, key := range oddKeys {
+		for i, name := range oddNames {
 			if i%2 == 0 {
-				remove(t, s, key, written[key])
+				remove(t, s, name, written[name])
 			}
 		}
-		for i, key := range oddKeys {
+		for i, name := range oddNames {
 			if i%2 == 0 {
-				wantAbsent(t, s, key)
+				wantAbsent(t, s, name)
 			} else {
-				want(t, s, key, "new of "+key, written[key])
+				want(t, s, name, "new of "+name, written[name])
 			}
 		}
 	}},
