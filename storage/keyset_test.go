@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -20,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -375,17 +374,14 @@ func TestInFIPSMode(t *testing.T) {
 		t.Skip("it is on already")
 	}
 	t.Parallel()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, "-test.v", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))")
-	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
-	out, err := cmd.CombinedOutput()
-	if bytes.Contains(out, []byte("panic: fips140:")) {
+	out, err := testprocess.Test(t, []string{"-test.v", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))"},
+		"GODEBUG=fips140=only")
+	if strings.Contains(out, "panic: fips140:") {
 		t.Skipf("this build has no FIPS 140 mode: %s", out)
 	}
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, string(out), "FIPS 140 mode is on")
-	require.Contains(t, string(out), "--- PASS: TestXAESVectors")
-	require.Contains(t, string(out), "--- PASS: TestRekeyMovesEveryRecord")
-	require.Contains(t, string(out), "--- PASS: TestEncryptedOfABareStoreKeepsTheContract")
+	require.Contains(t, out, "FIPS 140 mode is on")
+	require.Contains(t, out, "--- PASS: TestXAESVectors")
+	require.Contains(t, out, "--- PASS: TestRekeyMovesEveryRecord")
+	require.Contains(t, out, "--- PASS: TestEncryptedOfABareStoreKeepsTheContract")
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 )
 
 // The tests in this file run this test program again. roles are what such a process
@@ -45,27 +46,18 @@ func TestMain(m *testing.M) {
 
 // process is a child that hasn't ended yet.
 type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
+	*testprocess.Process
 	out *bufio.Reader
 }
 
 func child(t testing.TB, role string, a App) process {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, "CHILD_NAME="+a.Name, "CHILD_DIR="+a.Dir)
+	env := []string{roleVariable + "=" + role, "CHILD_NAME=" + a.Name, "CHILD_DIR=" + a.Dir}
 	if a.File {
-		cmd.Env = append(cmd.Env, "CHILD_FILE=1")
+		env = append(env, "CHILD_FILE=1")
 	}
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	p := process{cmd, in, bufio.NewReader(out)}
+	started := testprocess.Start(t, env...)
+	p := process{started, bufio.NewReader(started.Stdout)}
 	require.Equal(t, "ready", p.line(t))
 	return p
 }
@@ -110,12 +102,12 @@ func testFirstKey(t *testing.T, a App) {
 		children = append(children, child(t, "open", a))
 	}
 	for _, c := range children {
-		c.in.Close()
+		c.Stdin.Close()
 	}
 	var got []string
 	for _, c := range children {
 		got = append(got, strings.Fields(c.line(t))...)
-		require.NoError(t, c.cmd.Wait())
+		require.NoError(t, c.Wait())
 	}
 	require.Len(t, got, len(children)*goroutines)
 	want := open(t, a).String()
@@ -171,7 +163,7 @@ func testKill(t *testing.T, a App) {
 	open(t, a)
 	for range *kills {
 		p := child(t, "rotate", a)
-		time.AfterFunc(time.Duration(rand.N(int64(60*time.Millisecond))), func() { p.cmd.Process.Kill() })
+		time.AfterFunc(time.Duration(rand.N(int64(60*time.Millisecond))), func() { p.Kill() })
 		last := open(t, a).Fingerprints()[:0]
 		for {
 			line, err := p.out.ReadString('\n')
@@ -180,7 +172,7 @@ func testKill(t *testing.T, a App) {
 			}
 			last = strings.Fields(line)
 		}
-		p.cmd.Wait()
+		p.Wait()
 		got := open(t, a).Fingerprints()
 		assert.Subset(t, got, last)
 		for _, name := range got[min(2, len(got)-1):] { // else they become too many

@@ -1,14 +1,12 @@
 package storagetest
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
-	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -43,10 +41,8 @@ func Child(open func(at string) (storage.Store, error)) {
 // [storage.Lister] if that is.
 type Process struct {
 	*remote
-	cmd    *exec.Cmd
-	killed atomic.Bool
-	stderr bytes.Buffer
-	wait   func() error // until the process has ended
+	process *testprocess.Process
+	killed  atomic.Bool
 }
 
 // StartProcess runs the test program again, as a process that opens the store in the
@@ -54,41 +50,21 @@ type Process struct {
 // understands. The process ends with the test.
 func StartProcess(t *testing.T, at string) *Process {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Process{cmd: exec.Command(self)}
-	p.cmd.Env = append(os.Environ(), atVariable+"="+at)
-	p.cmd.Stderr = &p.stderr
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p.remote = newRemote(out, in)
-	p.wait = sync.OnceValue(func() error {
-		<-p.over // before that, Wait would close the pipe under its reader
-		return p.cmd.Wait()
-	})
+	p := &Process{process: testprocess.Start(t, atVariable+"="+at)}
+	p.remote = newRemote(p.process.Stdout, p.process.Stdin)
 	t.Cleanup(func() {
-		in.Close()
-		if err := p.wait(); err != nil && !p.killed.Load() {
-			t.Errorf("the process with the store: %v: %s", err, &p.stderr)
+		p.process.Stdin.Close()
+		if err := p.process.Wait(); err != nil && !p.killed.Load() {
+			t.Error(err)
 		}
 	})
 	return p
 }
 
-// Kill ends the process at once, as SIGKILL does, and returns when it has.
+// Kill ends the process at once, as SIGKILL does, and returns when it has ended and
+// every call of its store has returned.
 func (p *Process) Kill() {
 	p.killed.Store(true)
-	p.cmd.Process.Kill()
-	p.wait()
+	p.process.Kill()
+	<-p.over
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -42,20 +43,17 @@ func TestSoundStoresPass(t *testing.T) {
 // TestSuiteSeesEveryFault runs the suite over stores that are broken in one way each,
 // and checks that the subtest which is about that fails.
 func TestSuiteSeesEveryFault(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sub := strings.ReplaceAll(regexp.QuoteMeta(f.subtest), " ", "_")
 			// Some faults show only when goroutines meet: they have twenty chances to.
-			cmd := exec.Command(self, "-test.run=^TestFault$/^"+sub+"$", "-test.v", "-test.timeout=1m", "-test.count=20", "-test.failfast")
-			cmd.Env = append(os.Environ(), faultVariable+"="+name, "TMPDIR="+t.TempDir())
-			out, err := cmd.CombinedOutput()
+			out, err := testprocess.Test(t, []string{"-test.run=^TestFault$/^" + sub + "$", "-test.v", "-test.timeout=1m", "-test.count=20", "-test.failfast"},
+				faultVariable+"="+name, "TMPDIR="+t.TempDir())
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit, "the subtest passed:\n%s", out)
-			require.Contains(t, string(out), "--- FAIL: TestFault/"+strings.ReplaceAll(f.subtest, " ", "_"), "%s", out)
-			require.NotContains(t, string(out), "panic:", "%s", out)
+			require.Contains(t, out, "--- FAIL: TestFault/"+strings.ReplaceAll(f.subtest, " ", "_"), "%s", out)
+			require.NotContains(t, out, "panic:", "%s", out)
 		})
 	}
 }

@@ -31,7 +31,7 @@ type fleet struct {
 	m     *tokensource.Manager // the parent's, which logs in and looks on
 
 	names     []string // of all connections
-	processes []*process
+	processes []process
 	underWay  int // refreshes, when the connections were last looked after
 	kills     int
 	atStake   int // refreshes that the kills can have hit
@@ -65,11 +65,6 @@ func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
 		// hit several.
 		time.Sleep(size.TokenLife / 2 / time.Duration(size.Connections))
 	}
-	t.Cleanup(func() {
-		for _, p := range f.processes {
-			p.kill()
-		}
-	})
 	for range size.Processes {
 		f.processes = append(f.processes, f.start())
 	}
@@ -104,7 +99,7 @@ func (f *fleet) manager(keys ...[]byte) *tokensource.Manager {
 	return &tokensource.Manager{Config: p.Config(f.client), Store: f.encrypted(keys...)}
 }
 
-func (f *fleet) start() *process {
+func (f *fleet) start() process {
 	provider := f.server.Provider(endpoints.TaxRock)
 	j := &job{
 		At: f.at, Keys: f.keys,
@@ -113,15 +108,11 @@ func (f *fleet) start() *process {
 		Goroutines: f.size.Goroutines, Connections: f.size.Connections,
 		TokenLife: f.size.TokenLife,
 	}
-	p, err := j.start()
-	if err != nil {
-		f.t.Fatalf("can't start a process: %v", err)
-	}
-	return p
+	return j.start(f.t)
 }
 
 // finish ends a process as a program ends that is told to.
-func (f *fleet) finish(p *process) {
+func (f *fleet) finish(p process) {
 	r, err := p.finish()
 	if err != nil {
 		f.t.Error(err)
@@ -183,7 +174,7 @@ func (f *fleet) isLost(name string) bool {
 func (f *fleet) end(keys ...[]byte) {
 	f.t.Helper()
 	for _, p := range f.processes {
-		p.stdin.Close()
+		p.Stdin.Close()
 	}
 	for _, p := range f.processes {
 		f.finish(p)

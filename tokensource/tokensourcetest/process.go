@@ -6,77 +6,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
+	"testing"
+
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 )
 
 // process is a process of the fleet, as its parent sees it.
-type process struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	ended chan struct{} // closed when what follows may be read
-	err   error
-	out   bytes.Buffer
-}
+type process struct{ *testprocess.Process }
 
-func (j *job) start() (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
+func (j *job) start(t *testing.T) process {
+	t.Helper()
 	text, err := json.Marshal(j)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(self), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), variable+"="+string(text))
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
-	return p, nil
+	return process{testprocess.Start(t, variable+"="+string(text))}
 }
 
 // over reports whether the process has ended.
-func (p *process) over() bool {
+func (p process) over() bool {
 	select {
-	case <-p.ended:
+	case <-p.Ended():
 		return true
 	default:
 		return false
 	}
 }
 
-func (p *process) kill() {
-	p.cmd.Process.Kill()
-	<-p.ended
-}
-
-// finish tells the process to end, and waits for it.
-func (p *process) finish() (report, error) {
-	p.stdin.Close()
-	<-p.ended
+// finish tells the process to end, and waits for its report.
+func (p process) finish() (r report, err error) {
+	p.Stdin.Close()
 	return p.report()
 }
 
-// report reads what a process that has ended has told.
-func (p *process) report() (r report, err error) {
-	_, text, ok := bytes.Cut(p.out.Bytes(), []byte(reportMark))
-	if err = p.err; err == nil && !ok {
-		err = errors.New("it made no report")
+// report waits until the process has ended, and reads what it has told.
+func (p process) report() (r report, err error) {
+	out, err := io.ReadAll(p.Stdout)
+	if err = errors.Join(err, p.Wait()); err != nil {
+		return r, err
 	}
-	if err == nil {
-		err = json.NewDecoder(bytes.NewReader(text)).Decode(&r)
+	_, text, ok := bytes.Cut(out, []byte(reportMark))
+	if !ok {
+		return r, fmt.Errorf("a process made no report:\n%s", out)
 	}
-	if err != nil {
-		return r, fmt.Errorf("a process ended with %w:\n%s", err, p.out.Bytes())
-	}
-	return r, nil
+	return r, json.NewDecoder(bytes.NewReader(text)).Decode(&r)
 }

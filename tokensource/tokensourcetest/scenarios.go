@@ -85,7 +85,7 @@ func (f *fleet) workAndKill() {
 			return
 		}
 		i := f.kills % f.size.Processes
-		f.processes[i].kill()
+		f.processes[i].Kill()
 		f.processes[i] = f.start()
 		f.kills++
 		f.atStake += max(f.underWay, 1) // one may have begun since

@@ -13,12 +13,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 const withoutChild = "OAUTH2KEEP_FLEETTEST_WITHOUT_CHILD"
 
+const silentVariable = "OAUTH2KEEP_FLEETTEST_SILENT"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(silentVariable) != "" {
+		os.Exit(0)
+	}
 	if os.Getenv(withoutChild) == "" {
 		Child(openDir)
 	}
@@ -88,12 +94,8 @@ func TestRunWithoutChild(t *testing.T) {
 
 // again runs a test in another process.
 func again(t *testing.T, run string, env ...string) (out string, ok bool) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, "-test.run="+run, "-test.v", "-test.timeout=2m")
-	cmd.Env = append(os.Environ(), env...)
-	b, err := cmd.CombinedOutput()
-	return string(b), err == nil
+	out, err := testprocess.Test(t, []string{"-test.run=" + run, "-test.v", "-test.timeout=2m"}, env...)
+	return out, err == nil
 }
 
 func TestProcessesTellWhatIsWrong(t *testing.T) {
@@ -108,32 +110,28 @@ func TestProcessesTellWhatIsWrong(t *testing.T) {
 		"a bad store": {job{At: "panic:" + t.TempDir(), Keys: [][]byte{key}}, "panic: the driver is broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := tt.job.start()
-			require.NoError(t, err)
-			<-p.ended // by itself: its standard input is still open
+			p := tt.job.start(t)
+			_, err := p.report() // it ends by itself: its standard input is still open
 			assert.True(t, p.over())
-			_, err = p.report()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}
 	t.Run("no job", func(t *testing.T) {
-		out, ok := again(t, "^$", variable+"={")
-		assert.False(t, ok)
-		assert.Contains(t, out, "tokensourcetest: unexpected end of JSON input")
+		p := process{testprocess.Start(t, variable+"={")}
+		assert.ErrorContains(t, p.Wait(), "tokensourcetest: unexpected end of JSON input")
 	})
 	t.Run("no report", func(t *testing.T) {
-		p := &process{ended: make(chan struct{})}
+		p := process{testprocess.Start(t, silentVariable+"=yes")}
 		_, err := p.report()
-		assert.ErrorContains(t, err, "it made no report")
+		assert.ErrorContains(t, err, "a process made no report")
 	})
 }
 
 func TestAProcessEndsWithItsParent(t *testing.T) {
 	j := job{At: ":" + t.TempDir(), Keys: [][]byte{storage.NewKey()}, TokenURL: "http://127.0.0.1:1", APIURL: "http://127.0.0.1:1", Goroutines: 2, Connections: 1}
-	p, err := j.start()
-	require.NoError(t, err)
+	p := j.start(t)
 	time.Sleep(100 * time.Millisecond)
 	assert.False(t, p.over())
 	r, err := p.finish() // closes its standard input, as the death of the parent does

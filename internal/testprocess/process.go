@@ -1,0 +1,96 @@
+// Package testprocess runs a test program again, in processes of its own that a test
+// talks to, kills and waits for. The test kits and the tests of the stores share it.
+//
+// A program that is run again must find out by its environment what it is to do, in
+// TestMain, before it runs any test.
+package testprocess
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Process is this program, started again. Its methods may be called concurrently.
+type Process struct {
+	Stdin  io.WriteCloser
+	Stdout io.Reader // what has been written can be read after the process has ended, too
+
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	ended  chan struct{} // closed when the rest may be read
+	err    error
+}
+
+// Start runs this program again, without arguments. env, each "NAME=value", is added to
+// its environment. A process that still runs when the test ends is killed.
+func Start(t testing.TB, env ...string) *Process {
+	t.Helper()
+	p := &Process{cmd: command(t, nil, env), ended: make(chan struct{})}
+	p.cmd.Stderr = &p.stderr
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not StdoutPipe, which Wait would close under its reader.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stdin, p.Stdout, p.cmd.Stdout = in, r, w
+	err = p.cmd.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		r.Close()
+	})
+	return p
+}
+
+// Kill ends the process at once, as SIGKILL does, and returns when it has ended.
+func (p *Process) Kill() {
+	p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// Ended returns a channel that is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Wait returns when the process has ended. The error is nil if its exit status is 0, and
+// otherwise has what it wrote to its standard error.
+func (p *Process) Wait() error {
+	<-p.ended
+	if p.err != nil {
+		return fmt.Errorf("a process of this test ended: %w\n%s", p.err, p.stderr.Bytes())
+	}
+	return nil
+}
+
+// Test runs this program again with arguments, such as -test.run=^TestFault$, and
+// returns what it printed.
+func Test(t testing.TB, args []string, env ...string) (out string, err error) {
+	t.Helper()
+	b, err := command(t, args, env).CombinedOutput()
+	return string(b), err
+}
+
+func command(t testing.TB, args, env []string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
+}
