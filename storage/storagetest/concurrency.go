@@ -40,13 +40,12 @@ func together(t *testing.T, n int, work func(ctx context.Context, i int) error) 
 
 var concurrencyChecks = []check{
 	{"the comparison and the write must be one atomic step", func(t *testing.T, s storage.Store) {
-		const rounds = 20
 		handles := shares(t, s, handleCount)
 		var mu sync.Mutex
 		seen := newVersions()
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			s := handles[i%len(handles)]
-			for range rounds {
+			for range 20 {
 				v, err := increment(ctx, s, "counter")
 				if err != nil {
 					return err
@@ -67,8 +66,13 @@ var concurrencyChecks = []check{
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := string(value), strconv.Itoa(workerCount*rounds); got != want {
+		if got, want := string(value), strconv.Itoa(len(seen)); got != want {
 			t.Fatalf("%s increments by compare-and-swap were acknowledged, and the counter is %s: updates were lost", want, got)
+		}
+		crowd(t, handles)
+		collide(t, [2]storage.Store{handles[0], handles[0]})
+		if _, ok := s.(Sharer); ok {
+			collide(t, [2]storage.Store{handles[0], handles[1]})
 		}
 	}},
 

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -19,6 +20,7 @@ type fault struct {
 	subtest string
 	open    func() storage.Store
 	serve   func(t *testing.T) storage.Store // in place of open
+	rare    bool                             // it doesn't show each time on a busy machine: it has twenty chances to
 }
 
 const anyName = "a name is any UTF-8 string"
@@ -175,7 +177,7 @@ var faults = map[string]fault{
 	"backslashes become slashes":      {subtest: anyName, open: mapped(func(k string) string { return strings.ReplaceAll(k, `\`, "/") })},
 	"names are unescaped":             {subtest: anyName, open: mapped(func(k string) string { return strings.ReplaceAll(k, "%2F", "/") })},
 	"the empty name is an underscore": {subtest: anyName, open: mapped(func(k string) string { return map[string]string{"": "_"}[k] + k })},
-	"names are numbers":               {subtest: anyName, open: mapped(number)},
+	"names are numbers":               {subtest: anyName, open: mapped(numeric)},
 
 	// Contexts.
 	"get ignores its context": {subtest: ofContexts, open: in(broken{
@@ -229,10 +231,28 @@ var faults = map[string]fault{
 		}})},
 
 	// Concurrency.
-	"compares and then writes": {subtest: "the comparison and the write must be one atomic step", open: in(broken{put: compareThenWrite})},
-	"two create":               {subtest: "of several that create a record one must win", open: in(broken{put: compareThenWrite})},
-	"two replace":              {subtest: "of several that replace or delete a version one must win", open: in(broken{put: compareThenWrite})},
-	"get is out of date":       {subtest: "get must see every write that was acknowledged before", open: func() storage.Store { return new(stale) }},
+	"compares and then writes":                            {subtest: "the comparison and the write must be one atomic step", open: in(broken{put: compareThenWrite})},
+	"compares and writes at once, for a record":           {subtest: oneStep, open: in(broken{put: compareAndWrite(0, true)})},
+	"compares and writes at once, for none":               {subtest: oneStep, open: in(broken{put: compareAndWrite(0, false)})},
+	"compares and deletes at once":                        {subtest: oneStep, open: in(broken{delete: compareAndDelete(0)})},
+	"compares and deletes a tenth of a millisecond on":    {subtest: oneStep, open: in(broken{delete: compareAndDelete(100 * time.Microsecond)})},
+	"compares and deletes a millisecond later":            {subtest: oneStep, open: in(broken{delete: compareAndDelete(time.Millisecond)})},
+	"compares and writes under the same lock taken twice": {subtest: oneStep, rare: true, open: func() storage.Store { return &versioned{next: number, lets: unlockBriefly} }},
+	"compares and writes without looking at its context": {subtest: oneStep, rare: true, open: in(broken{
+		put: func(m *storage.Memory, _ context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+			return compareAndWrite(0, true)(m, context.Background(), name, value, old)
+		}})},
+	"deletes twice": {subtest: oneStep, open: in(broken{
+		delete: func(m *storage.Memory, ctx context.Context, name string, old storage.Version) error {
+			_, now, err := m.Get(ctx, name)
+			if err == nil && now != old {
+				return storage.ErrConflict
+			}
+			return m.Delete(ctx, name, now)
+		}})},
+	"two create":         {subtest: "of several that create a record one must win", open: in(broken{put: compareThenWrite})},
+	"two replace":        {subtest: "of several that replace or delete a version one must win", open: in(broken{put: compareThenWrite})},
+	"get is out of date": {subtest: "get must see every write that was acknowledged before", open: func() storage.Store { return new(stale) }},
 	"a value is written in two steps": {subtest: "get sees a whole value while it is replaced", open: in(broken{
 		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 			before, _, _ := m.Get(ctx, name)
@@ -313,21 +333,26 @@ var faults = map[string]fault{
 				}
 			}
 		}})},
-	"names stops after many pages": {subtest: "names yields ten thousand names exactly once", open: in(broken{
+	"names stops after many pages": {subtest: wholeWalk, open: in(broken{
 		names: func(m *storage.Memory, ctx context.Context) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
 				n := 0
 				for name, err := range m.Names(ctx) {
-					if n++; n > 8192 || !yield(name, err) {
+					if n++; n > 1024 || !yield(name, err) {
 						return
 					}
 				}
 			}
 		}})},
-	"names has what was deleted":          {subtest: "names yields every name that has a record exactly once", open: func() storage.Store { return new(tombstones) }},
-	"names locks the store":               {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(walker) }},
-	"two walks share a place":             {subtest: "names may be called concurrently and left early", open: func() storage.Store { return new(oneCursor) }},
-	"names meets a replaced record again": {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(reordered) }},
+	"names pages by offset, a hundred at a time":   {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 100, next: byOffset} }},
+	"names pages by offset, a thousand at a time":  {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 1000, next: byOffset} }},
+	"names pages by offset from the newest":        {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 64, newestFirst: true, next: byOffset} }},
+	"names pages from a record that may have gone": {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 100, next: behindTheLast} }},
+	"names pages by the time of the last write":    {subtest: wholeWalk, open: func() storage.Store { return new(reordered) }},
+	"names has what was deleted":                   {subtest: "names yields every name that has a record exactly once", open: func() storage.Store { return new(tombstones) }},
+	"names locks the store":                        {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(walker) }},
+	"two walks share a place":                      {subtest: "names may be called concurrently and left early", open: func() storage.Store { return new(oneCursor) }},
+	"names meets a replaced record again":          {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(reordered) }},
 
 	// Servers.
 	"a driver sends writes again":            ofServer("no method lies when its connection is cut", &served{retries: true}, false),
@@ -339,5 +364,9 @@ var faults = map[string]fault{
 func ofServer(subtest string, s *served, forgets bool) fault {
 	return fault{subtest: subtest, serve: func(t *testing.T) storage.Store { return s.start(t, forgets) }}
 }
+
+const wholeWalk = "each name that has a record for as long as the walk lasts is yielded exactly once"
+
+const oneStep = "the comparison and the write must be one atomic step"
 
 const ofContexts = "a method whose context is done must return the context's error and change nothing"

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ var processFaults = map[string]struct {
 	breaks  func(d *storage.Dir) storage.Store
 }{
 	"another process replaces any version": {"two processes at once lose no update", func(d *storage.Dir) storage.Store { return overwriting{d} }},
-	"another process creates over a record": {"of two processes that create a record one must win", func(d *storage.Dir) storage.Store {
+	"another process creates over a record": {"of two processes that write the same version one must win", func(d *storage.Dir) storage.Store {
 		return overwriting{d}
 	}},
 	"another process keeps what it has read": {"get must see what another process has written", func(d *storage.Dir) storage.Store {
@@ -49,6 +50,7 @@ func TestMain(m *testing.M) {
 		}
 		return processFaults[name].breaks(d), nil
 	})
+	flag.Set("test.parallel", "8") // unless told otherwise: most faults are waited for
 	os.Exit(m.Run())
 }
 

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,7 +85,7 @@ func mapped(change func(string) string) func() storage.Store {
 	})
 }
 
-func number(k string) string {
+func numeric(k string) string {
 	if n, err := strconv.ParseFloat(k, 64); err == nil {
 		return strconv.FormatFloat(n, 'g', -1, 64)
 	}
@@ -102,6 +105,59 @@ func compareThenWrite(m *storage.Memory, ctx context.Context, name string, value
 		if v, err := m.Put(ctx, name, value, now); !errors.Is(err, storage.ErrConflict) {
 			return v, err
 		}
+	}
+}
+
+// compareAndWrite is a Put that isn't one step, if there is a record or if there is none.
+func compareAndWrite(pause time.Duration, exists bool) func(*storage.Memory, context.Context, string, []byte, storage.Version) (storage.Version, error) {
+	return func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+		if (old != "") != exists {
+			return m.Put(ctx, name, value, old)
+		}
+		if _, now, _ := m.Get(ctx, name); now != old {
+			return "", storage.ErrConflict
+		}
+		spin(pause)
+		for {
+			_, now, _ := m.Get(ctx, name)
+			if v, err := m.Put(ctx, name, value, now); !errors.Is(err, storage.ErrConflict) {
+				return v, err
+			}
+		}
+	}
+}
+
+// compareAndDelete is a Delete that isn't one step.
+func compareAndDelete(pause time.Duration) func(*storage.Memory, context.Context, string, storage.Version) error {
+	return func(m *storage.Memory, ctx context.Context, name string, old storage.Version) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, now, _ := m.Get(ctx, name); now != old {
+			return storage.ErrConflict
+		}
+		spin(pause)
+		for {
+			_, now, _ := m.Get(ctx, name)
+			if err := m.Delete(ctx, name, now); !errors.Is(err, storage.ErrConflict) {
+				return err
+			}
+		}
+	}
+}
+
+var last atomic.Int64 // number of a version
+
+// unlockBriefly is a window of some nanoseconds, in which nothing looks at a context.
+func unlockBriefly(mu *sync.Mutex) {
+	mu.Unlock()
+	mu.Lock()
+}
+
+// spin waits for exactly as long, unlike Sleep.
+func spin(d time.Duration) {
+	for start := time.Now(); time.Since(start) < d; {
+		runtime.Gosched()
 	}
 }
 
@@ -174,6 +230,7 @@ type versioned struct {
 	mu      sync.Mutex
 	records map[string]versionedRecord
 	next    func(versionedRecord) storage.Version
+	lets    func(*sync.Mutex) // others in, between the comparison and the write, if not nil
 }
 
 type versionedRecord struct {
@@ -182,6 +239,9 @@ type versionedRecord struct {
 	v      storage.Version
 }
 
+func number(versionedRecord) storage.Version {
+	return storage.Version(strconv.FormatInt(last.Add(1), 10))
+}
 func digest(r versionedRecord) storage.Version    { return storage.Version("of " + r.value) }
 func perRecord(r versionedRecord) storage.Version { return storage.Version(strconv.Itoa(r.writes)) }
 
@@ -201,6 +261,9 @@ func (s *versioned) Put(_ context.Context, name string, value []byte, old storag
 	if r.v != old {
 		return "", storage.ErrConflict
 	}
+	if s.lets != nil {
+		s.lets(&s.mu)
+	}
 	if s.records == nil {
 		s.records = make(map[string]versionedRecord)
 	}
@@ -216,6 +279,9 @@ func (s *versioned) Delete(_ context.Context, name string, old storage.Version) 
 	defer s.mu.Unlock()
 	if s.records[name].v != old {
 		return storage.ErrConflict
+	}
+	if s.lets != nil {
+		s.lets(&s.mu)
 	}
 	delete(s.records, name)
 	return nil
@@ -360,6 +426,80 @@ func (s *oneCursor) Names(ctx context.Context) iter.Seq2[string, error] {
 				return
 			}
 			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// paged reads its names anew for each page.
+type paged struct {
+	storage.Memory
+	size        int
+	newestFirst bool
+	next        func(all []string, yielded int, last string) int // where the next page begins
+
+	mu    sync.Mutex
+	order []string // of creation
+}
+
+func byOffset(all []string, yielded int, _ string) int { return min(yielded, len(all)) }
+
+func behindTheLast(all []string, yielded int, last string) int {
+	if yielded == 0 {
+		return 0
+	}
+	i := slices.Index(all, last)
+	if i < 0 {
+		return len(all)
+	}
+	return i + 1
+}
+
+func (s *paged) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	v, err := s.Memory.Put(ctx, name, value, old)
+	if err == nil && old == "" {
+		s.mu.Lock()
+		s.order = append(s.order, name)
+		s.mu.Unlock()
+	}
+	return v, err
+}
+
+func (s *paged) all(ctx context.Context) (names []string) {
+	for name := range s.Memory.Names(ctx) {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if s.newestFirst {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		rank := make(map[string]int)
+		for i, name := range s.order {
+			rank[name] = -i
+		}
+		slices.SortFunc(names, func(a, b string) int { return rank[a] - rank[b] })
+	}
+	return names
+}
+
+func (s *paged) Names(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		yielded, last := 0, ""
+		for {
+			if err := ctx.Err(); err != nil {
+				yield("", err)
+				return
+			}
+			all := s.all(ctx)
+			page := all[s.next(all, yielded, last):]
+			if len(page) == 0 {
+				return
+			}
+			for _, last = range page[:min(s.size, len(page))] {
+				if !yield(last, nil) {
+					return
+				}
+				yielded++
+			}
 		}
 	}
 }

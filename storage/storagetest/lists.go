@@ -3,8 +3,10 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -24,6 +26,26 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 		break
 	}
 	return l
+}
+
+var population = flag.Int("storagetest.names", 1200, "how many records the suite lists; pages of up to five sixths as many are seen through")
+
+// populate makes n records.
+func populate(t *testing.T, s storage.Store, n int) (names []string) {
+	t.Helper()
+	const writers = 16
+	for i := range n {
+		names = append(names, fmt.Sprintf("customer/%d/%d", i%97, i))
+	}
+	together(t, writers, func(ctx context.Context, w int) error {
+		for i := w; i < n; i += writers {
+			if _, err := s.Put(ctx, names[i], []byte("value"), ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return names
 }
 
 // namesOf returns what Names yields, sorted.
@@ -86,28 +108,54 @@ var listChecks = []check{
 		}
 	}},
 
-	{"names yields ten thousand names exactly once", func(t *testing.T, s storage.Store) {
-		if testing.Short() {
-			t.Skip("takes a while; run without -short")
-		}
+	{"each name that has a record for as long as the walk lasts is yielded exactly once", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
-		const writers, batches, each = 16, 25, 25
-		names := make([]string, 0, writers*batches*each)
-		for b := range batches {
-			together(t, writers, func(ctx context.Context, i int) error {
-				for n := range each {
-					if _, err := s.Put(ctx, fmt.Sprintf("customer/%d/%d/%d", b, i, n), []byte("value"), ""); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			for i := range writers * each {
-				names = append(names, fmt.Sprintf("customer/%d/%d/%d", b, i/each, i%each))
-			}
-		}
+		names := populate(t, s, *population)
 		wantNames(t, l, names)
 		wantNames(t, lister(t, shares(t, s, 2)[1]), names)
+
+		// While records before and behind the place of the walk are replaced, while others
+		// are added at any place, and while what it has yielded is deleted, so that what is
+		// still to come moves forward.
+		added := 0
+		for _, c := range []struct {
+			meanwhile string
+			do        func(name string, i int)
+		}{
+			{"replaced", func(name string, i int) {
+				for _, name := range []string{name, names[i*7%len(names)]} {
+					put(t, s, name, "new", versionOf(t, s, name))
+				}
+			}},
+			{"added", func(string, int) {
+				for _, place := range []string{"a", "customer/", "z"} {
+					added++
+					put(t, s, fmt.Sprint(place, "added ", added), "value", "")
+				}
+			}},
+			{"deleted", func(name string, _ int) { remove(t, s, name, versionOf(t, s, name)) }},
+		} {
+			seen := make(map[string]bool)
+			for name, err := range l.Names(t.Context()) {
+				if err != nil {
+					t.Fatalf("Names while records are %s: %v", c.meanwhile, err)
+				}
+				if !strings.Contains(name, "added") {
+					if len(seen)%5 == 4 { // which is the last of a page of most sizes
+						c.do(name, len(seen))
+					}
+					if seen[name] {
+						t.Fatalf("a walk during which records were %s yielded %s more than once", c.meanwhile, brief(name))
+					}
+					seen[name] = true
+				}
+			}
+			for _, name := range names {
+				if !seen[name] {
+					t.Fatalf("a walk during which records were %s left out %s", c.meanwhile, brief(name))
+				}
+			}
+		}
 	}},
 
 	{"names has what was stored before reopening", func(t *testing.T, s storage.Store) {
@@ -169,7 +217,7 @@ var listChecks = []check{
 			put(t, s, fmt.Sprint("name ", i), "value", "")
 		}
 		together(t, workerCount, func(ctx context.Context, i int) error {
-			for range 3 {
+			for range 10 {
 				n := 0
 				for _, err := range l.Names(ctx) {
 					if err != nil {

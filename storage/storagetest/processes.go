@@ -53,7 +53,7 @@ var processChecks = []check{
 		}
 	}},
 
-	{"of two processes that create a record one must win", func(t *testing.T, s storage.Store) {
+	{"of two processes that write the same version one must win", func(t *testing.T, s storage.Store) {
 		processes := spawn(t, s, 2)
 		for round := range 20 {
 			name := fmt.Sprint("name ", round)
@@ -75,6 +75,8 @@ var processChecks = []check{
 			}
 			want(t, s, name, winner, versionOf(t, s, name))
 		}
+		collide(t, [2]storage.Store{processes[0], processes[1]})
+		collide(t, [2]storage.Store{s, processes[0]})
 	}},
 
 	{"get must see what another process has written", func(t *testing.T, s storage.Store) {
