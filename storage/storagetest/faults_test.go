@@ -128,6 +128,13 @@ var faults = map[string]fault{
 		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 			return m.Put(ctx, name, value[:min(len(value), 1<<16)], old)
 		}})},
+	"values with their seals have a limit": {subtest: "an implementation must take values of up to 1 MiB, and what sealing adds to them", open: in(broken{
+		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+			if len(value) > 1<<20 {
+				return "", errors.New("the value is too long")
+			}
+			return m.Put(ctx, name, value, old)
+		}})},
 	"values are longer for ever": {subtest: "values are any bytes of any length", open: in(broken{
 		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 			if before, _, err := m.Get(ctx, name); err == nil && len(before) > len(value) {

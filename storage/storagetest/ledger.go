@@ -9,13 +9,15 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// ledger is what the only writer of a record knows about it. Writes whose outcome
-// nobody knows are in doubt: each may have happened, and may yet happen for as long as
-// the version that it names is there.
+// ledger is what the only writer of a record knows about it. Only what was acknowledged
+// is durable. Writes whose outcome nobody knows are in doubt: each may have happened, and
+// may yet happen for as long as the version that it names is there. Even if one was seen
+// by Get, it may be gone after the next crash, until another write is acknowledged.
 type ledger struct {
 	name  string
-	value string          // of the last write that is known to have happened
-	v     storage.Version // "" if there is no record
+	value string          // of the last write that was acknowledged
+	acked storage.Version // of that write, "" if it was a deletion
+	v     storage.Version // as it was last seen: what the next write names
 	doubt []string        // values that were written since, "" for a deletion
 
 	// Creations that were ever in doubt: the version that they name, "", is there again
@@ -39,7 +41,7 @@ func (l *ledger) write(ctx context.Context, s storage.Store, value string) (lie 
 	}
 	switch {
 	case err == nil:
-		l.value, l.v, l.doubt = value, v, nil
+		l.value, l.acked, l.v, l.doubt = value, v, v, nil
 		l.sure++
 	case !errors.Is(err, storage.ErrConflict):
 		l.doubt = append(l.doubt, value)
@@ -66,16 +68,17 @@ func (l *ledger) read(ctx context.Context, s storage.Store) (failed, lie error) 
 	case err != nil:
 		return err, nil
 	}
+	absent := l.acked == "" || slices.Contains(l.doubt, "") // at some time since
 	switch {
-	case v == l.v && value != l.value:
+	case v == l.acked && value != l.value:
 		return nil, fmt.Errorf("%s holds %s in the version of %s", brief(l.name), brief(value), brief(l.value))
 	case v == l.v && l.conflict:
 		return nil, fmt.Errorf("a write of %s was a conflict, and its version hasn't changed", brief(l.name))
-	case v == l.v:
-		return nil, nil
-	case !slices.Contains(l.doubt, value) && (l.v != "" || !slices.Contains(l.created, value)):
+	case v != l.acked && !slices.Contains(l.doubt, value) && !(absent && slices.Contains(l.created, value)):
 		return nil, fmt.Errorf("%s holds %s; acknowledged was %s, and %d writes of other values were in doubt", brief(l.name), brief(value), brief(l.value), len(l.doubt))
 	}
-	l.value, l.v, l.doubt, l.conflict = value, v, nil, false
+	if v != l.v {
+		l.v, l.conflict = v, false
+	}
 	return nil, nil
 }

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -133,6 +134,18 @@ var recordChecks = []check{
 			want(t, s, name, value, v)
 			v = put(t, s, "same name", value, versionOf(t, s, "same name"))
 			want(t, s, "same name", value, v)
+		}
+	}},
+
+	{"an implementation must take values of up to 1 MiB, and what sealing adds to them", func(t *testing.T, s storage.Store) {
+		for _, n := range []int{1<<20 - 1, 1 << 20, 1<<20 + 1<<10} {
+			if _, sealed := s.(interface {
+				Rekey(context.Context) (storage.RekeyReport, error)
+			}); sealed && n > 1<<20 {
+				break // it adds that itself
+			}
+			value := strings.Repeat("v", n)
+			want(t, s, "name", value, put(t, s, "name", value, versionOf(t, s, "name")))
 		}
 	}},
 

@@ -89,7 +89,9 @@ var sentences = map[string][]string{
 	"A method whose context is already done must return the context's error and change nothing.": {
 		"a method whose context is done must return the context's error and change nothing",
 		"a lock whose context is done must return the context's error", "after an error the walk ends"},
-	"When a write fails with any error but ErrConflict, the caller can't know whether it happened and must read again.": nil, // a duty of the caller
+	"An implementation must take values of up to 1 MiB (1,048,576 bytes), and what sealing adds to them, up to 1 KiB.": {
+		"an implementation must take values of up to 1 MiB, and what sealing adds to them"},
+	"To be sure, the caller must write until a write returns nil.": nil, // a duty of the caller
 	"It must see every write that was acknowledged before it was called.": {
 		"get must see every write that was acknowledged before"},
 	`An old version of "" means that there must be no record yet.`: {
@@ -200,4 +202,35 @@ func TestLedgerKnowsALateCreation(t *testing.T) {
 	put(t, m, "name", "never written", "")
 	_, lie = l.read(t.Context(), m)
 	require.Error(t, lie)
+}
+
+// TestLedgerKnowsThatOnlyNilIsDurable: a write that failed may be seen, and be gone after
+// a crash; one that was acknowledged may not.
+func TestLedgerKnowsThatOnlyNilIsDurable(t *testing.T) {
+	m := new(storage.Memory)
+	unflushed := in(broken{put: func(_ *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+		return "", errors.New("no space left on device")
+	}})().(broken)
+	l := &ledger{name: "name"}
+	require.NoError(t, l.write(t.Context(), m, "acknowledged"))
+	acked := versionOf(t, m, "name")
+	require.NoError(t, l.write(t.Context(), unflushed, "seen"))
+	seen := put(t, m, "name", "seen", acked)
+	for range 2 {
+		failed, lie := l.read(t.Context(), m)
+		require.NoError(t, errors.Join(failed, lie))
+		require.Equal(t, seen, l.v)
+	}
+
+	crashed := &versioned{records: map[string]versionedRecord{"name": {value: "acknowledged", v: acked}}, next: number}
+	require.NoError(t, l.write(t.Context(), crashed, "a conflict, for a reason"))
+	failed, lie := l.read(t.Context(), crashed)
+	require.NoError(t, errors.Join(failed, lie))
+	require.NoError(t, l.write(t.Context(), crashed, "acknowledged again"))
+	failed, lie = l.read(t.Context(), crashed)
+	require.NoError(t, errors.Join(failed, lie))
+
+	crashed.records["name"] = versionedRecord{value: "acknowledged", v: acked}
+	_, lie = l.read(t.Context(), crashed)
+	require.Error(t, lie, "what was acknowledged is gone")
 }
