@@ -14,7 +14,10 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-var kills = flag.Int("storagetest.kills", 5, "how often the suite kills each server and each process")
+var (
+	kills = flag.Int("storagetest.kills", 2, "how often the suite kills each server and each process")
+	cuts  = flag.Int("storagetest.cuts", 50, "how many times the suite cuts the connection to each server")
+)
 
 // behindServer returns s as a Server, and another handle to its data. It skips the
 // test if there is no server.
@@ -36,7 +39,7 @@ var serverChecks = []check{
 		server, direct := behindServer(t, s)
 		proxy := server.Proxy()
 		l := &ledger{name: "name"}
-		for round := range 150 {
+		for round := range *cuts {
 			proxy.CutAfter(-1, -1)
 			s.Get(t.Context(), l.name) // so that there is a connection most of the time
 			value := fmt.Sprintf("round %d%s", round, strings.Repeat(" padding", rand.IntN(200)))
@@ -64,7 +67,7 @@ var serverChecks = []check{
 			proxy.CutAfter(-1, -1)
 			settle(t, l, direct)
 		}
-		logLedgers(t, "150 writes through a connection that was cut", []*ledger{l})
+		logLedgers(t, fmt.Sprintf("%d writes through a connection that was cut", *cuts), []*ledger{l})
 		if l.doubted == 0 {
 			t.Error("no write failed: the store doesn't use the Proxy")
 		}

@@ -3,37 +3,39 @@
 //
 // A driver's test is a few lines:
 //
-//	func TestStore(t *testing.T) {
-//		storagetest.Run(t, func(t *testing.T) storage.Store {
-//			s, err := mystore.Open(t.TempDir())
-//			if err != nil {
-//				t.Fatal(err)
-//			}
-//			t.Cleanup(func() { s.Close() })
-//			return s
-//		})
+//	func TestMain(m *testing.M) {
+//		storagetest.Child(func(at string) (storage.Store, error) { return mystore.Open(at) })
+//		os.Exit(m.Run())
 //	}
+//
+//	func TestStore(t *testing.T) {
+//		storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, t.TempDir()) })
+//	}
+//
+// where open returns a store that is empty. A store that nobody shares needs no more, and
+// no TestMain.
 //
 // # Processes and servers
 //
 // Whether data outlive a process, and whether several processes may share them, can't
 // be seen from a Store, nor can its server be killed. What open returns says what it
 // can by having some of these methods, in a wrapper that embeds the driver's own type
-// and so keeps its other methods:
+// and so keeps its other methods; the example is complete.
 //
-//	type store struct {
-//		*mystore.Store
-//		path string
-//	}
+//   - A [Sharer] is an engine whose data can be opened more than once.
+//   - A [Spawner] is one whose data other processes may use at the same time: see [Child].
+//   - A [Reopener] has to be closed before it can be opened again.
+//   - A [Server] keeps data in a process of its own, which the tests kill, and cut off.
 //
-//	func (s store) Share(t *testing.T) storage.Store { return open(t, s.path) }
-//	func (s store) Spawn(t *testing.T) *storagetest.Process { return storagetest.StartProcess(t, s.path) }
+// A store that is none of them is tested as one that lives and dies with its process.
 //
-// A [Sharer] is an engine whose data can be opened more than once, a [Spawner] one
-// whose data other processes may use at the same time; see [Child]. A [Reopener] has to
-// be closed before it can be opened again. A [Server] keeps data in a process of its
-// own. A store that is none of them is tested as one that lives and dies with its
-// process.
+// # How long it takes
+//
+// A few seconds, at most. For longer runs there are flags of go test:
+//
+//	-storagetest.kills 50       kills of each server and each process; 2 by default
+//	-storagetest.cuts 500       cuts of the connection to each server; 50 by default
+//	-storagetest.names 10000    records that are listed; 1,200 by default
 //
 // # What it can't check
 //
@@ -99,9 +101,6 @@ var patience = 30 * time.Second
 // store isn't a [storage.Locker] or a [storage.Lister], or returns an error that
 // wraps errors.ErrUnsupported; those for several processes and for servers, if what
 // open returns can't do what they need. Each says so.
-//
-// Servers and processes are killed five times each, or as often as the flag
-// -storagetest.kills says.
 func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	for _, group := range groups {
 		for _, c := range group {
