@@ -1,7 +1,6 @@
 package tokensource_test
 
 import (
-	"flag"
 	"os"
 	"testing"
 
@@ -9,13 +8,11 @@ import (
 	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
 )
 
-var expiries = flag.Int("expiries", 200, "how many tokens each part of TestProcesses lets expire")
-
 func TestMain(m *testing.M) {
 	tokensourcetest.Child(func(at string) (storage.Store, error) { return storage.OpenDir(at) })
 	os.Exit(m.Run())
 }
 
 func TestProcesses(t *testing.T) {
-	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16, Expiries: *expiries})
+	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16})
 }

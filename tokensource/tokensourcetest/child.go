@@ -1,6 +1,7 @@
 package tokensourcetest
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ import (
 )
 
 // variable is the environment variable that holds a process's job.
-const variable = "OAUTH2KEEP_FLEETTEST_JOB"
+const variable = "OAUTH2KEEP_TOKENSOURCETEST_JOB"
 
 // reportMark stands before a process's report, since the driver may print as well.
 const reportMark = "tokensourcetest report: "
@@ -37,6 +38,15 @@ type job struct {
 	ClientID, ClientSecret  string
 	Goroutines, Connections int
 	TokenLife               time.Duration
+
+	// What follows is for a process that refreshes each connection once, when it is told to.
+	Once    bool
+	Locks   bool            // the store's Lock isn't hidden
+	Latency []time.Duration // of the store, by connection
+	AtATime int             // calls of the store, 0: any number
+
+	begin   chan struct{} // closed when it is told to
+	weather *weather
 }
 
 // report is what a process tells in the end.
@@ -67,14 +77,16 @@ func runChild() {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	j := job{begin: make(chan struct{}), weather: new(weather)}
 	go func() {
-		io.Copy(io.Discard, os.Stdin) // ends when the parent says so, or dies
-		stop()
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			j.told(lines.Text())
+		}
+		stop() // the parent says so, or is dead
 		time.Sleep(2 * patience)
 		fmt.Fprintln(os.Stderr, "tokensourcetest: the process was told to end, and didn't")
 		os.Exit(1)
 	}()
-	var j job
 	err := json.Unmarshal([]byte(text), &j)
 	if err == nil {
 		err = j.run(ctx)
@@ -84,6 +96,17 @@ func runChild() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+const goOn = "go on"
+
+// told does what the parent says: that the work begins, or for how long the store hangs.
+func (j *job) told(line string) {
+	if line == goOn {
+		close(j.begin)
+	} else if d, err := time.ParseDuration(line); err == nil {
+		j.weather.hang(d)
+	}
 }
 
 func (j *job) run(ctx context.Context) error {
@@ -101,6 +124,17 @@ func (j *job) run(ctx context.Context) error {
 	if c, ok := s.(io.Closer); ok {
 		defer c.Close()
 	}
+	if j.Once {
+		j.weather.Store, j.weather.locks = s, j.Locks
+		j.weather.latency = make(map[string]time.Duration)
+		for i, d := range j.Latency {
+			j.weather.latency[connection(i)] = d
+		}
+		if j.AtATime > 0 {
+			j.weather.slots = make(chan struct{}, j.AtATime)
+		}
+		s = j.weather
+	}
 	var r report
 	p := endpoints.TaxRock
 	p.Endpoint.TokenURL, p.APIURLs = j.TokenURL, []string{j.APIURL}
@@ -108,8 +142,16 @@ func (j *job) run(ctx context.Context) error {
 		Config: p.Config(oauth2.Config{ClientID: j.ClientID, ClientSecret: j.ClientSecret}),
 		Store:  storage.Encrypt(s, &sealer{keys, &r.Unopened}),
 	}
-	j.work(ctx, m, &r)
-	flush, cancel := context.WithTimeout(context.Background(), patience)
+	if j.Once {
+		j.refresh(ctx, m, &r)
+	} else {
+		j.work(ctx, m, &r)
+	}
+	wait := patience
+	if j.Once {
+		wait /= 6
+	}
+	flush, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	if err := m.Flush(flush); err != nil {
 		return err
@@ -164,6 +206,39 @@ func (j *job) work(ctx context.Context, m *tokensource.Manager, r *report) {
 	if r.Failed += failed; failed > 0 && r.First == "" {
 		r.First = errRefused.Error()
 	}
+}
+
+// refresh waits until every connection has a token that has just been issued.
+func (j *job) refresh(ctx context.Context, m *tokensource.Manager, r *report) {
+	m.EarlyExpiry = time.Hour // at half of a token's life
+	<-j.begin
+	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	var first sync.Once
+	var wg sync.WaitGroup
+	for i := range j.Connections {
+		wg.Go(func() {
+			time.Sleep(time.Duration(i) * 5 * time.Millisecond) // as requests come
+			source := m.Source(connection(i))
+			for {
+				t, err := source.TokenContext(ctx)
+				switch {
+				case err == nil && time.Until(t.Expiry) > j.TokenLife/2:
+					atomic.AddInt64(&r.Calls, 1)
+					return
+				case errors.Is(err, tokensource.ErrLoginRequired):
+					atomic.AddInt64(&r.LoginRequired, 1)
+					return
+				case ctx.Err() != nil:
+					atomic.AddInt64(&r.Failed, 1)
+					first.Do(func() { r.First = fmt.Sprint("there is no new token: ", err) })
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 var errRefused = errors.New("the API refused the token")

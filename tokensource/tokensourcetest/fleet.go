@@ -39,15 +39,13 @@ type fleet struct {
 	sum       report // of the processes that weren't killed
 }
 
-func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
+// openFleet returns one without connections and processes.
+func openFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
 	f := &fleet{t: t, size: size, server: endpointstest.New(t), at: at, keys: [][]byte{storage.NewKey()},
 		lost: make(map[tokensource.Reason]int), begun: time.Now()}
 	policy := f.server.Policy(endpoints.TaxRock)
 	policy.AccessLifetime, policy.Rotate, policy.Grace = size.TokenLife, true, grace
 	f.server.SetPolicy(endpoints.TaxRock, policy)
-	// If the answer came at once, hardly a process would be killed while it waits for
-	// one, or meet another that does.
-	f.server.Fail(endpoints.TaxRock, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: size.TokenLife / 10})
 	f.client = f.server.Config(endpoints.TaxRock, "http://localhost/callback")
 
 	s, err := opener(at)
@@ -59,6 +57,14 @@ func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
 	}
 	f.store = s
 	f.m = f.manager(f.keys...)
+	return f
+}
+
+func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
+	f := openFleet(t, at, size, grace)
+	// If the answer came at once, hardly a process would be killed while it waits for
+	// one, or meet another that does.
+	f.server.Fail(endpoints.TaxRock, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: size.TokenLife / 10})
 	for i := range size.Connections {
 		f.connect(connection(i))
 		// Tokens that are issued together are refreshed together, and one kill would
@@ -66,7 +72,7 @@ func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
 		time.Sleep(size.TokenLife / 2 / time.Duration(size.Connections))
 	}
 	for range size.Processes {
-		f.processes = append(f.processes, f.start())
+		f.processes = append(f.processes, f.start(nil))
 	}
 	return f
 }
@@ -99,7 +105,9 @@ func (f *fleet) manager(keys ...[]byte) *tokensource.Manager {
 	return &tokensource.Manager{Config: p.Config(f.client), Store: f.encrypted(keys...)}
 }
 
-func (f *fleet) start() process {
+// start starts a process. with, if it isn't nil, changes its job.
+func (f *fleet) start(with func(*job)) process {
+	f.t.Helper()
 	provider := f.server.Provider(endpoints.TaxRock)
 	j := &job{
 		At: f.at, Keys: f.keys,
@@ -107,6 +115,9 @@ func (f *fleet) start() process {
 		ClientID: f.client.ClientID, ClientSecret: f.client.ClientSecret,
 		Goroutines: f.size.Goroutines, Connections: f.size.Connections,
 		TokenLife: f.size.TokenLife,
+	}
+	if with != nil {
+		with(j)
 	}
 	return j.start(f.t)
 }

@@ -86,7 +86,7 @@ func (f *fleet) workAndKill() {
 		}
 		i := f.kills % f.size.Processes
 		f.processes[i].Kill()
-		f.processes[i] = f.start()
+		f.processes[i] = f.start(nil)
 		f.kills++
 		f.atStake += max(f.underWay, 1) // one may have begun since
 		next = pause()
@@ -150,7 +150,7 @@ func (f *fleet) roll(keys ...[]byte) {
 	f.m = f.manager(keys...)
 	for i, p := range f.processes {
 		f.finish(p)
-		f.processes[i] = f.start()
+		f.processes[i] = f.start(nil)
 		f.work(max(2*f.size.Connections/f.size.Processes, 1), nil)
 	}
 }

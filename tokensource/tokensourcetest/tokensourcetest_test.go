@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,9 +18,9 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-const withoutChild = "OAUTH2KEEP_FLEETTEST_WITHOUT_CHILD"
+const withoutChild = "OAUTH2KEEP_TOKENSOURCETEST_WITHOUT_CHILD"
 
-const silentVariable = "OAUTH2KEEP_FLEETTEST_SILENT"
+const silentVariable = "OAUTH2KEEP_TOKENSOURCETEST_SILENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(silentVariable) != "" {
@@ -72,7 +73,7 @@ func TestSuiteSeesABlindStore(t *testing.T) {
 	}
 }
 
-const blindVariable = "OAUTH2KEEP_FLEETTEST_BLIND"
+const blindVariable = "OAUTH2KEEP_TOKENSOURCETEST_BLIND"
 
 // TestBlindStore runs in a process that TestSuiteSeesABlindStore starts.
 func TestBlindStore(t *testing.T) {
@@ -80,6 +81,38 @@ func TestBlindStore(t *testing.T) {
 		t.Skip("a store that is to fail")
 	}
 	Run(t, func(t *testing.T) string { return "blind:" + t.TempDir() }, Size{Expiries: 24, TokenLife: 2 * time.Second})
+}
+
+// TestMildAdversitiesPass shows that adverse scenarios can be passed: they are those of
+// Run, but shorter than a lease.
+func TestMildAdversitiesPass(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds; run without -short")
+	}
+	for _, a := range adversities {
+		a.connections = min(a.connections, 40)
+		for i, d := range a.answers {
+			a.answers = slices.Clone(a.answers)
+			a.answers[i] = d / 8
+		}
+		for i, d := range a.hangs {
+			a.hangs[i] = d / 8
+		}
+		a.valid /= 4
+		if change := a.job; change != nil {
+			a.job = func(j *job, i int) {
+				change(j, i)
+				j.Locks = a.locks
+				for i := range j.Latency {
+					j.Latency[i] /= 8
+				}
+			}
+		}
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			a.run(t, ":"+t.TempDir())
+		})
+	}
 }
 
 func TestRunWithoutChild(t *testing.T) {
@@ -154,7 +187,7 @@ func TestReportsAddUp(t *testing.T) {
 }
 
 func TestSizeHasDefaults(t *testing.T) {
-	assert.Equal(t, Size{4, 16, 8, 60, 3 * time.Second}, Size{}.orDefault())
+	assert.Equal(t, Size{4, 16, 8, *expiries, 3 * time.Second}, Size{}.orDefault())
 	assert.Equal(t, Size{1, 2, 3, 4, 5 * time.Second}, Size{1, 2, 3, 4, 5*time.Second + 1}.orDefault())
 }
 
