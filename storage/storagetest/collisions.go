@@ -19,7 +19,7 @@ import (
 // thousands of times; on a slow one, minCollisions.
 const (
 	collisionTime = 50 * time.Millisecond
-	minCollisions = 20
+	minCollisions = 12
 	maxCollisions = 10_000
 )
 

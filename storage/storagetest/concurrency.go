@@ -45,7 +45,7 @@ var concurrencyChecks = []check{
 		seen := newVersions()
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			s := handles[i%len(handles)]
-			for range 20 {
+			for range 10 {
 				v, err := increment(ctx, s, "counter")
 				if err != nil {
 					return err

@@ -35,7 +35,7 @@
 //
 //	-storagetest.kills 50       kills of each server and each process; 2 by default
 //	-storagetest.cuts 500       cuts of the connection to each server; 50 by default
-//	-storagetest.names 10000    records that are listed; 1,200 by default
+//	-storagetest.names 10000    records that are listed, which is more than a page; 1,100 by default
 //
 // # What it can't check
 //
