@@ -234,6 +234,14 @@ func (s *served) Restart(*testing.T) {
 	s.server.conns = nil
 }
 
+// around is a served that says it has a proxy, and doesn't use it.
+type around struct {
+	*served
+	proxy *Proxy
+}
+
+func (a around) Proxy() *Proxy { return a.proxy }
+
 // with does something on a connection that is there, or a new one.
 func (s *served) with(ctx context.Context, do func(context.Context, *remote) error) error {
 	if s.deaf && ctx.Err() == nil {

@@ -17,6 +17,7 @@ type Proxy struct {
 	conns   []*net.TCPConn // both ends of each connection
 	up      int            // bytes that may still go to the server; negative: all
 	down    int            // writes that may still go to the store; negative: all
+	short   int            // how many connections were cut
 	stalled chan struct{}  // if not nil, nothing goes anywhere until it is closed
 }
 
@@ -88,6 +89,7 @@ func (p *Proxy) accept() {
 func (p *Proxy) cut(reset bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.short += len(p.conns) / 2
 	for _, c := range p.conns {
 		if reset {
 			c.SetLinger(0)
@@ -95,6 +97,12 @@ func (p *Proxy) cut(reset bool) {
 		c.Close()
 	}
 	p.conns = nil
+}
+
+func (p *Proxy) cutShort() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.short
 }
 
 func (p *Proxy) mayGoUp(n int) (int, bool) {

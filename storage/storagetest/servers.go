@@ -16,7 +16,7 @@ import (
 
 var (
 	kills = flag.Int("storagetest.kills", 2, "how often the suite kills each server and each process")
-	cuts  = flag.Int("storagetest.cuts", 50, "how many times the suite cuts the connection to each server")
+	cuts  = flag.Int("storagetest.cuts", 100, "how many times the suite cuts the connection to each server")
 )
 
 // behindServer returns s as a Server, and another handle to its data. It skips the
@@ -68,8 +68,8 @@ var serverChecks = []check{
 			settle(t, l, direct)
 		}
 		logLedgers(t, fmt.Sprintf("%d writes through a connection that was cut", *cuts), []*ledger{l})
-		if l.doubted == 0 {
-			t.Error("no write failed: the store doesn't use the Proxy")
+		if proxy.cutShort() == 0 { // writes needn't have failed: a driver may know how to go on
+			t.Error("no connection was cut: the store doesn't use the Proxy")
 		}
 	}},
 

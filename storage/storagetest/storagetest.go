@@ -34,7 +34,7 @@
 // A few seconds, at most. For longer runs there are flags of go test:
 //
 //	-storagetest.kills 50       kills of each server and each process; 2 by default
-//	-storagetest.cuts 500       cuts of the connection to each server; 50 by default
+//	-storagetest.cuts 500       cuts of the connection to each server; 100 by default
 //	-storagetest.names 10000    records that are listed, which is more than a page; 1,100 by default
 //
 // # What it can't check
