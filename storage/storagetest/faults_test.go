@@ -359,7 +359,6 @@ var faults = map[string]fault{
 	"names has what was deleted":                   {subtest: "names yields every name that has a record exactly once", open: func() storage.Store { return new(tombstones) }},
 	"names locks the store":                        {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(walker) }},
 	"two walks share a place":                      {subtest: "names may be called concurrently and left early", open: func() storage.Store { return new(oneCursor) }},
-	"names meets a replaced record again":          {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(reordered) }},
 
 	// Servers.
 	"a driver sends writes again":            ofServer("no method lies when its connection is cut", &served{retries: true}, false),
