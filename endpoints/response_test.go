@@ -201,6 +201,12 @@ func TestEveryOtherMemberReachesTokenExtraAndMetadata(t *testing.T) {
 			assert.Equal(t, n("9007199254740993"), refreshed.Extra("big"), "at a refresh")
 		})
 	}
+	for _, way := range ways { // also where nothing else has to be adapted
+		ctx, conf := way.use(answering(answerJSON(200, `{"access_token":"issued-token","big":9007199254740993}`)).context(), rfc, oauth2.Config{ClientID: "id"})
+		token, err := conf.Exchange(ctx, "c0de")
+		require.NoError(t, err)
+		assert.Equal(t, numbers[way.name]("9007199254740993"), token.Extra("big"))
+	}
 	var ids struct {
 		Big  int64
 		Huge json.Number
