@@ -190,7 +190,7 @@ func TestEndToEnd(t *testing.T) {
 			require.Equal(t, tokensource.StateLoginRequired, status.State)
 			app.stop(t)
 
-			// That is known after another restart too, and a new login mends it.
+			// That is known after another restart too, and a new login ends that.
 			app = start(t, sandbox, tt.provider, dir, tt.scopes...)
 			_, err = app.manager.Source("alice").Token()
 			require.ErrorIs(t, err, tokensource.ErrLoginRequired)

@@ -141,12 +141,14 @@ func (c Config) String() string {
 	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.Name, conf.oauth.ClientID)
 }
 
-// secrets are those that the provider knows, whatever it is sent.
-func (c *config) secrets(t *oauth2.Token) []string {
-	if t == nil {
-		return []string{c.oauth.ClientSecret}
+// secrets returns those that the provider knows, whatever it is sent.
+func (c *config) secrets(t *oauth2.Token) func() []string {
+	return func() []string {
+		if t == nil {
+			return []string{c.oauth.ClientSecret}
+		}
+		return []string{c.oauth.ClientSecret, t.AccessToken, t.RefreshToken}
 	}
-	return []string{c.oauth.ClientSecret, t.AccessToken, t.RefreshToken}
 }
 
 // failingSource is the token source of a Config that has a mistake in it.

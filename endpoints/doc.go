@@ -55,9 +55,10 @@ decodes the response itself; there, such a number is a string of its digits.
 # What is never done
 
 A token request is sent once: no style is probed, no redirect followed, nothing
-repeated of which a byte was written. No more than 1 MiB of an answer is read. A
-lifetime that can't be read never becomes "for ever": with a refresh token at stake
-it becomes five minutes, and otherwise an error. A firewall's or a gateway's answer
-is never taken for the end of a grant.
+repeated of which a byte was written. A token goes to the API's origins alone, and
+nothing secret over http to another machine. No more than 1 MiB of an answer is
+read. A lifetime that can't be read never becomes "for ever": with a refresh token at
+stake it becomes five minutes, and otherwise an error. A firewall's or a gateway's
+answer is never taken for the end of a grant.
 */
 package endpoints

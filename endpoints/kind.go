@@ -31,8 +31,8 @@ const (
 	// application is misconfigured.
 	KindClientRejected
 
-	// KindLoginRequired: the grant is gone. Only the user, at the consent page,
-	// can mend it.
+	// KindLoginRequired: the grant is gone. Only the user can give another one, at
+	// the consent page.
 	KindLoginRequired
 
 	// KindInsufficientScope: the token lacks a permission. The user has to grant

@@ -47,9 +47,9 @@ type Provider struct {
 	// to.
 	APIURLs []string
 
-	// InsecureHTTP allows URLs of http at other hosts than this machine. Whoever is
-	// on the way there can then read the secrets and tokens (OAuth 2.1, section
-	// 1.5); without it, they are a mistake.
+	// InsecureHTTP allows http URLs at other hosts than this machine, where the
+	// network can read secrets and tokens (OAuth 2.1, section 1.5). Without it,
+	// such a URL is a mistake.
 	InsecureHTTP bool
 
 	// AuthParams, ExchangeParams and RefreshParams are sent with the authorization
@@ -106,6 +106,9 @@ func (p Provider) Config(c oauth2.Config) *Config {
 // that it makes. The *http.Client that ctx carries as oauth2.HTTPClient, or else
 // http.DefaultClient, does the work underneath. Calling it twice is harmless. A
 // mistake in p is the error of each token request, before anything is sent.
+//
+// Context checks p at every call. [Provider.Config] does so once, and its requests are
+// faster.
 //
 // A plain Config's AuthCodeURL takes no context: pass its result to p.AuthCodeURL.
 // Without the context, x/oauth2 sends its own form; what the provider answers to

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -74,7 +73,10 @@ type transport struct {
 	// x/oauth2, which reads an answer twice and numbers as a float64, needn't.
 	forOne   bool
 	received map[string]any
-	known    []string // secrets that may come back though they aren't sent
+
+	// known, if set, returns secrets that may come back though they aren't sent. What
+	// prints t can't look into a function.
+	known func() []string
 }
 
 // normalized returns the URL as a request for it has it.
@@ -103,7 +105,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	a := &answer{grant: params.Get("grant_type")}
 	a.requestSecrets = func() []string { // only an error asks for them
 		original, _ := url.ParseQuery(form)
-		return slices.Concat(t.known, requestSecrets(r, original), requestSecrets(sent, params))
+		secrets := append(requestSecrets(r, original), requestSecrets(sent, params)...)
+		if t.known != nil {
+			secrets = append(secrets, t.known()...)
+		}
+		return secrets
 	}
 	sent, params, err = t.request(r, params)
 	if err != nil {

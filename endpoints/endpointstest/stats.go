@@ -20,7 +20,7 @@ type Stats struct {
 
 	Graced  int // of Refreshed, with a token that was replaced: see Policy.Grace
 	Reused  int // refresh tokens that came a second time: each revoked its account's tokens
-	Revoked int // connections that ended before their time, by whoever's doing
+	Revoked int // connections that ended before their time, by either side
 
 	APIAnswered, APIRefused int // calls, without those that revoke
 
