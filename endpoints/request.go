@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -161,7 +160,7 @@ func encode(r *http.Request, params url.Values, format BodyFormat) {
 // marshalParams makes a JSON object of strings, in the order of their names. A
 // parameter that occurs more than once becomes an array.
 func marshalParams(params url.Values) []byte {
-	body := []byte("{")
+	body := append(make([]byte, 0, 512), '{')
 	for i, name := range slices.Sorted(maps.Keys(params)) {
 		if i > 0 {
 			body = append(body, ',')
@@ -183,8 +182,11 @@ func marshalParams(params url.Values) []byte {
 // appendString appends s as a JSON string, in which the characters of HTML stay what
 // they are.
 func appendString(to []byte, s string) []byte {
-	plain := func(r rune) bool { return r >= ' ' && r <= '~' && r != '"' && r != '\\' }
-	if !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+	plain := true
+	for i := range len(s) {
+		plain = plain && s[i] >= ' ' && s[i] <= '~' && s[i] != '"' && s[i] != '\\'
+	}
+	if plain {
 		return append(append(append(to, '"'), s...), '"')
 	}
 	var buf bytes.Buffer

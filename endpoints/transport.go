@@ -253,7 +253,7 @@ func (t *transport) success(a *answer, rfc adapted) adapted {
 
 // marshalToken makes a JSON object of what x/oauth2 reads of a token response.
 func marshalToken(members map[string]any) []byte {
-	body := []byte("{")
+	body := append(make([]byte, 0, 512), '{')
 	for _, name := range []string{"access_token", "token_type", "refresh_token"} {
 		if s, ok := members[name].(string); ok {
 			body = append(appendString(append(appendString(body, name), ':'), s), ',')
