@@ -168,7 +168,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		case err == nil:
 			err = m.Store.Delete(ctx, name, c.version)
 		case errors.Is(err, storage.ErrOpen), isRecordError(err):
-			err = m.discard(ctx, name)
+			err = m.Store.Discard(ctx, name)
 		}
 		if errors.Is(err, storage.ErrConflict) && try < maxConflicts {
 			if err := m.pause(ctx, try); err != nil {
@@ -183,10 +183,4 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 		return nil
 	}
-}
-
-func (m *Manager) discard(ctx context.Context, name string) error {
-	return any(m.Store).(interface {
-		Discard(context.Context, string) error
-	}).Discard(ctx, name)
 }
