@@ -135,7 +135,7 @@ func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http
 	for name, values := range r.Header {
 		c.Header[name] = values
 	}
-	c.Header["Authorization"] = v.bearer
+	c.Header["Authorization"] = v.bearer[:]
 	resp, err := t.base().RoundTrip(c)
 	if resp != nil {
 		resp.Request = r // without the token

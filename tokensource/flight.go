@@ -102,7 +102,9 @@ func (f *flight) run() {
 			f.storeFailed(fmt.Errorf("a panic: %v", p)) // the Refresher's are caught where it is called
 		}
 	}()
-	f.lease.id = f.s.unsent
+	if id := f.s.unsent; id != nil {
+		f.lease.id = *id
+	}
 	if err := f.s.saveUnsaved(f.waiting, f.emit); err != nil {
 		f.storeFailed(err)
 		return
@@ -162,7 +164,7 @@ func (f *flight) step() (settled bool) {
 		return true
 	}
 	ok, err := f.lease.acquire(f.waiting, c, look)
-	f.s.unsent = f.lease.id // it may be in the record, and has spent nothing
+	f.s.unsent = &f.lease.id // it may be in the record, and has spent nothing
 	switch {
 	case errors.Is(err, errBusy):
 		f.fail(v, failure{Reason: ReasonUnavailable, At: wall(time.Now())}, err, recheck)
@@ -176,7 +178,7 @@ func (f *flight) step() (settled bool) {
 	if f.lease.tookOver {
 		f.emit(Event{Kind: EventTakenOver})
 	}
-	f.s.unsent = ""
+	f.s.unsent = nil
 	return f.refresh(v)
 }
 
@@ -332,7 +334,7 @@ func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled b
 		fail = *ended.Failure // of which the reason may be another
 	}
 	if err != nil && !ended.MayBeSpent {
-		s.unsent = f.lease.id // our attempt may still be in the record, and spent nothing
+		s.unsent = &f.lease.id // our attempt may still be in the record, and spent nothing
 	}
 	if err != nil && fail.Final {
 		f.storeFailed(err) // perhaps someone else has a newer token

@@ -104,6 +104,7 @@ type Manager struct {
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]
+	cleanup func(name string)     // m.collected, made once
 	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
 	unsaved map[*Source]*unsaved
 	saveNow chan struct{} // wakes who saves them; nil if nobody does
@@ -231,7 +232,10 @@ func (m *Manager) Source(name string) *Source {
 	}
 	s := &Source{m: m, name: name}
 	m.sources[name] = weak.Make(s)
-	runtime.AddCleanup(s, m.collected, name)
+	if m.cleanup == nil {
+		m.cleanup = m.collected
+	}
+	runtime.AddCleanup(s, m.cleanup, name)
 	return s
 }
 

@@ -83,6 +83,9 @@ type failure struct {
 	Final  bool      `json:"final,omitempty"`
 }
 
+// bearerType is how most providers write it.
+const bearerType = "Bearer"
+
 // recordError is why what is stored is no record.
 type recordError struct{ text string }
 
@@ -99,6 +102,9 @@ func decodeRecord(data []byte) (*record, error) {
 	}
 	if r.ID == "" || !r.hasToken() && (r.Generation != 0 || r.LoginID == "") {
 		return nil, errRecord
+	}
+	if r.TokenType == bearerType {
+		r.TokenType = bearerType // the same text, kept once
 	}
 	for name, v := range r.Extra {
 		r.Extra[name] = exactNumbers(v)
@@ -226,7 +232,7 @@ func newRecord(t *oauth2.Token, extra map[string]any, now time.Time) *record {
 }
 
 // newID returns a name that no other process chooses.
-func newID() string { return strings.Clone(rand.Text()[:20]) } // 100 bits
+func newID() string { return strings.Clone(rand.Text()[:16]) } // 80 bits
 
 // wall returns t as it is stored.
 func wall(t time.Time) time.Time { return t.Round(0).UTC() }

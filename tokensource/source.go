@@ -23,9 +23,9 @@ type Source struct {
 	mu     sync.Mutex // guards flight
 	flight *flight
 
-	// unsent is the ID of an attempt of ours that may be in the record and spent
-	// nothing. Only the flight touches it.
-	unsent string
+	// unsent, if not nil, is the ID of an attempt of ours that may be in the record and
+	// spent nothing. Only the flight touches it.
+	unsent *string
 }
 
 // Token returns a valid token, refreshed if necessary. It implements
@@ -230,7 +230,7 @@ func (m *Manager) viewOf(r *record, looked time.Time) *view {
 	v := &view{looked: looked, times: timesOf(r, time.Now(), m.EarlyExpiry, m.random())}
 	c := *r
 	if r.AccessToken != "" {
-		v.bearer = []string{"Bearer " + r.AccessToken}
+		v.bearer = &[1]string{"Bearer " + r.AccessToken}
 		c.AccessToken = v.bearer[0][len("Bearer "):] // the same text, kept once
 	}
 	v.record = &c

@@ -11,7 +11,7 @@ import (
 type view struct {
 	record *record       // as last read or written; nil if there is none, or nobody has looked
 	token  *oauth2.Token // its token, if the provider sent something beside it: a copy is cheaper than a conversion
-	bearer []string      // its Authorization header
+	bearer *[1]string    // its Authorization header
 
 	times  times
 	looked time.Time // when the last look began that saw the record
