@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -101,7 +102,11 @@ func (t *apiTransport) takesToken(r *http.Request) (bool, error) {
 			return false, nil // who was asked on the way has chosen what is asked now
 		}
 	}
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	own := r.Header["Authorization"]
+	if len(own) == 0 {
+		return true, nil
+	}
+	scheme, _, _ := strings.Cut(own[0], " ")
 	return scheme == "" || strings.EqualFold(scheme, "Bearer"), nil
 }
 
@@ -131,9 +136,8 @@ func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http
 	c := new(http.Request)
 	*c = *r // what both share, a RoundTripper doesn't change
 	c.Body = body
-	c.Header = make(http.Header, len(r.Header)+1)
-	for name, values := range r.Header {
-		c.Header[name] = values
+	if c.Header = maps.Clone(r.Header); c.Header == nil {
+		c.Header = make(http.Header, 1)
 	}
 	c.Header["Authorization"] = v.bearer[:]
 	resp, err := t.base().RoundTrip(c)
