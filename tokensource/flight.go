@@ -155,6 +155,7 @@ func (f *flight) step() (settled bool) {
 	}
 	switch d := decide(c.record, v, f.m.set.obtains, now); d.action {
 	case serve:
+		f.settle(v)
 		return true
 	case hold:
 		f.hold(v, d)
@@ -222,6 +223,22 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 	}
 	f.recovered(before, after)
 	return c, after, look, nil
+}
+
+// settle forgets a failure of the store, which has worked.
+func (f *flight) settle(v *view) {
+	if v.trouble == nil {
+		return
+	}
+	after := f.s.change(func(current *view) *view {
+		if current.trouble != v.trouble {
+			return current
+		}
+		next := *current
+		next.trouble = nil
+		return &next
+	})
+	f.recovered(v, after)
 }
 
 // unobtained is the record of a two-legged grant that has no token yet.

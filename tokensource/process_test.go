@@ -14,5 +14,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestProcesses(t *testing.T) {
-	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16})
+	size := tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16}
+	if testing.Short() {
+		size = tokensourcetest.Size{Processes: 2, Goroutines: 8, Connections: 4, Expiries: 3}
+	}
+	tokensourcetest.Run(t, (*testing.T).TempDir, size)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", defaultSchedules, "how many schedules TestSimulation runs of each scenario")
+	schedules = flag.Int("schedules", 0, "how many schedules TestSimulation runs of each scenario; 0 means 20, or 3 with -short")
 	narrate   = flag.Bool("narrate", false, "print what TestSimulation's processes do")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first schedule")
 )
@@ -68,10 +68,16 @@ type tallied struct {
 // under seeded schedules of crashes, pauses, outages and lost answers, and checks
 // after each that nothing was lost that could be kept. To run a soak of 100,000:
 //
-//	go test ./tokensource -run TestSimulation -timeout 0 -schedules 6000
+//	go test ./tokensource -run TestSimulation -timeout 0 -schedules 5000
 //
 // To run one schedule again: -run 'TestSimulation/crashes$' -schedules 1 -seed N
 func TestSimulation(t *testing.T) {
+	if *schedules == 0 {
+		*schedules = 20
+		if testing.Short() {
+			*schedules = 3
+		}
+	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-28s %9s %9s %9s %6s %6s %8s %8s\n", "scenario", "schedules", "rotations", "posts", "twice", "lost", "revoked", "crashes")
 	for _, sc := range scenarios {

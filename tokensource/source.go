@@ -217,9 +217,6 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 		ok = true
 		next := *v
 		next.record, next.looked = r, looked
-		if t := next.trouble; t != nil && t.failure.Reason == ReasonStore {
-			next.trouble = nil
-		}
 		return &next
 	})
 	return before, after, ok

@@ -65,14 +65,14 @@ func (to target) with(settings string) target {
 	return to
 }
 
-// TestContract runs the conformance suite on every engine. With -sqlstore.full it kills
+// TestContract runs the conformance suite on every engine. With -soak it kills
 // the servers, and runs on each way of connecting to one that changes what the driver
 // sends or what the server answers.
 func TestContract(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		contract(t, "shared", nil, postgres.target(t))
-		if !*full {
+		if !*soak {
 			return
 		}
 		server, to := postgres.alone(t)
@@ -84,7 +84,7 @@ func TestContract(t *testing.T) {
 	t.Run("MySQL", func(t *testing.T) {
 		t.Parallel()
 		contract(t, "shared", nil, mysql.target(t))
-		if !*full {
+		if !*soak {
 			return
 		}
 		server, to := mysql.alone(t)

@@ -21,7 +21,7 @@ func TestMovingADirectory(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			n := 100
-			if *full {
+			if *soak {
 				n = 10_000
 			}
 			before, after, table := openDir(t), openDir(t), e.make(t).open(t)

@@ -8,8 +8,8 @@ import (
 
 // TestFleet has processes refresh tokens that they keep in one table, on each engine.
 func TestFleet(t *testing.T) {
-	if !*full {
-		t.Skip("takes a minute and a half; run with -sqlstore.full")
+	if !*soak {
+		t.Skip("takes a minute and a half; run with -soak")
 	}
 	t.Parallel()
 	for _, e := range engines {

@@ -24,9 +24,9 @@ import (
 
 var ctx = context.Background()
 
-// full also runs what takes minutes: servers that are killed, every way to connect, fleets
+// soak also runs what takes minutes: servers that are killed, every way to connect, fleets
 // of processes, and many records.
-var full = flag.Bool("sqlstore.full", false, "also kill servers, and run fleets and long tests")
+var soak = flag.Bool("soak", false, "also kill servers, and run fleets and long tests")
 
 // target is one table, as several processes may open it.
 type target struct {
@@ -98,10 +98,10 @@ func newSQLite(t testing.TB) target {
 	return target{dialect: sqlstore.SQLite, source: memoryDir(t) + "/store.db"}.make(t)
 }
 
-// memoryDir returns a directory in memory, where the system has one and -sqlstore.full
+// memoryDir returns a directory in memory, where the system has one and -soak
 // isn't given. Nothing cuts the power here.
 func memoryDir(t testing.TB) string {
-	if dir, err := os.MkdirTemp("/dev/shm", "sqlstore"); err == nil && !*full {
+	if dir, err := os.MkdirTemp("/dev/shm", "sqlstore"); err == nil && !*soak {
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		return dir
 	}

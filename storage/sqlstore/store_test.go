@@ -141,7 +141,7 @@ func TestCreateTable(t *testing.T) {
 func TestNamesOfManyRecords(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
 		count := 1100
-		if *full {
+		if *soak {
 			count = 10_000
 		}
 		name := func(i int) string { return fmt.Sprintf("%05d%s", i, strings.Repeat("n", 4091)) }

@@ -1,5 +1,0 @@
-//go:build !race
-
-package tokensource
-
-const defaultSchedules = 150
