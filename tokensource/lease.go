@@ -220,12 +220,13 @@ func (l *lease) keep() {
 	}
 	begun := l.since
 	wg.Go(func() {
-		for {
+		for ctx.Err() == nil { // select may choose the timer although the answer is there
 			timer := time.NewTimer(max(renewal-elapsed(begun), 0))
 			select {
 			case <-timer.C:
-				begun = time.Now()
-				l.renew(ctx, false)
+				if begun = time.Now(); ctx.Err() == nil {
+					l.renew(ctx, false)
+				}
 			case <-ctx.Done():
 				timer.Stop()
 				return
