@@ -208,3 +208,8 @@ func isReason(err error, r Reason) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Reason == r
 }
+
+// isGone reports whether err says that there is no record, or not any more one of ours.
+func isGone(err error) bool {
+	return isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient)
+}

@@ -275,7 +275,7 @@ func (f *flight) save(parent cell, next *record) {
 	u := &unsaved{record: next, parent: parent, attempt: f.lease.id}
 	winner, err := u.save(context.Background(), s)
 	switch {
-	case isReason(err, ReasonNotConnected): // disconnected meanwhile: that is the later decision
+	case isGone(err): // disconnected or moved meanwhile: that is the later decision
 		f.storeFailed(err)
 		return
 	case err != nil:
@@ -337,7 +337,7 @@ func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled b
 		}
 		return nil
 	})
-	if !changed && (err == nil || isReason(err, ReasonNotConnected)) { // a newer token is there, or whoever took over
+	if !changed && (err == nil || isGone(err)) { // a newer token is there, or whoever took over
 		if o.reason == ReasonRevoked || o.mayBeSpent {
 			_, _, _ = m.update(context.Background(), s.name, c, func(stored *record) *record {
 				return stored.sentTwiceWith(parent.record) // it is only a note

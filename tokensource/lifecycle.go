@@ -128,9 +128,9 @@ func (r *record) ended(id string, f failure) *record {
 	return r.with(r.Attempt, &f)
 }
 
-// moved gives r to another registration.
+// moved gives r, which holds our attempt, to another registration, and ends the attempt.
 func (r *record) moved(to Registration) *record {
-	next := *r
+	next := r.with(nil, r.Failure)
 	next.Registration = to
-	return &next
+	return next
 }

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 // Registration names a client at an authorization server (RFC 7591). Every record holds
@@ -54,27 +57,47 @@ func registrationOf(c Refresher) (Registration, error) {
 
 // Move makes a connection of another registration one of this Manager's: after the
 // application was registered anew, or the provider has moved to another host. Nothing is
-// sent. It is an error if the record is neither from's nor already this Manager's, since
-// a refresh token is good for its own client only (RFC 6749, section 6).
+// sent. It waits for a refresh that is in flight, since what that brings has to be moved.
+// Moving what is this Manager's already does nothing. If the record is neither that nor
+// from's, the error says whose it is, and has [ReasonOtherClient]: a refresh token is good
+// for its own client only (RFC 6749, section 6).
 //
 // To move all connections, call it for each of [storage.Encrypted.Names], and pass over
-// those whose error has the [Reason] ReasonOtherClient.
+// those whose error has that [Reason].
 func (m *Manager) Move(ctx context.Context, name string, from Registration) error {
 	set, err := m.settings()
 	if err != nil {
 		return err
 	}
-	var other error
-	_, _, err = m.update(ctx, name, cell{}, func(stored *record) *record {
-		other = nil
+	s := m.Source(name)
+	lease := s.newLease()
+	defer lease.release()
+	for {
+		look := span{began: time.Now()}
+		c, err := m.load(ctx, name)
+		look.ended = time.Now()
 		switch {
-		case stored == nil || stored.Registration == set.registration:
+		case err != nil:
+			return err
+		case c.Registration == set.registration:
+			s.forget(new(view), nil) // that it was another's
 			return nil
-		case stored.Registration != from:
-			other = m.otherClient(name, stored.Registration)
-			return nil
+		case c.Registration != from:
+			return m.otherClient(name, c.Registration)
 		}
-		return stored.moved(set.registration)
-	})
-	return errors.Join(other, err)
+		ok, err := lease.acquire(ctx, c, look)
+		if errors.Is(err, errBusy) {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		_, err = m.write(ctx, name, lease.cell.moved(set.registration), lease.cell.version)
+		if err != nil && !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+	}
 }

@@ -119,7 +119,7 @@ func (s *Source) saveLate(parent cell, attempt string, next *record) {
 	u := &unsaved{record: next, attempt: attempt}
 	winner, err := u.save(context.Background(), s)
 	switch {
-	case isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient):
+	case isGone(err):
 		return
 	case err != nil:
 		if s.keepUnsaved(basis, u) {

@@ -84,7 +84,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 		}
 		began := time.Now()
 		c, err := m.read(ctx, name)
-		if isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient) {
+		if isGone(err) {
 			continue // disconnected meanwhile, or not ours
 		}
 		if err != nil {

@@ -97,7 +97,7 @@ func (m *Manager) Connections(ctx context.Context) iter.Seq2[Status, error] {
 			case ctx.Err() != nil:
 				yield(Status{}, ctx.Err())
 				return
-			case isReason(err, ReasonNotConnected), isReason(err, ReasonOtherClient):
+			case isGone(err):
 				continue // gone meanwhile, or not ours
 			case err != nil:
 				st.State, st.Reason = StateUnreadable, ReasonStore

@@ -152,7 +152,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 	}
 	began := time.Now()
 	winner, err := u.save(ctx, s)
-	gone := isReason(err, ReasonNotConnected) || isReason(err, ReasonOtherClient)
+	gone := isGone(err)
 	if err != nil && !gone {
 		return err
 	}

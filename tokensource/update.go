@@ -84,6 +84,19 @@ func (m *Manager) read(ctx context.Context, name string) (cell, error) {
 	if err != nil {
 		return cell{}, err
 	}
+	c, err := m.load(ctx, name)
+	if err != nil {
+		return cell{}, err
+	}
+	if c.Registration != set.registration {
+		return cell{}, m.otherClient(name, c.Registration)
+	}
+	c.record.Registration = set.registration // the same text, kept once
+	return c, nil
+}
+
+// load is read for any client's record. Only Move may go on with another's.
+func (m *Manager) load(ctx context.Context, name string) (cell, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	data, version, err := m.Store.Get(ctx, name)
@@ -97,10 +110,6 @@ func (m *Manager) read(ctx context.Context, name string) (cell, error) {
 	if err != nil {
 		return cell{}, m.storeError(name, err)
 	}
-	if rec.Registration != set.registration {
-		return cell{rec, version}, m.otherClient(name, rec.Registration)
-	}
-	rec.Registration = set.registration // the same text, kept once
 	return cell{rec, version}, nil
 }
 

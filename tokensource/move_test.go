@@ -1,0 +1,191 @@
+package tokensource
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+var moved = Registration{testIssuer, "new-client"}
+
+// renamed returns a Manager of another process, which has the registration moved.
+func (f *fixture) renamed() *Manager {
+	m := f.process()
+	m.Registration = moved
+	return m
+}
+
+func TestMoveGivesAConnectionToAnotherRegistration(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		ours := f.connected()
+		m := f.renamed()
+		_, err := m.Source("k").Token()
+		require.True(f, isReason(err, ReasonOtherClient), "%v", err)
+		require.NoError(f, m.Move(f.Context(), "k", testOwner))
+		assert.Equal(f, moved, f.stored().Registration)
+		assert.Nil(f, f.stored().Attempt)
+		assert.False(f, f.stored().MayBeSpent)
+		assert.Equal(f, "access-1", f.access(m), "at once")
+		assert.Zero(f, f.posts)
+
+		require.NoError(f, m.Move(f.Context(), "k", testOwner), "it is ours already")
+		time.Sleep(time.Hour)
+		assert.Equal(f, "access-2", f.access(m))
+		_, err = ours.Source("k").Token()
+		assert.True(f, isReason(err, ReasonOtherClient), "%v", err)
+		require.NoError(f, ours.Move(f.Context(), "k", moved), "and back")
+		assert.Equal(f, "access-2", f.access(ours))
+	})
+}
+
+func TestMoveFromAnotherThanTheOwnerSaysWhoThatIs(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		f.connected()
+		before := f.stored()
+		err := f.renamed().Move(f.Context(), "k", Registration{"https://elsewhere.test", testClient})
+		var e *Error
+		require.ErrorAs(f, err, &e)
+		assert.Equal(f, ReasonOtherClient, e.Reason)
+		assert.Equal(f, testOwner, e.Owner)
+		assert.Equal(f, moved, e.Manager)
+		assert.Contains(f, err.Error(), testOwner.String())
+		assert.Contains(f, err.Error(), moved.String())
+		assert.Equal(f, before, f.stored())
+	})
+}
+
+func TestMoveOfWhatIsNotThereOrCannotBeRead(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.renamed()
+		err := m.Move(f.Context(), "k", testOwner)
+		assert.True(f, isReason(err, ReasonNotConnected), "%v", err)
+
+		_, err = f.store.Put(f.Context(), "k", []byte("no record"), "")
+		require.NoError(f, err)
+		err = m.Move(f.Context(), "k", testOwner)
+		assert.True(f, isReason(err, ReasonStore), "%v", err)
+		assert.ErrorIs(f, err, errRecord)
+
+		require.NoError(f, (&Manager{Config: f.fakeProvider, Store: f.store}).Save(f.Context(), "l", f.login()))
+		for _, op := range []string{"get", "put"} {
+			f.raw.fail(op)
+			err = m.Move(f.Context(), "l", testOwner)
+			assert.ErrorIs(f, err, errStoreDown, op)
+			assert.True(f, isReason(err, ReasonStore), "%v", err)
+		}
+		f.raw.mended()
+		require.NoError(f, m.Move(f.Context(), "l", testOwner), "as soon as the store is back")
+	})
+}
+
+// TestMoveWaitsForARefreshInFlight: moved before, the record would hold a refresh token that
+// is being spent, and the new one would be nobody's.
+func TestMoveWaitsForARefreshInFlight(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.latency = func() time.Duration { return 20 * time.Second }
+		ours := f.connected()
+		time.Sleep(time.Hour)
+		refreshed := later(ours.Source("k").Token)
+		time.Sleep(time.Second)
+		m := f.renamed()
+		require.NoError(f, m.Move(f.Context(), "k", testOwner))
+		r := <-refreshed
+		require.NoError(f, r.err)
+		assert.Equal(f, "access-2", r.AccessToken)
+		assert.Equal(f, "access-2", f.access(m))
+		assert.Equal(f, 1, f.posts)
+		assert.Zero(f, f.reused)
+		assert.False(f, f.stored().MayBeSpent)
+	})
+}
+
+func TestMoveThatWaitsCanBeGivenUp(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.latency = func() time.Duration { return 20 * time.Second }
+		ours := f.connected()
+		time.Sleep(time.Hour)
+		refreshed := later(ours.Source("k").Token)
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(f.Context(), time.Second)
+		defer cancel()
+		assert.ErrorIs(f, f.renamed().Move(ctx, "k", testOwner), context.DeadlineExceeded)
+		require.NoError(f, (<-refreshed).err)
+		assert.Equal(f, testOwner, f.stored().Registration)
+	})
+}
+
+// TestMoveTakesOverFromAProcessThatDied: its refresh token may be spent.
+func TestMoveTakesOverFromAProcessThatDied(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		f.connected()
+		f.put(f.stored().claimed("dead", false, time.Now()))
+		m := f.renamed()
+		start := time.Now()
+		require.NoError(f, m.Move(f.Context(), "k", testOwner))
+		assert.Greater(f, time.Since(start), leaseTime)
+		assert.True(f, f.stored().MayBeSpent)
+		assert.Equal(f, "access-1", f.access(m))
+	})
+}
+
+// TestRefreshWhoseConnectionIsMovedMeanwhileIsNotSaved has the owner sleep through its lease.
+func TestRefreshWhoseConnectionIsMovedMeanwhileIsNotSaved(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		ours := f.connected()
+		time.Sleep(time.Hour)
+		f.fault = func() error { // while it is under way
+			rec := f.stored()
+			f.put(rec.moved(moved))
+			return nil
+		}
+		_, err := ours.Source("k").Token()
+		assert.True(f, isReason(err, ReasonOtherClient), "%v", err)
+		assert.Equal(f, moved, f.stored().Registration)
+		assert.Equal(f, "refresh-1", f.stored().RefreshToken)
+		assert.Zero(f, f.seen(EventUnsaved))
+		assert.Zero(f, f.seen(EventRefreshed))
+	})
+}
+
+// TestMoveOfAllConnections is what the documentation says to do.
+func TestMoveOfAllConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		manager := func(client string) *Manager {
+			return &Manager{Config: new(fakeProvider), Store: store, Registration: Registration{testIssuer, client}}
+		}
+		save := func(client string, names ...string) {
+			for _, name := range names {
+				require.NoError(t, manager(client).Save(t.Context(), name, &oauth2.Token{AccessToken: name, RefreshToken: name}))
+			}
+		}
+		save("old", "a", "b", "c")
+		save("new", "d")
+		save("other", "e")
+		m := manager("new")
+		for name, err := range store.Names(t.Context()) {
+			require.NoError(t, err)
+			if err := m.Move(t.Context(), name, Registration{testIssuer, "old"}); err != nil {
+				assert.True(t, isReason(err, ReasonOtherClient), "%v", err)
+				assert.Equal(t, "e", name)
+			}
+		}
+		ours := 0
+		for _, err := range m.Connections(t.Context()) {
+			require.NoError(t, err)
+			ours++
+		}
+		assert.Equal(t, 4, ours)
+		_, err := manager("other").Status(t.Context(), "e")
+		assert.NoError(t, err)
+		_, _, err = store.Get(t.Context(), "nobody")
+		assert.ErrorIs(t, err, storage.ErrNotFound)
+	})
+}
