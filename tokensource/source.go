@@ -114,7 +114,7 @@ func (s *Source) get(ctx context.Context) (*view, error) {
 			}
 			return v, nil
 		}
-		if t := v.trouble; t != nil && now.Before(t.until) {
+		if t := v.trouble; t != nil && now.Before(t.until) && !v.servable(now) {
 			return nil, t.err
 		}
 		if err := s.start(ctx).wait(ctx); err != nil {
