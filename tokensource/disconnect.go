@@ -54,6 +54,9 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		look := span{began: time.Now()}
 		c, err := m.read(ctx, s.name)
 		look.ended = time.Now()
+		if err == nil {
+			c, err = s.restored(ctx, basis.record, c) // the latest is what is to be revoked
+		}
 		switch {
 		case isReason(err, ReasonNotConnected):
 			s.forget(basis, nil)

@@ -206,13 +206,8 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 	if err != nil {
 		return cell{}, nil, look, err
 	}
-	if b := basis.record; b != nil && b.LoginID == c.LoginID && b.Generation > c.Generation {
-		c, _, err = m.update(f.waiting, s.name, c, func(stored *record) *record {
-			return stored.advanced(b.with(nil, b.Failure), "")
-		})
-		if err != nil || c.record == nil {
-			return cell{}, nil, look, err
-		}
+	if c, err = s.restored(f.waiting, basis.record, c); err != nil || c.record == nil {
+		return cell{}, nil, look, err
 	}
 	before, after, ok := s.publish(basis, c.record, look.began)
 	if !ok {
@@ -239,6 +234,18 @@ func (f *flight) settle(v *view) {
 		return &next
 	})
 	f.recovered(v, after)
+}
+
+// restored returns what is stored, which was c. A store that went back to an earlier token of
+// the login of ours is given ours again.
+func (s *Source) restored(ctx context.Context, ours *record, c cell) (cell, error) {
+	if ours == nil || ours.LoginID != c.LoginID || ours.Generation <= c.Generation {
+		return c, nil
+	}
+	c, _, err := s.m.update(ctx, s.name, c, func(stored *record) *record {
+		return stored.advanced(ours.with(nil, ours.Failure), "")
+	})
+	return c, err
 }
 
 // unobtained is the record of a two-legged grant that has no token yet.
