@@ -36,8 +36,23 @@ const (
 	EventDisconnected   EventKind = "disconnected"     // the application disconnected or forgot it
 )
 
+// emit tells OnEvent of e. A panic of it ends nothing: the goroutine may be one of ours, and
+// the event tells of what has been done.
 func (m *Manager) emit(ctx context.Context, e Event) {
-	if m.OnEvent != nil {
-		m.OnEvent(ctx, e)
+	if m.OnEvent == nil {
+		return
 	}
+	defer func() { _ = recover() }()
+	m.OnEvent(ctx, e)
+}
+
+// emitAll tells of events of the connection, the later ones also if OnEvent ends the goroutine.
+func (m *Manager) emitAll(ctx context.Context, name string, events []Event) {
+	if len(events) == 0 {
+		return
+	}
+	defer m.emitAll(ctx, name, events[1:])
+	e := events[0]
+	e.Connection = name
+	m.emit(ctx, e)
 }

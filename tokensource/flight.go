@@ -3,7 +3,6 @@ package tokensource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -99,7 +98,7 @@ func (f *flight) run() {
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			f.storeFailed(fmt.Errorf("a panic: %v", p)) // the Refresher's are caught where it is called
+			f.storeFailed(panicked(p)) // the Refresher's are caught where it is called
 		}
 	}()
 	if id := f.s.unsent; id != nil {
@@ -125,17 +124,12 @@ func (f *flight) land() {
 // answer lets those go on who wait.
 func (f *flight) answer() { f.isReady.Do(func() { close(f.ready) }) }
 
-func (f *flight) emit(e Event) {
-	e.Connection = f.s.name
-	f.events = append(f.events, e)
-}
+func (f *flight) emit(e Event) { f.events = append(f.events, e) }
 
 // deliver hands the events over. Nothing is locked then, and no flight under way: what is
 // called may do as it likes.
 func (f *flight) deliver() {
-	for _, e := range f.events {
-		f.m.emit(context.Background(), e)
-	}
+	f.m.emitAll(context.Background(), f.s.name, f.events)
 }
 
 // step takes one look at the record and does what it calls for. If that settles nothing,
@@ -155,7 +149,7 @@ func (f *flight) step() (settled bool) {
 	}
 	switch d := decide(c.record, v, f.m.set.obtains, now); d.action {
 	case serve:
-		f.settle(v)
+		f.s.calledOff(f.emit)
 		return true
 	case hold:
 		f.hold(v, d)
@@ -216,24 +210,8 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 	if before.record != nil && before.id() != after.id() {
 		f.emit(Event{Kind: EventAdopted, Expiry: c.Expiry})
 	}
-	f.recovered(before, after)
+	tellRecovery(before, after, f.emit)
 	return c, after, look, nil
-}
-
-// settle forgets a failure of the store, which has worked.
-func (f *flight) settle(v *view) {
-	if v.trouble == nil {
-		return
-	}
-	after := f.s.change(func(current *view) *view {
-		if current.trouble != v.trouble {
-			return current
-		}
-		next := *current
-		next.trouble = nil
-		return &next
-	})
-	f.recovered(v, after)
 }
 
 // restored returns what is stored, which was c. A store that went back to an earlier token of
@@ -251,13 +229,6 @@ func (s *Source) restored(ctx context.Context, ours *record, c cell) (cell, erro
 // unobtained is the record of a two-legged grant that has no token yet.
 func unobtained(whose Registration, now time.Time) *record {
 	return &record{Format: recordFormat, Registration: whose, LoginID: newID(), ID: newID(), Login: wall(now), Obtained: wall(now), Rotated: wall(now)}
-}
-
-// recovered tells that what failed works again.
-func (f *flight) recovered(before, after *view) {
-	if t := before.trouble; t != nil && after.trouble == nil && after.servable(time.Now()) {
-		f.emit(Event{Kind: EventRecovered, Reason: t.failure.Reason, Expiry: after.record.Expiry})
-	}
 }
 
 // refresh sends the refresh token, under our lease, and saves what comes back before anyone
@@ -287,7 +258,7 @@ func (f *flight) save(parent cell, next *record) {
 		return
 	case err != nil:
 		u.release, f.lease.unlock = f.lease.unlock, nil
-		if !s.keepUnsaved(basis, u) { // someone has logged in anew
+		if !s.keepUnsaved(u) { // someone has logged in anew
 			u.unlock()
 			return
 		}
@@ -303,7 +274,7 @@ func (f *flight) save(parent cell, next *record) {
 	if before.trouble == nil && parent.Failure != nil && winner.ID == next.ID {
 		f.emit(Event{Kind: EventRecovered, Reason: parent.Failure.Reason, Expiry: winner.Expiry})
 	}
-	f.recovered(before, after)
+	tellRecovery(before, after, f.emit)
 }
 
 // failed records that the refresh of parent, which holds our attempt, has failed, and

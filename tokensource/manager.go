@@ -52,8 +52,9 @@ type Manager struct {
 
 	// OnEvent, if not nil, is told what happens to connections. It is called by several
 	// goroutines at a time, with no lock held, and may use the Manager, but must not
-	// call Flush. Those who wait for the token wait for it to return. Its context is
-	// that of a call of Save, Disconnect or Forget, and carries nothing otherwise.
+	// call Flush. Those who wait for the token wait for it to return. A panic of it is
+	// dropped. Its context is that of a call of Save, Disconnect, Forget or Run, and
+	// carries nothing otherwise.
 	OnEvent func(context.Context, Event)
 
 	// EarlyExpiry is how long before its end a token is refreshed. Zero means a
@@ -136,7 +137,10 @@ const (
 
 // settings returns what follows from the fields, or what is wrong with them.
 func (m *Manager) settings() (*settings, error) {
-	m.once.Do(func() { m.err = m.init() })
+	m.once.Do(func() {
+		m.err = errors.New("tokensource: a method of Manager.Config panicked")
+		m.err = m.init()
+	})
 	return &m.set, m.err
 }
 

@@ -31,12 +31,12 @@ var errLate = fmt.Errorf("%w: Manager.Config ignores its context", context.Deadl
 
 // send makes one token request.
 func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
-	ctx, cancel := context.WithTimeout(f.m.requestContext(f.ctx), f.m.refreshTimeout())
+	ctx, cancel := context.WithTimeout(f.ctx, f.m.refreshTimeout())
 	w := new(wire)
 	start := time.Now()
 	answers := guarded(func() (*oauth2.Token, error) {
 		defer cancel()
-		return f.m.Config.TokenSource(w.watch(ctx), expired(r)).Token()
+		return f.m.Config.TokenSource(w.watch(f.m.requestContext(ctx)), expired(r)).Token()
 	})
 	limit := time.NewTimer(f.m.refreshTimeout() + lateness)
 	defer limit.Stop()
@@ -68,8 +68,9 @@ type returned[T any] struct {
 	err   error
 }
 
-// guarded makes a call of the Refresher in a goroutine of its own. A panic and a Goexit
-// become errors: neither may keep others waiting, or end the process.
+// guarded makes a call of the program's own code, the Refresher above all, in a goroutine of
+// its own. A panic and a Goexit become errors: neither may keep others waiting, or end the
+// process.
 func guarded[T any](call func() (T, error)) <-chan returned[T] {
 	answers := make(chan returned[T], 1)
 	go func() {
@@ -122,15 +123,18 @@ func (s *Source) saveLate(parent cell, attempt string, next *record) {
 	case isGone(err):
 		return
 	case err != nil:
-		if s.keepUnsaved(basis, u) {
+		if s.keepUnsaved(u) {
 			s.m.emit(context.Background(), Event{Kind: EventUnsaved, Connection: s.name, Reason: ReasonStore, Err: s.m.storeError(s.name, err)})
 		}
 		return
 	}
-	s.publish(basis, winner, time.Now())
-	if winner.ID == next.ID {
-		s.m.emit(context.Background(), Event{Kind: EventRefreshed, Connection: s.name, Expiry: winner.Expiry})
+	before, after, ok := s.publish(basis, winner, time.Now())
+	if winner.ID != next.ID || !ok {
+		return
 	}
+	events := []Event{{Kind: EventRefreshed, Expiry: winner.Expiry}}
+	tellRecovery(before, after, func(e Event) { events = append(events, e) })
+	s.m.emitAll(context.Background(), s.name, events)
 }
 
 // tokenRequest marks the context of a token request, for the transport of Client: it may

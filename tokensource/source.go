@@ -222,6 +222,30 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 	return before, after, ok
 }
 
+// calledOff drops the failure of a connection that works again, and tells of it.
+func (s *Source) calledOff(emit func(Event)) {
+	var before *view
+	after := s.change(func(v *view) *view {
+		before = v
+		if v.trouble == nil || !v.servable(time.Now()) {
+			return v
+		}
+		next := *v
+		next.trouble = nil
+		return &next
+	})
+	tellRecovery(before, after, emit)
+}
+
+// tellRecovery tells that what had failed in before works again in after. Where there was
+// no connection, nothing had failed.
+func tellRecovery(before, after *view, emit func(Event)) {
+	t := before.trouble
+	if t != nil && t.failure.Reason != ReasonNotConnected && t.failure.Reason != ReasonOtherClient && after.trouble == nil && after.servable(time.Now()) {
+		emit(Event{Kind: EventRecovered, Reason: t.failure.Reason, Expiry: after.record.Expiry})
+	}
+}
+
 // viewOf is the view of a record that was just read or written.
 func (m *Manager) viewOf(r *record, looked time.Time) *view {
 	v := &view{looked: looked, times: timesOf(r, time.Now(), m.EarlyExpiry, m.random())}

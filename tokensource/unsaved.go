@@ -50,16 +50,18 @@ func (u *unsaved) unlock() {
 }
 
 // keepUnsaved makes u's token the one that is served, and sees to it that it is saved. It
-// returns false if someone has logged in anew since the view was basis.
-func (s *Source) keepUnsaved(basis *view, u *unsaved) bool {
+// returns false if someone has logged in anew, disconnected, or got a later token.
+func (s *Source) keepUnsaved(u *unsaved) bool {
 	u.mu = newGate()
 	fresh := s.m.viewOf(u.record, time.Now())
 	fresh.unsaved = u
 	kept := false
 	s.change(func(v *view) *view {
-		if kept = v.login() == basis.login(); !kept {
+		kept = v.login() == u.record.LoginID && v.record.Generation < u.record.Generation
+		if !kept {
 			return v
 		}
+		fresh.trouble = v.trouble // it hasn't ended before the token is saved
 		return fresh
 	})
 	if !kept {
@@ -126,10 +128,7 @@ func (m *Manager) saveAll(now <-chan struct{}) {
 func (s *Source) trySave(ctx context.Context) error {
 	var events []Event
 	err := s.saveUnsaved(ctx, func(e Event) { events = append(events, e) })
-	for _, e := range events {
-		e.Connection = s.name
-		s.m.emit(ctx, e)
-	}
+	s.m.emitAll(ctx, s.name, events)
 	return err
 }
 
@@ -175,6 +174,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 	}
 	s.publish(basis, winner, began)
 	emit(Event{Kind: kind, Expiry: winner.Expiry})
+	s.calledOff(emit)
 	return nil
 }
 
