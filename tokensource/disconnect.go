@@ -144,7 +144,7 @@ func (s *Source) delete(basis *view, version storage.Version) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := s.m.Store.Delete(ctx, s.name, version); err != nil {
-		return fmt.Errorf("tokensource: can't delete connection %q: %w", s.name, err)
+		return s.m.storeError(s.name, err)
 	}
 	s.forget(basis, nil)
 	return nil

@@ -33,7 +33,7 @@ var ErrLoginRequired = errors.New("tokensource: login required")
 // always does, with the code invalid_grant, whichever process was told so: it is what
 // programs and libraries that know x/oauth2 look for.
 type Error struct {
-	Connection string
+	Connection string // "" if they can't be listed
 	Reason     Reason
 
 	// Code is the provider's error code, such as "invalid_client", if it gave one that
@@ -59,6 +59,8 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, "tokensource: connection %q belongs to %v, and this Manager is %v: choose another name, or see Manager.Move", e.Connection, e.Owner, e.Manager)
 	case e.Reason.loginRequired():
 		fmt.Fprintf(&b, "%v for connection %q: %s", ErrLoginRequired, e.Connection, e.Reason.words())
+	case e.Reason == ReasonStore && e.Connection == "":
+		b.WriteString("tokensource: can't list the connections")
 	case e.Reason == ReasonStore:
 		fmt.Fprintf(&b, "tokensource: can't load or save connection %q", e.Connection)
 	default:

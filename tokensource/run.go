@@ -3,7 +3,6 @@ package tokensource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"sync"
 	"time"
@@ -80,7 +79,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	workers := make(gate, runWorkers)
 	for name, err := range m.Store.Names(ctx) {
 		if err != nil {
-			return fmt.Errorf("tokensource: can't list the connections: %w", err)
+			return m.storeError("", err)
 		}
 		began := time.Now()
 		c, err := m.read(ctx, name)

@@ -2,7 +2,6 @@ package tokensource
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"time"
 )
@@ -89,7 +88,7 @@ func (m *Manager) Connections(ctx context.Context) iter.Seq2[Status, error] {
 		}
 		for name, err := range m.Store.Names(ctx) {
 			if err != nil {
-				yield(Status{}, fmt.Errorf("tokensource: can't list the connections: %w", err))
+				yield(Status{}, m.storeError("", err))
 				return
 			}
 			st, err := m.Status(ctx, name)
