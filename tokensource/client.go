@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, closing(r, err)
 	}
 	if !with {
-		return t.base().RoundTrip(r)
+		return t.handOver(r)
 	}
 	v, err := t.source.get(r.Context())
 	if err != nil {
@@ -91,36 +92,38 @@ func (t *apiTransport) takesToken(r *http.Request) (bool, error) {
 	if m.apiErr != nil {
 		return false, m.apiErr
 	}
-	if !m.apis.take(r) {
+	if !m.apis.Takes(r) {
 		if r.Response != nil { // net/http follows a redirect
 			return false, nil
 		}
 		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, m.apis, hostOf(r))
 	}
-	for from := r; from.Response != nil && from.Response.Request != nil; from = from.Response.Request {
-		if !m.apis.take(from.Response.Request) {
-			return false, nil // who was asked on the way has chosen what is asked now
-		}
-	}
-	own := r.Header["Authorization"]
-	if len(own) == 0 {
-		return true, nil
-	}
-	scheme, _, _ := strings.Cut(own[0], " ")
-	return scheme == "" || strings.EqualFold(scheme, "Bearer"), nil
+	return !m.apis.Left(r) && !hasOwnAuthorization(r.Header), nil
 }
 
-// origins are those that tokens may be sent to.
-type origins []origin.Origin
-
-// take reports whether r goes to one of them.
-func (o origins) take(r *http.Request) bool {
-	for i := range o {
-		if o[i].Takes(r) {
-			return true
+// hasOwnAuthorization reports whether there is an Authorization that isn't a Bearer.
+func hasOwnAuthorization(h http.Header) bool {
+	for name, values := range h {
+		if !isAuthorization(name) {
+			continue
+		}
+		for _, v := range values {
+			v = strings.TrimLeft(v, " \t")
+			if end := strings.IndexAny(v, " \t"); end >= 0 {
+				v = v[:end]
+			}
+			if v != "" && !strings.EqualFold(v, "Bearer") {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// isAuthorization reports whether name is that of the field Authorization, which is sent
+// in whatever case it stands in the map.
+func isAuthorization(name string) bool {
+	return len(name) == len("Authorization") && strings.EqualFold(name, "Authorization")
 }
 
 // hostOf is where r goes, for an error.
@@ -139,10 +142,34 @@ func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http
 	if c.Header = maps.Clone(r.Header); c.Header == nil {
 		c.Header = make(http.Header, 1)
 	}
+	for name, values := range c.Header {
+		switch {
+		case isAuthorization(name):
+			delete(c.Header, name) // however it is written
+		case cap(values) > len(values):
+			c.Header[name] = slices.Clip(values) // what is added lands elsewhere
+		}
+	}
 	c.Header["Authorization"] = v.bearer[:]
-	resp, err := t.base().RoundTrip(c)
+	resp, err := t.handOver(c)
 	if resp != nil {
 		resp.Request = r // without the token
+	}
+	return resp, err
+}
+
+// handOver has Manager.Base make a request. The response names the request: by that it is
+// known where a redirect comes from.
+func (t *apiTransport) handOver(r *http.Request) (*http.Response, error) {
+	resp, err := t.base().RoundTrip(r)
+	if resp == nil {
+		if err == nil {
+			err = fmt.Errorf("tokensource: Manager.Base, a %T, returned neither a response nor an error", t.base())
+		}
+		return nil, err
+	}
+	if resp.Request == nil {
+		resp.Request = r
 	}
 	return resp, err
 }
@@ -199,6 +226,9 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*
 // drain reads what is left of a body, a little and for a moment at most, so that its
 // connection can be used again, and closes it.
 func drain(body io.ReadCloser) {
+	if body == nil {
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -259,7 +289,7 @@ func (t *apiTransport) base() http.RoundTripper {
 }
 
 // apiOrigins returns the origins that tokens may be sent to.
-func (m *Manager) apiOrigins() (apis origins, err error) {
+func (m *Manager) apiOrigins() (apis origin.Set, err error) {
 	if _, err := m.settings(); err != nil {
 		return nil, err
 	}

@@ -99,9 +99,9 @@ type Manager struct {
 	set  settings
 	err  error
 
-	apiOnce sync.Once // guards apis and apiErr
-	apis    origins   // where tokens may be sent
-	apiErr  error     // why they can't be sent anywhere
+	apiOnce sync.Once  // guards apis and apiErr
+	apis    origin.Set // where tokens may be sent
+	apiErr  error      // why they can't be sent anywhere
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]

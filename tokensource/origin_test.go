@@ -183,6 +183,6 @@ func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 		require.NoError(t, err)
 		want, err := origin.Parse(test.want)
 		require.NoError(t, err)
-		assert.Equal(t, origins{want}, got)
+		assert.Equal(t, origin.Set{want}, got)
 	}
 }
