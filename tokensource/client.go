@@ -306,7 +306,7 @@ func (m *Manager) apiOrigins() (apis origin.Set, err error) {
 			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
 		}
 		if u, err := url.Parse(raw); err == nil && !origin.Secure(u) && !m.InsecureHTTP {
-			return nil, fmt.Errorf("tokensource: tokens would be sent to %v, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", o)
+			return nil, insecure(o)
 		}
 		apis = append(apis, o)
 	}

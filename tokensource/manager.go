@@ -170,8 +170,10 @@ func (m *Manager) init() error {
 			return err
 		}
 	}
-	if u, err := url.Parse(m.set.registration.Issuer); err == nil && u.Scheme == "http" && !origin.Secure(u) && !m.InsecureHTTP {
-		return fmt.Errorf("tokensource: tokens would be sent to %s://%s, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", u.Scheme, u.Host)
+	if u, err := url.Parse(m.set.registration.Issuer); err == nil && !m.InsecureHTTP && !origin.Secure(u) {
+		if o, err := origin.Of(u); err == nil {
+			return insecure(o)
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ type outcome struct {
 
 	answerLost bool // the request was sent and its answer never came
 	mayBeSpent bool // the refresh token may have been spent all the same
-	neverLeft  bool // nothing was sent: it says nothing about the provider
+	neverLeft  bool // no request was written: it says nothing about the provider
 	retryAfter time.Duration
 }
 
@@ -37,7 +38,7 @@ func outcomeOf(err error, w *wire) outcome {
 		}
 		var own *configError
 		lost := w.wrote.Load() || !w.used.Load() && (isNetworkError(err) || errors.As(err, &own))
-		return outcome{reason: ReasonUnavailable, answerLost: lost, mayBeSpent: lost, neverLeft: !lost && wasNotDialed(err)}
+		return outcome{reason: ReasonUnavailable, answerLost: lost, mayBeSpent: lost, neverLeft: !lost && (w.used.Load() || wasNotDialed(err))}
 	}
 	o := outcome{reason: reasonOf(meaning), code: meaning.Code, retryAfter: meaning.RetryAfter}
 	if o.code == tokenerror.Unprintable {
@@ -82,11 +83,12 @@ func isNetworkError(err error) bool {
 }
 
 // wasNotDialed reports whether err says that there was no connection: no network, no
-// name, no one listening.
+// name, no one listening, or not who should.
 func wasNotDialed(err error) bool {
 	var dial *net.OpError
 	var name *net.DNSError
-	return errors.As(err, &dial) && dial.Op == "dial" || errors.As(err, &name)
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &dial) && dial.Op == "dial" || errors.As(err, &name) || errors.As(err, &certificate)
 }
 
 // configError is a Refresher that returned neither a token nor an error.

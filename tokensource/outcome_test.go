@@ -158,8 +158,8 @@ func TestLostAnswersAreRecognizedOnARealConnection(t *testing.T) {
 		{"the answer is late", slow.URL, true, false},
 		{"nobody listens", gone.URL, false, true},
 		{"a firewall answers", teapot.URL, false, false},
-		{"the certificate is unknown", tlsOnly.URL, false, false},
-		{"the host doesn't exist", "http://host.invalid", false, true},
+		{"the certificate is unknown", tlsOnly.URL, false, true},
+		{"the host doesn't exist", "https://host.invalid", false, true},
 		{"the URL is wrong", "http://[", false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // lateness is how long after RefreshTimeout a Refresher may still answer before its flight
@@ -141,6 +143,27 @@ func (s *Source) saveLate(parent cell, attempt string, next *record) {
 // have been handed to us as the client to make token requests with.
 type tokenRequest struct{}
 
+// tokenTransport refuses to send what is secret where anyone on the way can read it.
+type tokenTransport struct {
+	m    *Manager
+	base http.RoundTripper // nil: http.DefaultTransport
+}
+
+func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if o, err := origin.Of(r.URL); err == nil && !origin.Secure(r.URL) && !t.m.InsecureHTTP {
+		return nil, closing(r, insecure(o))
+	}
+	if t.base == nil {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	return t.base.RoundTrip(r)
+}
+
+// insecure is the error for an http URL that isn't on the loopback.
+func insecure(o origin.Origin) error {
+	return fmt.Errorf("tokensource: tokens would be sent to %v, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", o)
+}
+
 // requestContext returns ctx with the HTTP client that is to make token requests. It
 // doesn't follow redirects, which would take the secrets in the request elsewhere.
 func (m *Manager) requestContext(ctx context.Context) context.Context {
@@ -151,6 +174,7 @@ func (m *Manager) requestContext(ctx context.Context) context.Context {
 	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
 		client = *c
 	}
+	client.Transport = tokenTransport{m, client.Transport}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
 	return context.WithValue(ctx, oauth2.HTTPClient, &client)

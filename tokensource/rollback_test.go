@@ -88,7 +88,7 @@ func TestStoreThatGoesBackDuringARefresh(t *testing.T) {
 		f.latency = func() time.Duration { return 5 * time.Second }
 		m, old := f.rolledBack()
 		time.Sleep(time.Hour)
-		r := later(m.Source("k").Token) // writes access-2 again, and begins
+		r := later(m.Source("k").Token)     // writes access-2 again, and begins
 		time.Sleep(2500 * time.Millisecond) // between two renewals
 		require.Equal(f, "access-2", f.stored().AccessToken)
 		f.put(old)

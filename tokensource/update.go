@@ -96,7 +96,7 @@ func (m *Manager) read(ctx context.Context, name string) (c cell, err error) {
 	if err != nil {
 		return cell{}, err
 	}
-	c, err := m.load(ctx, name)
+	c, err = m.load(ctx, name)
 	if err != nil {
 		return cell{}, err
 	}

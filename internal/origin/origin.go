@@ -75,11 +75,18 @@ func (o Origin) Is(u *url.URL) bool {
 	return err == nil && other == o
 }
 
-// Takes reports whether r goes to the origin o: both its URL and, if it is set, its
-// Host, by which a server behind a shared address decides whose request it is.
+// Takes reports whether r goes to the origin o: its URL and, if they are set, its Host and
+// the authority in URL.Opaque, by which a proxy, or a server behind a shared address, decides
+// whose request it is.
 func (o Origin) Takes(r *http.Request) bool {
 	if !o.Is(r.URL) {
 		return false
+	}
+	if opaque := r.URL.Opaque; opaque != "" {
+		u, err := url.Parse(r.URL.Scheme + ":" + opaque)
+		if err != nil || strings.HasPrefix(opaque, "//") && !o.Is(u) {
+			return false
+		}
 	}
 	return r.Host == "" || r.Host == r.URL.Host || o.Is(&url.URL{Scheme: r.URL.Scheme, Host: r.Host})
 }

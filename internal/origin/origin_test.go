@@ -90,6 +90,14 @@ func TestRequestGoesToAnOriginByItsHostToo(t *testing.T) {
 		r := &http.Request{URL: parse(t, test.url), Host: test.host}
 		assert.Equal(t, test.takes, o.Takes(r), "%s, Host: %s", test.url, test.host)
 	}
+	for opaque, takes := range map[string]bool{
+		"//api.example.com/a%2Fb": true, "/a%2Fb": true, "*": true,
+		"//evil.example/": false, "//api.example.com:444/": false, "//api.example.com@evil.example": false, "//[": false, "//": false,
+	} {
+		r := &http.Request{URL: parse(t, "https://api.example.com/v1")}
+		r.URL.Opaque = opaque
+		assert.Equal(t, takes, o.Takes(r), "the request line names %s", opaque)
+	}
 	assert.False(t, o.Takes(&http.Request{}), "a request without a URL")
 }
 
