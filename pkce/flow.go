@@ -57,9 +57,8 @@ type Flow struct {
 	ExchangeTimeout time.Duration
 
 	// RequestContext, if not nil, makes the context of the exchange from that of the
-	// callback. It is the place for an [oauth2.HTTPClient], or for the RequestContext
-	// method of a Provider of package endpoints if Config is a plain
-	// [oauth2.Config].
+	// callback. It is the place for an [oauth2.HTTPClient], or for the Context method of
+	// a Provider of package endpoints if Config is a plain [oauth2.Config].
 	RequestContext func(context.Context) context.Context
 
 	spent spentStates

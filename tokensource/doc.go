@@ -10,63 +10,189 @@ across goroutines, processes and machines.
 	…
 	client := manager.Client("customer-42")        // from then on, in any process
 
-A connection is one account's grant, stored under a key that the application
-chooses. [Manager.Client] is an *http.Client that calls the provider's API for it;
-[Manager.Source] is its oauth2.TokenSource, for whatever takes one.
+A connection is one account's grant, under a name that the application chooses. What is
+stored for it is a record, and a login is one consent of the user, with all tokens that
+descend from it. [Manager.Client] is an *http.Client that calls the provider's API for the
+connection; [Manager.Source] is its oauth2.TokenSource, for code that takes one. Call
+[Manager.Flush] before the program ends: it returns when no token is left that exists only
+in memory.
 
-# What to do about errors
-
-When an error is [ErrLoginRequired], only the user can mend the connection: send them
-to the consent page, and Save the new token. [Manager.Status] says why, and
-[Manager.OnEvent] says so at once. All other errors pass: the next call tries again
-when it is time to, and not before, so it costs nothing to call.
-
-Call [Manager.Flush] before the program ends. It returns when no token is left that
-exists only in memory.
+Many providers replace the refresh token at each refresh, and end the grant if the old one
+is used again. So a refresh token must be sent once, by one process, and the answer must be
+saved before anything else happens. The next three sections say how that is done.
 
 # How a refresh works
 
-Many providers replace the refresh token at each refresh, and end the grant if the
-old one is used again. So a refresh token must be spent once, by one process, and
-what comes back must be saved before anything else happens. What keeps it so:
+A token is due when a quarter of its life is left, or five minutes if that is less, and a
+random tenth of its life earlier, so that tokens issued together aren't refreshed together.
+While it is still valid it is served, and the refresh goes on in the background. A token
+that doesn't expire isn't refreshed, unless the API refuses it or [Manager.Run] keeps its
+refresh token alive. The numbers stand beside the steps, in flight.go, lease.go and
+schedule.go.
 
-  - All callers in a process share one flight for each connection. It doesn't end
-    when a caller's context does.
-  - A refresh begins by writing an attempt into the record, by compare-and-swap: of
-    several processes one succeeds, and the others wait for what comes of it. The
-    record itself is the lock, on any store that can swap. Where the store has a
-    lock that dies with its holder, such as storage.Dir, that is held as well.
-  - While the answer is awaited the attempt is renewed every two seconds. An attempt
-    that nobody has renewed for six is taken over: its process has died. Each
-    process measures that on its own clock; no two clocks are compared.
-  - If the answer is lost, the same request is sent again at once. Providers that
-    have a grace window then answer it.
-  - The new token is saved before anyone is given it. It wins over attempts and
-    failures that others recorded about the old one, and loses to a newer token or
-    a new login. If the store doesn't take it, it is kept in memory, served, and
-    saved as soon as the store is back.
-  - Only invalid_grant ends a connection, and only if the record still holds the
-    token that was refused. The reason that is recorded tells a revocation from a
-    lost answer: an attempt that nobody finished stands in the record.
-  - Everything else is transient: the old token is served while it is valid, and
-    the next try is recorded, so that other processes hold off too.
+ 1. One flight. All callers in a process share one flight for each connection. It is a
+    goroutine of its own, and doesn't end when a caller's context does.
+ 2. Look. The flight reads the record. A token that another process has saved is adopted.
+    If the store went back to an earlier token of the same login, as after a restored
+    backup, the later one that this process has is written back.
+ 3. Decide. The token is good; or a failure that is known says not to try yet; or only the
+    user can help; or it is to be refreshed now. The function decide says which, and
+    changes nothing.
+ 4. Lock. If the store has a lock that dies with its holder, such as [storage.Dir], the
+    flight takes it, and looks again. Everything below is safe without it: what the lock
+    adds is that a process that died is replaced at once.
+ 5. Attempt. The flight writes an attempt into the record, by compare-and-swap. Of several
+    processes one succeeds, the owner; the others look again, at least every half second.
+    The record itself is the lock, on any store that can swap.
+ 6. Lease. Another process leaves the attempt alone until it has seen, for a lease of 7.5
+    seconds by its own clock, that the record doesn't change; if it can't look for a while,
+    it begins to count anew. No two clocks are compared. Then it takes over, and the record
+    says from then on that the refresh token may be spent. A living owner has to write
+    before that, on a store that takes up to 3 seconds for a call, and so there is one
+    inequality: claimLimit + renewal + storeLimit < leaseTime, or 3 s + 1 s + 3 s < 7.5 s.
+    An attempt that took longer than claimLimit to write isn't used.
+ 7. Renew. Each second, for as long as it waits for the provider, the owner writes its
+    attempt again. It does so under a lock as well, for processes to which the store
+    doesn't show that it has one.
+ 8. Send. The refresh token is sent. If the answer is lost, by a timeout or a connection
+    that was cut, the record is made to say so, and if that shows the attempt still to be
+    the flight's, the same request is sent once more, at once: a provider that has a grace
+    window answers it.
+ 9. Save. The new token is saved before anyone is given it. Only a write that returned nil
+    counts. If the store doesn't take it, it is kept in memory, served by this process,
+    and saved as soon as the store is back; until then it isn't refreshed.
+ 10. Or fail. Only invalid_grant ends a connection, and only if the record still holds the
+    token that was refused and the attempt that sent it: otherwise the record is read
+    again, and the flight goes on with step 2. Everything else is transient: the next try
+    is recorded, so that other processes hold off too. It is a second away at first, and
+    five minutes at most, unless the provider asks for more, up to an hour. A client secret
+    that is refused makes this process wait and no other, as does a network that is down
+    here.
 
-What can't be prevented: a process that dies, or sleeps for longer than the lease,
-between the provider's answer and the save. With a provider that has no grace window
-that loses the grant, and it is reported as [ReasonResponseLost].
+# When a refresh token may be sent
 
-# When a token is refreshed
+In three cases only, and never to another provider than that of the record's
+[Registration]:
 
-When a quarter of its life is left, five minutes at most, and a random tenth of its
-life earlier, so that tokens issued together aren't refreshed together. The old one
-is served meanwhile. A token that doesn't expire is never refreshed, unless the API
-refuses it.
+  - A flight sends it after it has written its attempt, if that write took no longer than
+    claimLimit and returned nil.
+  - The same flight sends it a second time if the first answer was lost, after another such
+    write, which notes the loss. It never sends it a third time.
+  - [Manager.Disconnect] sends it to be revoked, after it has written an attempt as well.
+
+# Who may write a record
+
+Every write is a compare-and-swap, and what it does to the record is one of the functions
+of lifecycle.go. The owner of an attempt is the flight, or the call of Disconnect, that has
+written it.
+
+	function       called by                   allowed if the record
+	replacedBy     Save                        is this registration's, or isn't there
+	claimed        a flight, Disconnect        has no attempt, or one whose lease is over
+	renewed        the owner, each second      has its attempt
+	advanced       the owner, with the next    holds an earlier token of the same login, with
+	               token, however late; a      any attempt or failure; or that very token, by
+	               flight, in step 2           a write that seemed to fail
+	failed         the owner                   has its attempt
+	released       the owner, if no refresh    has its attempt
+	               token left this process,
+	               or it couldn't be revoked
+	sentTwiceWith  an owner whose lease was    is of the same login; a note about the refresh
+	               taken over                  token is all that it adds
+	ended          Client, a flight            holds the token that the API refused, or that
+	                                           expired and has no refresh token
+	moved          Move                        is of the registration that Move was given
+
+A record is deleted by Disconnect, which holds an attempt and has revoked the grant, and by
+Forget. Save wins over everything: it is what the user did last. Encrypted.Rekey seals a
+record anew and changes nothing in it.
+
+# Whose connection it is
+
+A record holds the [Registration] that it was made for: the provider's issuer and the
+client's id. A Manager of another one never reads a token out of it, sends, overwrites or
+deletes it; its calls for that name have the error ReasonOtherClient, which says whose the
+record is, and Run and [Manager.Connections] pass over it. So any number of Managers, for
+any number of providers and clients, can share one store, as long as the names differ, by
+a prefix such as "finch/". [Manager.Move] takes connections along when the client's id or
+the provider's host changes.
+
+# How old a token can be
+
+A process serves a token without asking the store again for [Manager.StaleAfter], a minute
+unless it is set. After that, the next use has the record looked at in the background, and
+after ten times that, before the token is served. So a new login, or a disconnect, in one
+process is noticed by another one in which the connection is in use within about a minute.
+While the store doesn't answer, the token is served on for as long as it is valid.
+
+# What can't be prevented
+
+A grant is lost if a process dies after the provider has taken the refresh token and before
+the answer is saved, unless the provider has a grace window. It is also lost if the answers
+to both requests are lost, or if a process sleeps for longer than a lease between step 5 and
+the request: others have sent the token by then, and now it is sent again. The connection
+then has [ReasonResponseLost]. What tells that from a revocation is the attempt, or the note
+about the refresh token, in the record.
+
+A store that takes longer than three seconds for a write is too slow: nothing is sent, and
+the error, ReasonStore, says "the store takes more than 3s to write". A token is served
+for as long as it is valid. A store that forgets a write that it has acknowledged, or
+returns old values, breaks the contract of [storage.Store], and can cost grants.
+
+# What to do about errors
+
+An error about a connection is an [*Error], or that of a context that is done. Most pass:
+the next call tries again when it is time to, and not before, so it costs nothing to call.
+Those marked * are [ErrLoginRequired]: only the user, at the consent page, can restore the
+connection, by a new login that is saved. They unwrap to an *oauth2.RetrieveError with the
+code invalid_grant, whichever process was told so, because that is what programs and
+libraries that know x/oauth2 look for.
+
+	Reason                what it means                         what the application does
+	not_connected *       never saved, or disconnected          offers to connect
+	revoked_or_expired *  the provider has ended the grant      asks the user to connect again
+	response_lost *       the answer to a refresh was lost      the same
+	rejected *            the API refused the token, and        the same
+	                      there is no refresh token
+	expired *             the token has expired, and there      the same; the operator looks
+	                      is no refresh token                   why the provider gives none
+	other_client          it is another registration's record   chooses another name, or Move
+	misconfigured         the client's id or secret is wrong,   alerts the operator
+	                      or Manager.Config is
+	rate_limited          the provider asks to slow down        nothing: it is tried later
+	unavailable           the provider, or the way to it, has   nothing, or an alert if it
+	                      trouble                               lasts
+	store                 the record can't be read or written   alerts the operator; calls
+	                                                            Forget if the error says so
+
+The first call after the user has disconnected the account at the provider is special,
+since nobody knows of it yet. The API answers 401, and Client refreshes the token and
+repeats the request. If the refresh is refused, or there is no refresh token, the 401 is
+handed through with a nil error, since its body may say more, and the next call has
+ErrLoginRequired. [Manager.Status] says so at once, and [Manager.OnEvent] is told. Where there is no
+refresh token, the API itself must have said so, as by the code invalid_token: any other 401
+may be a firewall's, and is handed through each time.
+
+Code that calls the API without Client gives a token that was refused to [Source.Reject].
 
 # Watching connections
 
-[Manager.OnEvent] hears of everything that happens to a connection, and
-[Manager.Status] tells how one is doing; neither holds a secret. The example of
-OnEvent writes to a slog.Logger. With OpenTelemetry, count the events:
+[Manager.OnEvent] is told of everything that happens to a connection, and [Manager.Status]
+tells how one is doing; neither holds a secret.
+
+	Kind              when                                                 worth
+	saved             the application saved a login                        a line in the log
+	disconnected      the application disconnected or forgot it            a line in the log
+	no_refresh_token  a login has no refresh token, unlike the last one    a look at Config
+	refreshed         this process refreshed the token, and saved it       a counter
+	adopted           another process did                                  a counter
+	taken_over        a process had died, or slept, within a refresh       a counter
+	failed            a refresh or the store failed; it is tried again     a counter
+	recovered         what had failed works again                          the end of an alert
+	unsaved           a new token is only in memory yet                    an alert
+	login_required    only the user can restore the connection             a message to the user
+
+With OpenTelemetry:
 
 	events, err := otel.Meter("tokens").Int64Counter("oauth2keep.events")
 	manager.OnEvent = func(ctx context.Context, e tokensource.Event) {
@@ -76,19 +202,40 @@ OnEvent writes to a slog.Logger. With OpenTelemetry, count the events:
 		))
 	}
 
-and alert on the kinds unsaved and login_required. The key of a connection is no
-attribute for a counter, as there are as many as connections; put it into a log or a
-span event.
+The name of a connection is no attribute for a counter, as there are as many as
+connections; put it into a log or a span event. The example of OnEvent writes to a
+slog.Logger.
+
+# Tokens without a user
+
+[TwoLegged] makes a [Refresher] of a *clientcredentials.Config, a *jwt.Config or the like. The
+first call for a name obtains the token, and Save isn't called: all processes share it, by
+the steps above. There is no refresh token that could be lost, so an answer that was lost
+is asked for again, and no error requires a login: invalid_grant is ReasonMisconfigured.
 
 # Stored data and compatibility
 
-A record is a JSON object, sealed by storage.Encrypted. It holds the token, what the
-provider sent beside it, when the user consented and when the tokens were issued,
-and, if there are, an attempt and a failure. Its member "format" is 1. Every release
-of this major version reads the records of earlier ones; one that has to write
-another format raises the number, and a program that meets a higher number than it
-knows returns an error and leaves the record alone. Members that a release doesn't
-know are not kept when it writes a record, so run the same release everywhere before
-you rely on what is new in it.
+A record is a JSON object, sealed by [storage.Encrypted]. Times are RFC 3339, in UTC.
+
+	format                              1
+	issuer, client_id                   the Registration
+	login_id, generation                the login, and the number of the token in it
+	id                                  names this token
+	access_token, token_type,
+	refresh_token, expiry, extra        the token, and what the provider sent beside it
+	login, obtained, rotated            when the user consented, when this token was issued,
+	                                    and when its refresh token was
+	refresh_expiry                      when the refresh token ends, if that is known
+	recovered                           when a refresh last succeeded after a failure
+	no_refresh_token                    a login without one, though the last had one
+	may_be_spent, sent_twice            what is known of the refresh token: see lifecycle.go
+	attempt: id, started, renewed, locked
+	failure: reason, code, at, count, next, final
+
+Every release of this major version reads the records of earlier ones; one that has to
+write another format raises the number, and a program that meets a higher number than it
+knows returns an error and leaves the record alone. Members that a release doesn't know
+are not kept when it writes a record, so run the same release everywhere before you rely
+on what is new in it.
 */
 package tokensource
