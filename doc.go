@@ -2,18 +2,25 @@
 Package oauth2keep is an extension of golang.org/x/oauth2 for programs that hold
 other people's tokens. It exports nothing itself; its packages are
 
-  - endpoints: providers whose token endpoints don't follow RFC 6749, such as Finch,
-    Chart and TaxRock, made to work with x/oauth2;
-  - pkce: the way of a user to the consent page and back;
-  - storage: where tokens are kept, always encrypted;
-  - tokensource: tokens that stay saved and fresh, refreshed once across goroutines,
-    processes and machines.
+	endpoints    providers whose token endpoints don't follow RFC 6749, such as Finch,
+	             Chart and TaxRock, made to work with x/oauth2
+	pkce         the way of a user to the consent page and back
+	storage      where tokens are kept, always encrypted
+	tokensource  tokens that stay saved and fresh, refreshed once across goroutines,
+	             processes and machines
 
-Package endpoints/endpointstest is an authorization server for tests. Packages
-storage/storagetest and tokensource/tokensourcetest are the tests that a store of your own
-has to pass, alone and under a fleet of real processes. Stores and keepers of keys
-that need more than the standard library are modules of their own: storage/sqlstore,
-redisstore, keystore and kms.
+for tests
+
+	endpoints/endpointstest      an authorization server that acts as any provider
+	storage/storagetest          what a store of your own has to pass, by itself
+	tokensource/tokensourcetest  and under a fleet of real processes
+
+and, in modules of their own, as they need more than the standard library,
+
+	storage/sqlstore    records in PostgreSQL, MySQL, MariaDB or SQLite
+	storage/redisstore  records in Redis
+	storage/keystore    keys in the operating system's keyring
+	storage/kms         keys wrapped by a key management service
 
 # From the consent page to an authenticated client
 
@@ -24,17 +31,22 @@ redisstore, keystore and kms.
 	})
 	keys, err := storage.NewKeyset(key)
 	dir, err := storage.OpenDir("/var/lib/myapp/tokens")
-	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(dir, keys)}
+	store := storage.Encrypt(dir, keys)
+	manager := &tokensource.Manager{Config: conf, Store: store}
 	flow := &pkce.Flow{Config: conf, Sealer: keys}
 
 A user who wants to connect an account is sent off by flow.Begin and comes back to
-flow.Callback, which exchanges the code; manager.Save keeps the token under a key
+flow.Callback, which exchanges the code; manager.Save keeps the token under a name
 that the application chooses. From then on, in this process and any other,
 
-	client := manager.Client("customer-42")
+	client := manager.Client("finch/customer-42")
 
 is an *http.Client that calls the provider's API for that account. Run
 examples/quickstart to see all of it work, and read its file application.go.
+
+One store is enough for any number of Managers, each with the Config of another
+provider or client. A record says whose it is, and a Manager keeps to its own: at another
+one's name it gets an error, and changes nothing.
 
 # How the packages fit together
 
@@ -46,9 +58,17 @@ version: see "Stored data and compatibility" in packages storage and tokensource
 
 # Words
 
-A connection is one account's grant. An attempt is a refresh in flight. A token is
-adopted if another process saved it. Rotation is when the provider replaces the
-refresh token at each refresh. Login required means that only the user, at the
-consent page, can mend the connection.
+	connection      one account's grant, under a name that the application chooses
+	name            what a connection, and its record in the store, is called
+	key             what encrypts records and cookies; never a name
+	record          what is stored for a connection
+	registration    a client at a provider: issuer and client id; a record has one
+	login           a user's consent, and all tokens that descend from it
+	attempt         a refresh in flight; it stands in the record
+	lease           how long an attempt keeps others off
+	adopt           to use a token that another process saved
+	rotation        the provider replaces the refresh token at each refresh
+	grace window    for how long after that it still takes the one before
+	login required  only the user, at the consent page, can restore the connection
 */
 package oauth2keep
