@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/oauth2"
 
@@ -24,23 +24,22 @@ import (
 type application struct {
 	keys     *storage.Keyset
 	files    *storage.Dir
-	store    *storage.Encrypted
+	store    *storage.Encrypted              // one for all providers
 	managers map[string]*tokensource.Manager // by provider
 	mux      *http.ServeMux
 	server   *http.Server
 
-	// connected is told how each attempt to connect an account ended.
-	connected func(key string, t *oauth2.Token, err error)
+	// connected is told how each attempt to connect an account ended, and happened what
+	// becomes of the connections then.
+	connected func(name string, t *oauth2.Token, err error)
+	happened  func(tokensource.Event)
 }
 
 // openApplication opens the store below dir. The first time, it makes a key.
 func openApplication(dir string) (*application, error) {
 	keyFile := filepath.Join(dir, "token.key")
-	if _, err := os.Stat(keyFile); errors.Is(err, fs.ErrNotExist) {
-		text := base64.StdEncoding.EncodeToString(storage.NewKey())
-		if err := os.WriteFile(keyFile, []byte(text), 0o600); err != nil {
-			return nil, err
-		}
+	if err := storage.WriteKeyFile(keyFile, storage.NewKey()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
 	key, err := storage.ReadKeyFile(keyFile)
 	if err != nil {
@@ -60,18 +59,27 @@ func openApplication(dir string) (*application, error) {
 		store:    storage.Encrypt(files, keys),
 		managers: make(map[string]*tokensource.Manager),
 		mux:      http.NewServeMux(),
+		happened: func(tokensource.Event) {},
 	}, nil
 }
 
-// add makes a provider known: its manager, and the handlers at /connect/name and
-// at the callback path.
-func (a *application) add(name string, config *endpoints.Config, callbackPath string) {
-	manager := &tokensource.Manager{Config: config, Store: a.store}
-	a.managers[name] = manager
+// alice is the connection of the user Alice at a provider. Names must differ between
+// the providers that share a store. In real life they have the number of an account.
+func alice(provider string) string { return provider + "/alice" }
+
+// add makes a provider known: its manager, and the handlers at /connect/provider and at
+// the callback path.
+func (a *application) add(provider string, config *endpoints.Config, callbackPath string) {
+	manager := &tokensource.Manager{
+		Config:  config,
+		Store:   a.store,
+		OnEvent: func(_ context.Context, e tokensource.Event) { a.happened(e) },
+	}
+	a.managers[provider] = manager
 
 	flow := &pkce.Flow{Config: config, Sealer: a.keys}
-	a.mux.HandleFunc("GET /connect/"+name, func(w http.ResponseWriter, r *http.Request) {
-		s, err := flow.Begin(w, r, name+"/alice") // in real life, from the session of who is logged in
+	a.mux.HandleFunc("GET /connect/"+provider, func(w http.ResponseWriter, r *http.Request) {
+		s, err := flow.Begin(w, r, alice(provider)) // in real life, whose session r belongs to
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -80,27 +88,53 @@ func (a *application) add(name string, config *endpoints.Config, callbackPath st
 	})
 	a.mux.Handle(callbackPath, flow.Callback(
 		func(w http.ResponseWriter, r *http.Request, s *pkce.Session, t *oauth2.Token, err error) {
-			key := ""
-			if s != nil {
-				key = s.Connection
-			}
 			if err == nil {
-				err = manager.Save(r.Context(), key, t)
+				err = manager.Save(r.Context(), s.Connection, t)
 			}
-			a.connected(key, t, err)
+			name := ""
+			if s != nil { // it is nil for a callback that belongs to no attempt
+				name = s.Connection
+			}
+			a.connected(name, t, err)
 			switch {
-			case err == nil:
-				fmt.Fprintln(w, "The account is connected. You can close this page.")
+			case err == nil, errors.Is(err, pkce.ErrAlreadyUsed):
+				// The latter is a reload: the first callback has decided, and the page
+				// says how. A real application redirects to it.
+				a.connections(w, r)
 			case errors.Is(err, pkce.ErrDenied):
 				http.Error(w, "You said no, and nothing was connected.", http.StatusForbidden)
 			default:
 				hint := endpoints.KindOf(err).Hint()
-				if hint == "" { // the callback itself was wrong: a reload, or another browser
+				if hint == "" { // the callback itself was wrong: an old one, or another browser's
 					hint = "That didn't work. Please connect the account again."
 				}
 				http.Error(w, hint, http.StatusBadGateway)
 			}
 		}))
+}
+
+// connections is the page that lists them. In real life, only those of whose session it is.
+func (a *application) connections(w http.ResponseWriter, r *http.Request) {
+	for _, provider := range slices.Sorted(maps.Keys(a.managers)) {
+		for status, err := range a.managers[provider].Connections(r.Context()) {
+			if err != nil {
+				fmt.Fprintf(w, "%s %s\n", status.Connection, tokensource.StateUnreadable)
+				continue
+			}
+			fmt.Fprintf(w, "%s %s\n", status.Connection, status.State)
+		}
+	}
+}
+
+// disconnect ends a connection, at the provider and here. If the provider has no way to
+// revoke a grant, it is forgotten here, and the user has to be told to end it there.
+func (a *application) disconnect(ctx context.Context, provider string) (revoked bool, err error) {
+	manager := a.managers[provider]
+	err = manager.Disconnect(ctx, alice(provider))
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, manager.Forget(ctx, alice(provider))
+	}
+	return err == nil, err
 }
 
 // listen serves the handlers on address and returns the origin.
@@ -109,6 +143,7 @@ func (a *application) listen(address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	a.mux.HandleFunc("GET /connections", a.connections)
 	a.server = &http.Server{Handler: a.mux}
 	go a.server.Serve(l) // until close
 	return "http://" + l.Addr().String(), nil

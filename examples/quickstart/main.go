@@ -1,9 +1,10 @@
 // Command quickstart shows what oauth2keep does, step by step.
 //
 // Without flags it needs nothing: it starts a server that acts as Finch, Chart and
-// TaxRock, connects an account at each through the consent page, stores the tokens
-// encrypted, starts again as a new process would, calls the APIs, and lets a token
-// expire and a connection be revoked. It exits with 0 only if every step held.
+// TaxRock, connects an account at each through the consent page, keeps their tokens
+// encrypted in one store, starts again as a new process would, calls the APIs, lets a
+// token expire and a grant be revoked, and disconnects. It exits with 0 only if every step
+// held.
 //
 //	go run ./examples/quickstart
 //

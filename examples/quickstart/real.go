@@ -51,7 +51,6 @@ func (a *realAccount) run(ctx context.Context) (err error) {
 	config := provider.Config(oauth2.Config{
 		ClientID: id, ClientSecret: secret, RedirectURL: a.redirectURL, Scopes: strings.Fields(a.scopes),
 	})
-	key := a.provider + "/alice"
 
 	app, err := openApplication(a.dir)
 	if err != nil {
@@ -93,27 +92,32 @@ func (a *realAccount) run(ctx context.Context) (err error) {
 	manager := app.managers[a.provider]
 
 	step("It calls the API")
-	body, err := get(ctx, manager.Client(key), provider.APIURLs[0]+a.path, http.StatusOK)
+	body, err := get(ctx, manager.Client(alice(a.provider)), provider.APIURLs[0]+a.path, http.StatusOK)
 	if err != nil {
 		return err
 	}
 	say("GET %s: 200, %s", a.path, excerpt(body))
-	if err := a.show(ctx, manager, key); err != nil {
+	if err := a.show(ctx, manager); err != nil {
 		return err
 	}
 	if a.disconnect {
 		step("It disconnects the account")
-		if err := manager.Disconnect(ctx, key); err != nil {
+		revoked, err := app.disconnect(ctx, a.provider)
+		switch {
+		case err != nil:
 			return err
+		case revoked:
+			say("revoked at the provider, and deleted here")
+		default:
+			say("deleted here; the provider has no way to revoke the grant, so end it there yourself")
 		}
-		say("revoked and deleted")
 	}
 	return app.close(ctx)
 }
 
 // show prints the connection's status.
-func (a *realAccount) show(ctx context.Context, m *tokensource.Manager, key string) error {
-	status, err := m.Status(ctx, key)
+func (a *realAccount) show(ctx context.Context, m *tokensource.Manager) error {
+	status, err := m.Status(ctx, alice(a.provider))
 	if err != nil {
 		return err
 	}

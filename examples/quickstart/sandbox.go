@@ -36,12 +36,14 @@ type account struct {
 	provider endpoints.Provider
 	scopes   []string
 	path     string // of an API call
+
+	noRevocation bool // the provider documents no way to revoke a grant, and the tour uses none
 }
 
 var accounts = []account{
-	{"finch", endpoints.Finch, []string{"company", "directory"}, "/employer/company"},
-	{"chart", endpoints.Chart, nil, "/tax-payer"},
-	{"taxrock", endpoints.TaxRock, nil, "/client-accounts"},
+	{"finch", endpoints.Finch, []string{"company", "directory"}, "/employer/company", false},
+	{"chart", endpoints.Chart, nil, "/tax-payer", false},
+	{"taxrock", endpoints.TaxRock, nil, "/client-accounts", true},
 }
 
 // tour is a run against the sandbox server.
@@ -52,7 +54,7 @@ type tour struct {
 	origin  string
 
 	mu     sync.Mutex      // guards tokens
-	tokens map[string]bool // every token that was ever issued to us
+	tokens map[string]bool // every token that was ever issued to the application
 }
 
 func runSandbox(ctx context.Context) (err error) {
@@ -72,7 +74,7 @@ func runSandbox(ctx context.Context) (err error) {
 	sandbox.SetPolicy(endpoints.TaxRock, policy)
 
 	for _, act := range []func(context.Context) error{
-		t.start, t.connect, t.restart, t.call, t.expire, t.revoke, t.search,
+		t.start, t.connect, t.share, t.restart, t.call, t.expire, t.revoke, t.search, t.disconnect,
 	} {
 		if err := act(ctx); err != nil {
 			return err
@@ -81,7 +83,7 @@ func runSandbox(ctx context.Context) (err error) {
 	if err := t.app.close(ctx); err != nil {
 		return err
 	}
-	fmt.Println("\nEverything held. The code to look at is examples/quickstart/application.go.")
+	fmt.Println("\nEvery step held. The code to look at is examples/quickstart/application.go.")
 	return nil
 }
 
@@ -91,7 +93,7 @@ func (t *tour) start(context.Context) (err error) {
 		p := t.sandbox.Provider(a.provider)
 		say("%-8s token endpoint %s", p.Name, p.Endpoint.TokenURL)
 	}
-	step("The application starts: a new key, and an empty directory for the tokens")
+	step("The application starts, with a new key and an empty directory for all tokens")
 	return t.open()
 }
 
@@ -100,30 +102,41 @@ func (t *tour) open() (err error) {
 	if t.app, err = openApplication(t.dir); err != nil {
 		return err
 	}
-	t.app.connected = t.connected
+	t.app.connected, t.app.happened = t.connected, t.happened
 	if t.origin, err = t.app.listen("127.0.0.1:0"); err != nil {
 		return err
 	}
 	for _, a := range accounts {
 		client := t.sandbox.Config(a.provider, t.origin+"/callback/"+a.name)
 		client.Scopes = a.scopes
-		t.app.add(a.name, t.sandbox.Provider(a.provider).Config(client), "/callback/"+a.name)
+		provider := t.sandbox.Provider(a.provider)
+		if a.noRevocation {
+			provider.RevokeURL = ""
+		}
+		t.app.add(a.name, provider.Config(client), "/callback/"+a.name)
 	}
 	say("listening on %s", t.origin)
 	return nil
 }
 
-func (t *tour) connected(key string, token *oauth2.Token, err error) {
+func (t *tour) connected(name string, token *oauth2.Token, err error) {
 	if err != nil {
-		say("%s: %v", key, err)
+		say("%s: nothing is sent or saved: %v", name, err)
 		return
 	}
 	t.note(token)
-	expires := "it doesn't expire"
+	expires := "doesn't expire"
 	if !token.Expiry.IsZero() {
-		expires = "it expires in " + time.Until(token.Expiry).Round(time.Second).String()
+		expires = "expires in " + time.Until(token.Expiry).Round(time.Second).String()
 	}
-	say("%s: code exchanged, token saved; %s", key, expires)
+	say("%s: code exchanged, token saved, which %s", name, expires)
+}
+
+// happened prints what an application may want to know: OnEvent calls it.
+func (t *tour) happened(e tokensource.Event) {
+	if e.Kind != tokensource.EventSaved { // connected has told it
+		say("event: %s: %s", e.Connection, e.Kind)
+	}
 }
 
 // note remembers a token's secrets, to look for them later.
@@ -138,6 +151,7 @@ func (t *tour) note(token *oauth2.Token) {
 
 func (t *tour) connect(ctx context.Context) error {
 	step("A user connects an account at each, through the consent page")
+	var reload func() error
 	for _, a := range accounts {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
@@ -148,12 +162,29 @@ func (t *tour) connect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := get(ctx, browser, callback.String(), http.StatusOK); err != nil {
+		reload = func() error {
+			_, err := get(ctx, browser, callback.String(), http.StatusOK)
+			return err
+		}
+		if err := reload(); err != nil {
 			return fmt.Errorf("the callback of %s: %w", a.name, err)
 		}
 	}
-	step("What came beside the tokens is kept with them")
-	finch, err := t.app.managers["finch"].Source("finch/alice").TokenContext(ctx)
+	step("The user reloads the last page: the code in its URL isn't sent again")
+	before := t.sandbox.Stats(endpoints.TaxRock).Exchanged
+	if err := reload(); err != nil {
+		return err
+	}
+	if t.sandbox.Stats(endpoints.TaxRock).Exchanged != before {
+		return errors.New("the code was sent again")
+	}
+	return nil
+}
+
+// share shows what is in the one store.
+func (t *tour) share(ctx context.Context) error {
+	step("What the provider sent beside a token is kept with it")
+	finch, err := t.app.managers["finch"].Source(alice("finch")).TokenContext(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,6 +196,12 @@ func (t *tour) connect(ctx context.Context) error {
 		return errors.New("there is no metadata of Finch")
 	}
 	say("finch: connection %s, payroll provider %s, products %s", connection.ConnectionID, connection.ProviderID, strings.Join(connection.Products, ", "))
+	step("One store holds all tokens, and gives each only to the provider that it is from")
+	_, err = t.app.managers["chart"].Source(alice("finch")).TokenContext(ctx)
+	if e := (*tokensource.Error)(nil); !errors.As(err, &e) || e.Reason != tokensource.ReasonOtherClient {
+		return fmt.Errorf("asked for Finch's token, Chart's manager says %v", err)
+	}
+	say("Chart's manager, asked for Finch's: %v", err)
 	return nil
 }
 
@@ -179,7 +216,7 @@ func (t *tour) restart(ctx context.Context) error {
 func (t *tour) call(ctx context.Context) error {
 	step("It calls the APIs with an authenticated *http.Client for each account")
 	for _, a := range accounts {
-		client := t.app.managers[a.name].Client(a.name + "/alice")
+		client := t.app.managers[a.name].Client(alice(a.name))
 		body, err := get(ctx, client, t.sandbox.Provider(a.provider).APIURLs[0]+a.path, http.StatusOK)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
@@ -192,7 +229,7 @@ func (t *tour) call(ctx context.Context) error {
 func (t *tour) expire(ctx context.Context) error {
 	step("The TaxRock token expires, and sixteen callers need one at the same moment")
 	before := t.sandbox.Stats(endpoints.TaxRock).Refreshed
-	source := t.app.managers["taxrock"].Source("taxrock/alice")
+	source := t.app.managers["taxrock"].Source(alice("taxrock"))
 	token, err := source.TokenContext(ctx)
 	if err != nil {
 		return err
@@ -204,7 +241,7 @@ func (t *tour) expire(ctx context.Context) error {
 	errs := make([]error, 16)
 	for i := range errs {
 		wg.Go(func() {
-			client := t.app.managers["taxrock"].Client("taxrock/alice")
+			client := t.app.managers["taxrock"].Client(alice("taxrock"))
 			_, errs[i] = get(ctx, client, t.sandbox.Provider(endpoints.TaxRock).APIURLs[0]+"/client-accounts", http.StatusOK)
 		})
 	}
@@ -220,25 +257,25 @@ func (t *tour) expire(ctx context.Context) error {
 	if n := t.sandbox.Stats(endpoints.TaxRock).Refreshed - before; n != 1 || fresh.AccessToken == token.AccessToken {
 		return fmt.Errorf("there were %d refreshes, not one", n)
 	}
-	say("16 calls answered, 1 refresh sent, with the audience that TaxRock wants; the new token is saved")
+	say("16 calls answered, 1 refresh sent, and the new token saved before it was used")
 	return nil
 }
 
 func (t *tour) revoke(ctx context.Context) error {
-	step("The employer disconnects the account at Finch")
+	step("The user disconnects the account at Finch: the application isn't told")
 	manager := t.app.managers["finch"]
 	t.sandbox.RevokeAll(endpoints.Finch)
 	company := t.sandbox.Provider(endpoints.Finch).APIURLs[0] + "/employer/company"
-	if _, err := get(ctx, manager.Client("finch/alice"), company, http.StatusUnauthorized); err != nil {
+	if _, err := get(ctx, manager.Client(alice("finch")), company, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	say("the API answers 401, which is handed through and recorded")
-	_, err := manager.Source("finch/alice").TokenContext(ctx)
+	say("the next call is answered 401, which is handed through and recorded")
+	_, err := manager.Source(alice("finch")).TokenContext(ctx)
 	if !errors.Is(err, tokensource.ErrLoginRequired) {
 		return fmt.Errorf("a revoked connection gave %v", err)
 	}
-	say("from then on: %v", err)
-	status, err := manager.Status(ctx, "finch/alice")
+	say("the one after that: %v", err)
+	status, err := manager.Status(ctx, alice("finch"))
 	if err != nil {
 		return err
 	}
@@ -277,6 +314,33 @@ func (t *tour) search(ctx context.Context) error {
 		return errors.New("there was nothing to look for")
 	}
 	say("%d tokens, %d files, %d bytes: none found", len(t.tokens), files, size)
+	return nil
+}
+
+func (t *tour) disconnect(ctx context.Context) error {
+	step("The user disconnects the other accounts, in the application")
+	for _, a := range accounts[1:] {
+		revoked, err := t.app.disconnect(ctx, a.name)
+		if err != nil {
+			return err
+		}
+		if revoked == a.noRevocation || t.sandbox.Stats(a.provider).Revoked > 0 != revoked {
+			return fmt.Errorf("the grant of %s: revoked is %v", a.name, revoked)
+		}
+		if revoked {
+			say("%s: revoked at the provider, and deleted here", a.name)
+		} else {
+			say("%s: deleted here; the provider documents no way to revoke a grant, so the user has to end it there", a.name)
+		}
+	}
+	page, err := get(ctx, http.DefaultClient, t.origin+"/connections", http.StatusOK)
+	if err != nil {
+		return err
+	}
+	if string(page) != "finch/alice login_required\n" {
+		return fmt.Errorf("the page of connections shows %q", page)
+	}
+	say("the page of connections still shows: %s", bytes.TrimSpace(page))
 	return nil
 }
 
