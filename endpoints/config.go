@@ -13,7 +13,8 @@ import (
 
 // Config is an OAuth 2.0 client of one [Provider], made by [Provider.Config]. It
 // has the methods of *oauth2.Config that a program needs, and takes its place
-// where an interface asks for them. It is safe for concurrent use.
+// where an interface asks for them. It is safe for concurrent use. Those methods of
+// a zero Config that can fail return an error.
 //
 // As with *oauth2.Config, the context of a call may carry the *http.Client to use,
 // under the key oauth2.HTTPClient.

@@ -5,7 +5,7 @@ parameters of their own, wrap or rename what they answer, and have their own err
 
 # Two ways to use a provider
 
-A [Config] has the methods of *oauth2.Config, and can't be got wrong:
+A [Config] has the methods of *oauth2.Config, and needs nothing more:
 
 	conf := endpoints.Finch.Config(oauth2.Config{
 		ClientID:     id,
@@ -40,7 +40,7 @@ data can't say:
 # Errors
 
 An error of the provider's is an *oauth2.RetrieveError with its ErrorCode and
-ErrorDescription filled, whatever shape it came in. [KindOf] says what to do about
+ErrorDescription filled, in any shape that it came in. [KindOf] says what to do about
 it, and [ErrorKind.Hint] what to tell the user. Neither the text of an error nor
 the response that an *oauth2.RetrieveError leads to holds a secret, a code, a token
 or what the server sent beside its error.
@@ -57,8 +57,8 @@ decodes the response itself; there, such a number is a string of its digits.
 A token request is sent once: no style is probed, no redirect followed, nothing
 repeated of which a byte was written. A token goes to the API's origins alone, and
 nothing secret over http to another machine. No more than 1 MiB of an answer is
-read. A lifetime that can't be read never becomes "for ever": with a refresh token at
-stake it becomes five minutes, and otherwise an error. A firewall's or a gateway's
+read. A lifetime that can't be read never becomes "for ever": in an answer with a refresh
+token it becomes five minutes, and otherwise an error. A firewall's or a gateway's
 answer is never taken for the end of a grant.
 */
 package endpoints

@@ -52,9 +52,8 @@
 //
 // # What to do about an error
 //
-// Whatever goes wrong calls for one of three actions, and every error of this
-// package wraps exactly one of [ErrStartAgain], [ErrDenied] and
-// [ErrMisconfigured]. [ErrAlreadyUsed] is a callback that arrived before, and whose
+// Every error calls for one of three actions, and wraps exactly one of
+// [ErrStartAgain], [ErrDenied] and [ErrMisconfigured]. [ErrAlreadyUsed] is a callback that arrived before, and whose
 // page only the second time is seen:
 //
 //	switch {

@@ -29,7 +29,8 @@
 // or with [NewKey] and [WriteKeyFile]; hand it to the program as a file ([ReadKeyFile])
 // or as the value of an environment variable ([ParseKey]); and keep a copy where the
 // records' backups are not. Without the key the records are lost, and every user
-// has to log in again; [Encrypted.Discard] deletes what can't be opened any more.
+// has to log in again; [Encrypted.Discard], or Manager.Forget of package tokensource,
+// deletes what can't be opened any more.
 //
 // A Keyset seals with one key, the primary, and opens with any that it has. Each
 // record says which key sealed it by a fingerprint of 16 bytes, from which nothing

@@ -84,7 +84,8 @@ type Locker interface {
 }
 
 // Lister is implemented by a Store that can list its names. It is optional, and
-// needed only by what walks over all records, such as [Encrypted.Rekey].
+// needed only by what walks over all records, such as [Encrypted.Rekey] and the methods
+// Run and Connections of tokensource.Manager.
 type Lister interface {
 	// Names yields every name that has a record for as long as the walk lasts,
 	// each exactly once, in no particular order; one that is created or deleted

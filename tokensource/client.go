@@ -40,10 +40,11 @@ type API interface {
 //
 // When the API answers 401 the token is refreshed and the request repeated, once,
 // if its body can be read again (http.Request.GetBody); otherwise the response is
-// handed through and the next request has a new token. If the API refuses a token
-// that can't be refreshed, and says that the user must reconnect, the response is handed
-// through and that is recorded: [Manager.Status] tells so at once, and the next
-// request gets [ErrLoginRequired]. Everything else, such as 429, is handed through.
+// handed through and the next request has a new token. If the refresh fails, the response
+// is handed through, and the next request gets the error. If there is no refresh token, and
+// the API says that the token has ended, the response is handed through and that is
+// recorded: [Manager.Status] says so at once, and the next request gets
+// [ErrLoginRequired]. Any other answer, such as 429, is handed through.
 func (m *Manager) Client(name string) *http.Client {
 	return &http.Client{Transport: &apiTransport{source: m.Source(name)}}
 }

@@ -27,7 +27,7 @@ var ErrLoginRequired = errors.New("tokensource: login required")
 // Error says that there is no token for a connection, and why. Every error of this
 // package about a connection is one, except that of a context that is done.
 //
-// It holds no secret, and leads to none, whatever the Refresher returned. If the provider
+// It holds no secret, and leads to none, with any Refresher. If the provider
 // answered with an error, it unwraps to an *oauth2.RetrieveError with the status and the
 // provider's code, but without the body and the request. One that is [ErrLoginRequired]
 // always does, with the code invalid_grant, whichever process was told so: it is what
@@ -40,8 +40,8 @@ type Error struct {
 	// is known; others could be anything, and are left out.
 	Code string
 
-	// NextTry is when a refresh is tried again; no call before makes a request. It is
-	// zero if the next call does.
+	// NextTry is when a refresh is tried again; no call before that makes a token request.
+	// It is zero if the time isn't known, or a login is required.
 	NextTry time.Time
 
 	// Owner is whose the record is, and Manager who asked, for ReasonOtherClient.
@@ -52,6 +52,8 @@ type Error struct {
 	causes []error // what Unwrap returns
 }
 
+// Error names the connection, the reason, the provider's code and the next try. It repeats
+// nothing else that the provider wrote.
 func (e *Error) Error() string {
 	var b strings.Builder
 	switch {

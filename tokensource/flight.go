@@ -145,7 +145,7 @@ func (f *flight) step() (settled bool) {
 	}
 	now := time.Now()
 	if v.servable(now) {
-		f.answer() // whatever hangs, and whoever else is at work
+		f.answer() // though a refresh may hang, or another process be at it
 	}
 	switch d := decide(c.record, v, f.m.set.obtains, now); d.action {
 	case serve:
@@ -315,7 +315,7 @@ func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled b
 		}
 		return nil
 	})
-	if !changed && (err == nil || isGone(err)) { // a newer token is there, or whoever took over
+	if !changed && (err == nil || isGone(err)) { // a newer token is there, or another process has taken over
 		if o.reason == ReasonRevoked || o.mayBeSpent {
 			_, _, _ = m.update(context.Background(), s.name, c, func(stored *record) *record {
 				return stored.sentTwiceWith(parent.record) // it is only a note

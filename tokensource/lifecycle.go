@@ -4,7 +4,8 @@ import "time"
 
 // This file holds all that may become of a record. Each function is given what is stored
 // now, which may be nil, and returns what shall be stored in its place, or nil to leave it
-// alone. None reads a clock, a store or anything else; Manager.update applies them.
+// alone. They are pure: none reads a clock or a store. Manager.update applies them, and
+// lease.claim the one that begins an attempt.
 //
 // Two things are known of a refresh token beside its text, and decide what an
 // invalid_grant means:
@@ -13,8 +14,8 @@ import "time"
 //	            owner died, the connection was cut, or it descends from such a token.
 //	            An invalid_grant is then taken for a lost answer, not for a revocation.
 //	SentTwice   two processes sent it, or may have. A provider that detects reuse ends
-//	            the grant then, even if one of them gets a token: the token that comes of
-//	            it may be spent as well.
+//	            the grant then, even if one of them gets a token: that token may be spent
+//	            as well.
 
 // is reports whether r is about the token id.
 func (r *record) is(id string) bool { return r != nil && r.ID == id }
@@ -61,8 +62,8 @@ func (r *record) renewed(parent, id string, answerLost bool) *record {
 	return next
 }
 
-// advanced replaces r by next, a later token of the same login, which came of the attempt
-// id. It wins over attempts and failures that are about an earlier token, also if the store
+// advanced replaces r by next, a later token of the same login, which the attempt id has
+// brought. It wins over attempts and failures that are about an earlier token, also if the store
 // has gone back to that one, and loses to another token of its own generation, to a later
 // one and to a new login. If next is there already, by a write that seemed to fail, what is
 // there is written once more: only a write that returned nil is known to be durable.

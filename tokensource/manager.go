@@ -37,14 +37,17 @@ type Refresher interface {
 // and never lost. A connection is one account's grant, stored under a name that the
 // application chooses.
 //
-// Config and Store are required; every other field has a useful zero value. The
-// fields must not be changed once a method was called. A Manager is safe for
-// concurrent use and must not be copied. Programs on other machines may use the
-// same store at the same time, and so may any number of Managers, of other providers and
-// clients too: each keeps to the records of its own [Registration].
+// Config and Store are required; every other field has a useful zero value, and a
+// negative duration is like zero. The fields must not be changed once a method was
+// called. A Manager is safe for concurrent use and must not be copied. Programs on other
+// machines may use the same store at the same time, and so may any number of Managers, of
+// other providers and clients too: each keeps to the records of its own [Registration].
 type Manager struct {
+	// Config refreshes the tokens of one client at one provider.
 	Config Refresher
-	Store  *storage.Encrypted
+
+	// Store keeps the records. One is enough for all Managers of a program.
+	Store *storage.Encrypted
 
 	// Registration says whose tokens Config refreshes. It is needed only if Config
 	// doesn't say it: see Registrant.
@@ -65,11 +68,11 @@ type Manager struct {
 	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds.
 	RefreshTimeout time.Duration
 
-	// StaleAfter bounds how long a process goes on with a token that another one has
-	// replaced or disconnected, although it is still valid: when a connection is used,
-	// and its record was last looked at longer ago, that is done again in the background.
-	// After ten times as long it is done before the token is served. While the store
-	// doesn't answer, the token is served on. Zero means a minute.
+	// StaleAfter bounds how long a process goes on with a valid token after another
+	// process has replaced or disconnected it. When a connection is used whose record was
+	// last looked at longer ago, it is looked at again in the background; if that was ten
+	// times as long ago, before the token is served. While the store doesn't answer, the
+	// token is served on. Zero means a minute.
 	StaleAfter time.Duration
 
 	// KeepAlive is how long Run lets a connection go without a refresh. Zero means a
@@ -178,7 +181,7 @@ func (m *Manager) init() error {
 	return nil
 }
 
-// Save stores t as the connection's new login, in place of whatever was there, and
+// Save stores t as the connection's new login, in place of what was there, and
 // clears a failure that required it. Call it once, with the token that an exchange
 // returned: refreshed tokens are saved by themselves, and saving an old token again
 // would undo that. A refresh token alone will do. When Save returns an error, t is perhaps

@@ -32,12 +32,14 @@ const (
 )
 
 // Run keeps connections alive that nobody uses, until ctx is done: it refreshes
-// each whose token was issued longer than KeepAlive ago. Without it, the refresh
-// token of an account that isn't looked at for long dies of idleness: TaxRock's
-// after about 100 days.
+// each whose token was issued longer than KeepAlive ago, or up to a quarter of that
+// earlier, so that not all are due together; and earlier where the provider has said that
+// the refresh token ends earlier. Without it, the refresh token of an account that isn't
+// looked at for long dies of idleness: TaxRock's after about 100 days.
 //
-// It walks over all records in the store, with a few refreshes in flight at a time
-// and nothing kept in between, so their number doesn't matter. It may run in every
+// It walks over all records in the store about a hundred times in KeepAlive, but once a
+// minute at most, with a few refreshes in flight at a time and nothing kept in between, so
+// their number doesn't matter. It may run in every
 // replica: what one has refreshed, the others leave alone. A connection that needs a
 // login is left alone as well. What happens is told to OnEvent.
 //

@@ -42,8 +42,8 @@ func (s *Source) Token() (*oauth2.Token, error) {
 // ctx, since its answer may be the only copy of a new refresh token. Of ctx the refresh
 // takes nothing but the HTTP client under the key oauth2.HTTPClient.
 //
-// What another process did to the connection, such as a new login, is noticed within
-// [Manager.StaleAfter] of use.
+// What another process did to the connection, such as a new login, is noticed as
+// [Manager.StaleAfter] says.
 //
 // The error is an [*Error], or that of ctx. It is [ErrLoginRequired] if only the user can
 // restore the connection, also if there is none under this name. After others, the next
@@ -56,9 +56,10 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	return v.tokenCopy(), nil
 }
 
-// Stored returns the token as it is stored, without a refresh, however old it is: for what
-// the provider sent beside it, by Token.Extra, or to introspect it. The caller may change
-// it. The error is as that of TokenContext.
+// Stored returns the token as it is stored, without a refresh, however old it is, also if
+// the connection requires a login: for what the provider sent beside it, by Token.Extra, or
+// to introspect it. The caller may change it. The error is an [*Error]: [ErrLoginRequired] if
+// there is no connection of this name.
 func (s *Source) Stored(ctx context.Context) (*oauth2.Token, error) {
 	c, err := s.m.read(ctx, s.name)
 	if err != nil {
@@ -67,12 +68,11 @@ func (s *Source) Stored(ctx context.Context) (*oauth2.Token, error) {
 	return c.token(), nil
 }
 
-// Reject says that the API refused t, for who calls it without [Manager.Client]. If t is
-// what the connection has, it isn't served any more: the next call refreshes it. A
-// token that can't be refreshed has ended then, and the error is [ErrLoginRequired] with
-// ReasonRejected. A token that was replaced meanwhile is left alone, and so is one that was
-// issued less than a minute ago in place of another that was refused: what is wrong then
-// isn't the token.
+// Reject says that the API refused t. Code that calls the API without [Manager.Client] uses
+// it. If t is the connection's token, it isn't served any more: the next call refreshes it,
+// or has the error [ErrLoginRequired] with ReasonRejected if there is no refresh token. A
+// token that was replaced meanwhile is left alone, and so is one that was issued less than a
+// minute ago in place of another that was refused: what is wrong then isn't the token.
 func (s *Source) Reject(t *oauth2.Token) {
 	if t == nil {
 		return

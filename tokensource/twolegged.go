@@ -12,8 +12,8 @@ import (
 // TwoLegged makes a [Refresher] of what gets tokens without a user, such as a
 // *clientcredentials.Config or a *jwt.Config of x/oauth2. A Manager with it needs no Save:
 // the first call for a name obtains a token, once for all processes, which is kept and
-// renewed early like any other. There is no consent and no refresh token, and so no error
-// of it is [ErrLoginRequired].
+// renewed early like any other. There is no consent and no refresh token, and so no token
+// ever fails with [ErrLoginRequired].
 //
 // Of those two types the [Registration] is known. For another, set Manager.Registration.
 // Give each combination of scopes a name of its own.

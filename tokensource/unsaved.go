@@ -12,8 +12,8 @@ import (
 
 const (
 	// saveRound is how often saving is tried: as often as an attempt is renewed, so
-	// that when the store is back a token is in it before a lease is over, and with
-	// it the wait of whoever would spend its parent again.
+	// that when the store is back a token is in it before a lease is over, and another
+	// process would send the token before it again.
 	saveRound = renewal
 
 	// saveBatch is how many tokens are saved at a time. If a whole batch fails, the
@@ -28,7 +28,7 @@ const (
 type unsaved struct {
 	record  *record
 	parent  cell   // what it replaces, as last seen
-	attempt string // the ID of the attempt that it came of
+	attempt string // the ID of the attempt that brought it
 
 	mu      gate   // held by who is saving it; nil while only the flight knows of it
 	release func() // the store's lock, held so that nobody spends the parent again; or nil

@@ -164,7 +164,7 @@ func (j *job) run(ctx context.Context) error {
 	return nil
 }
 
-// work calls the API until ctx is done. Whoever uses a connection, in any process,
+// work calls the API until ctx is done. Each user of a connection, in any process,
 // calls at the same moments by the clock on the wall: so they find together that its
 // token is to be refreshed, and only the store keeps them from doing it together. The
 // moments differ by connection, for the machine's sake.
