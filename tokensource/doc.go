@@ -27,57 +27,62 @@ A token is due when a quarter of its life is left, or five minutes if that is le
 random tenth of its life earlier, so that tokens issued together aren't refreshed together.
 While it is still valid it is served, and the refresh goes on in the background. A token
 that doesn't expire isn't refreshed, unless the API refuses it or [Manager.Run] keeps its
-refresh token alive. The numbers stand beside the steps, in flight.go, lease.go and
-schedule.go.
+refresh token alive. The names in brackets are those of the code.
 
- 1. One flight. All callers in a process share one flight for each connection. It is a
-    goroutine of its own, and doesn't end when a caller's context does.
- 2. Look. The flight reads the record. A token that another process has saved is adopted.
-    If the store went back to an earlier token of the same login, as after a restored
-    backup, the later one that this process has is written back.
- 3. Decide. The token is good; or a failure that is known says not to try yet; or only the
-    user can help; or it is to be refreshed now. The function decide says which, and
+ 1. One flight (Source.start). All callers in a process share one flight for each
+    connection. It is a goroutine of its own, and doesn't end when a caller's context
+    does.
+ 2. Look (flight.look). The flight reads the record. A token that another process has
+    saved is adopted. If the store went back to an earlier token of the same login, as
+    after a restored backup, the later one that this process has is written back.
+ 3. Decide (decide). The token is good; or a failure that is known says not to try yet;
+    or only the user can help; or it is to be refreshed now. The function says which, and
     changes nothing.
- 4. Lock. If the store has a lock that dies with its holder, such as [storage.Dir], the
-    flight takes it, and looks again. Everything below is safe without it: what the lock
-    adds is that a process that died is replaced at once.
- 5. Attempt. The flight writes an attempt into the record, by compare-and-swap. Of several
-    processes one succeeds, the owner; the others look again, at least every half second.
-    The record itself is the lock, on any store that can swap.
- 6. Lease. Another process leaves the attempt alone until it has seen, for a lease of 7.5
-    seconds by its own clock, that the record doesn't change; if it can't look for a while,
-    it begins to count anew. No two clocks are compared. Then it takes over, and the record
-    says from then on that the refresh token may be spent. A living owner has to write
-    before that, on a store that takes up to 3 seconds for a call, and so there is one
-    inequality: claimLimit + renewal + storeLimit < leaseTime, or 3 s + 1 s + 3 s < 7.5 s.
-    An attempt that took longer than claimLimit to write isn't used.
- 7. Renew. Each second, for as long as it waits for the provider, the owner writes its
-    attempt again. It does so under a lock as well, for processes to which the store
-    doesn't show that it has one.
- 8. Send. The refresh token is sent. If the answer is lost, by a timeout or a connection
-    that was cut, the record is made to say so, and if that shows the attempt still to be
-    the flight's, the same request is sent once more, at once: a provider that has a grace
-    window answers it.
- 9. Save. The new token is saved before anyone is given it. Only a write that returned nil
-    counts. If the store doesn't take it, it is kept in memory, served by this process,
-    and saved as soon as the store is back; until then it isn't refreshed.
- 10. Or fail. Only invalid_grant ends a connection, and only if the record still holds the
-    token that was refused and the attempt that sent it: otherwise the record is read
+ 4. Lock (lease.lock). If the store has a lock that dies with its holder, such as
+    [storage.Dir], the flight takes it, and looks again. Everything below is safe without
+    it: what the lock adds is that a process that died is replaced at once.
+ 5. Attempt (lease.claim). The flight writes an attempt into the record, by
+    compare-and-swap. Of several processes one succeeds, the owner; the others look
+    again, at least every half second. The record itself is the lock, on any store that
+    can swap.
+ 6. Lease (observation.see). Another process leaves the attempt alone until it has seen,
+    for a lease of 7.5 seconds by its own clock, that the record doesn't change; if it
+    can't look for a while, it begins to count anew. No two clocks are compared. Then it
+    takes over, and the record says from then on that the refresh token may be spent. A
+    living owner has to write before that, on a store that takes up to 3 seconds for a
+    call, and so there is one inequality: claimLimit + renewal + storeLimit < leaseTime,
+    or 3 s + 1 s + 3 s < 7.5 s. An attempt that took longer than claimLimit to write
+    isn't used.
+ 7. Renew (lease.keep). Each second, for as long as it waits for the provider, the owner
+    writes its attempt again. It does so under a lock as well, for processes to which the
+    store doesn't show that it has one.
+ 8. Send (flight.ask). The refresh token is sent. If the answer is lost, by a timeout or
+    a connection that was cut, the record is made to say so, and if that shows the
+    attempt still to be the flight's, the same request is sent once more, at once: a
+    provider that has a grace window answers it.
+ 9. Save (flight.save). The new token is saved before anyone is given it. Only a write
+    that returned nil counts. If the store doesn't take it, it is kept in memory, served
+    by this process, and saved as soon as the store is back; until then it isn't
+    refreshed.
+ 10. Or fail (flight.failed). A refresh ends a connection only by invalid_grant, or a
+    code of the provider's that means the same, and only if the record still holds the
+    token that was refused and the attempt that sent it; otherwise the record is read
     again, and the flight goes on with step 2. Everything else is transient: the next try
     is recorded, so that other processes hold off too. It is a second away at first, and
-    five minutes at most, unless the provider asks for more, up to an hour. A client secret
-    that is refused makes this process wait and no other, as does a network that is down
-    here.
+    five minutes at most, unless the provider asks for more, up to an hour. A client
+    secret that is refused makes this process wait and no other, as does a network that
+    is down here.
 
 # When a refresh token may be sent
 
-In three cases only, and never to another provider than that of the record's
+A refresh token is sent in three cases, and only to the provider of the record's
 [Registration]:
 
   - A flight sends it after it has written its attempt, if that write took no longer than
     claimLimit and returned nil.
   - The same flight sends it a second time if the first answer was lost, after another such
-    write, which notes the loss. It never sends it a third time.
+    write, which notes the loss. It never sends it a third time: after a failure that isn't
+    final, a later flight begins with a look and an attempt of its own.
   - [Manager.Disconnect] sends it to be revoked, after it has written an attempt as well.
 
 # Who may write a record
@@ -88,7 +93,7 @@ written it.
 
 	function       called by                   allowed if the record
 	replacedBy     Save                        is this registration's, or isn't there
-	claimed        a flight, Disconnect        has no attempt, or one whose lease is over
+	claimed        a flight, Disconnect        has no attempt, its own, or one whose lease is over
 	renewed        the owner, each second      has its attempt
 	advanced       the owner, with the next    holds an earlier token of the same login, with
 	               token, however late; a      any attempt or failure; or that very token, by
