@@ -133,11 +133,12 @@ While the store doesn't answer, the token is served on for as long as it is vali
 # What can't be prevented
 
 A grant is lost if a process dies after the provider has taken the refresh token and before
-the answer is saved, unless the provider has a grace window. It is also lost if the answers
-to both requests are lost, or if a process sleeps for longer than a lease between step 5 and
-the request: others have sent the token by then, and now it is sent again. The connection
-then has [ReasonResponseLost]. What tells that from a revocation is the attempt, or the note
-about the refresh token, in the record.
+the answer is saved, unless the provider has a grace window. It can also be lost if the answers
+to both requests are lost, or if a living process is taken for a dead one, because between
+step 5 and the answer it has slept, or couldn't reach the store that others reach, for
+longer than a lease: they send the token as well. The connection then has
+[ReasonResponseLost]. What tells that from a revocation is the attempt, or the note about
+the refresh token, in the record.
 
 A store that takes longer than three seconds for a write is too slow: nothing is sent, and
 the error, ReasonStore, says "the store takes more than 3s to write". A token is served
