@@ -127,8 +127,8 @@ func (c *Config) APIURLs() []string { return slices.Clone(c.config().APIURLs) }
 // the iss of a callback (RFC 9207).
 func (c *Config) Issuer() string { return c.config().Provider.Issuer }
 
-// Registration returns whose tokens those of c are: the provider's issuer and the
-// client's id there. The issuer is Provider.Issuer, or else the origin of the token
+// Registration returns the client that c's tokens belong to: the provider's issuer and
+// the client's id there. The issuer is Provider.Issuer, or else the origin of the token
 // URL, such as "https://api.tryfinch.com". Package tokensource asks, and keeps both
 // with each token.
 func (c *Config) Registration() (issuer, clientID string) {

@@ -93,8 +93,8 @@ type AuthStyle struct {
 	// response without it may still have expires_in.
 	ExpiresAt string
 
-	// DefaultLifetime is how long a token lives whose response doesn't say, or
-	// says it in a way that can't be read. Zero means until it is revoked.
+	// DefaultLifetime is the lifetime of a token if the response has none, or one that
+	// can't be read. Zero means that such a token lives until it is revoked.
 	DefaultLifetime time.Duration
 
 	// SuccessMember names the member of a response with a success status that

@@ -38,7 +38,7 @@ const (
 // otherwise that of the attempt, so that s.Connection is known.
 //
 // It calls done exactly once for each GET and POST, and answers other methods
-// itself with 405, and prefetches with 503, upon which the browser asks again when
+// itself with 405, and prefetches with 503, after which the browser asks again when
 // the user does. If done is nil, Callback panics at once.
 //
 // The context of done's request, and of the exchange, isn't canceled when the

@@ -44,7 +44,8 @@ type Error struct {
 	// It is zero if the time isn't known, or a login is required.
 	NextTry time.Time
 
-	// Owner is whose the record is, and Manager who asked, for ReasonOtherClient.
+	// Owner is the record's Registration, and Manager that of the Manager, for
+	// ReasonOtherClient.
 	Owner, Manager Registration
 
 	action string  // what failed; "" for a refresh

@@ -121,7 +121,7 @@ func (f *flight) land() {
 	f.s.flight = nil
 }
 
-// answer lets those go on who wait.
+// answer releases the callers that wait.
 func (f *flight) answer() { f.isReady.Do(func() { close(f.ready) }) }
 
 func (f *flight) emit(e Event) { f.events = append(f.events, e) }

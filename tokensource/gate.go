@@ -3,7 +3,7 @@ package tokensource
 import "context"
 
 // gate lets a number of callers in at a time, its capacity: one makes it a mutex that can be
-// held across calls of the store, since who waits for it can give up.
+// held across calls of the store, since a caller that waits can give up.
 type gate chan struct{}
 
 func newGate() gate { return make(gate, 1) }

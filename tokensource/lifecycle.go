@@ -97,8 +97,8 @@ func (r *record) failed(parent, id string, f failure, mayBeSpent bool) *record {
 	return next
 }
 
-// released ends our attempt at the token parent, of which nothing is known that others
-// have to know.
+// released ends our attempt at the token parent, which had no result that others have to
+// know.
 func (r *record) released(parent, id string) *record {
 	if !r.is(parent) || !r.heldBy(id) {
 		return nil

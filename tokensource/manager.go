@@ -55,7 +55,7 @@ type Manager struct {
 
 	// OnEvent, if not nil, is told what happens to connections. It is called by several
 	// goroutines at a time, with no lock held, and may use the Manager, but must not
-	// call Flush. Those who wait for the token wait for it to return. A panic of it is
+	// call Flush. Callers that wait for the token wait for it to return. A panic of it is
 	// dropped. Its context is that of a call of Save, Disconnect, Forget or Run, and
 	// carries nothing otherwise.
 	OnEvent func(context.Context, Event)
@@ -111,7 +111,7 @@ type Manager struct {
 	cleanup func(name string)     // m.collected, made once
 	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
 	unsaved map[*Source]*unsaved
-	saveNow chan struct{} // wakes who saves them; nil if nobody does
+	saveNow chan struct{} // wakes the goroutine that saves them; nil if there is none
 
 	inflight   inflight
 	testRandom func() float64

@@ -108,7 +108,7 @@ func (m *Manager) Connections(ctx context.Context) iter.Seq2[Status, error] {
 	}
 }
 
-// statusOf tells how a connection is doing whose record is r. v is what this process knows,
+// statusOf tells how the connection with the record r is doing. v is what this process knows,
 // perhaps of another token, and inFlight says that it is at work.
 func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now time.Time) Status {
 	st := Status{

@@ -30,7 +30,7 @@ type unsaved struct {
 	parent  cell   // what it replaces, as last seen
 	attempt string // the ID of the attempt that brought it
 
-	mu      gate   // held by who is saving it; nil while only the flight knows of it
+	mu      gate   // held while it is being saved; nil while only the flight knows of it
 	release func() // the store's lock, held so that nobody spends the parent again; or nil
 }
 

@@ -44,7 +44,7 @@ func (v *view) servable(now time.Time) bool {
 	return r != nil && r.AccessToken != "" && !v.isRejected() && !v.times.over(now) && (r.Failure == nil || !r.Failure.Final)
 }
 
-// isRejected reports whether the API refused the token, and another is to be had.
+// isRejected reports whether the API refused the token, so that it isn't served any more.
 func (v *view) isRejected() bool { return v.refusal != nil && !v.refusal.at.IsZero() }
 
 // refusedWhenNew is until when no refresh is tried because the API refused a token that
