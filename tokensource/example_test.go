@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -200,4 +201,37 @@ func ExampleManager_Status() {
 	// tokensource: login required for connection "customer-42": the grant was revoked or has expired (invalid_grant)
 	// login_required, reason "revoked_or_expired"
 	// not connected
+}
+
+// A program that calls an API in its own name needs no Save: the first call obtains the
+// token, and other processes use the same.
+func ExampleTwoLegged() {
+	p := newProvider()
+	defer p.Close()
+	manager := &tokensource.Manager{
+		Config: tokensource.TwoLegged(&clientcredentials.Config{
+			ClientID:     "my-app",
+			ClientSecret: "its secret",
+			TokenURL:     p.URL + "/token",
+			AuthStyle:    oauth2.AuthStyleInParams,
+		}),
+		Store:   store(),
+		APIURLs: []string{p.URL},
+	}
+	client := manager.Client("reports")
+	for range 3 {
+		resp, err := client.Get(p.URL + "/v1/me")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+	fmt.Println("tokens issued:", p.issued.Load())
+	// Output:
+	// 200 OK
+	// 200 OK
+	// 200 OK
+	// tokens issued: 1
 }
