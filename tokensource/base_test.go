@@ -150,7 +150,7 @@ func TestBaseThatChangesItsRequestDoesNotChangeTheCallers(t *testing.T) {
 		assert.Equal(f, []string{"mine", ""}, room[:2], "nor what lies behind the values")
 		v, err := m.Source("k").get(f.Context())
 		require.NoError(f, err)
-		assert.Equal(f, []string{"Bearer " + v.record.AccessToken}, v.bearer)
+		assert.Equal(f, []string{"Bearer " + v.record.AccessToken}, v.bearer[:])
 	})
 }
 

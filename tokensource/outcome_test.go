@@ -114,7 +114,7 @@ func TestAnswerIsLostOnlyIfTheRequestMayHaveBeenSent(t *testing.T) {
 		{"unseen, cancelled", context.Canceled, new(wire), true},
 		{"unseen, something else", errors.New("a mistake in the configuration"), new(wire), false},
 	} {
-		want := outcome{reason: ReasonUnavailable, answerLost: test.lost, mayBeSpent: test.lost, neverLeft: errors.Is(test.err, dial)}
+		want := outcome{reason: ReasonUnavailable, answerLost: test.lost, mayBeSpent: test.lost, neverLeft: errors.Is(test.err, dial) || test.wire == used}
 		assert.Equal(t, want, outcomeOf(test.err, test.wire), test.name)
 	}
 }
