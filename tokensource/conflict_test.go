@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,10 +228,9 @@ func TestLoginIsNotReplacedByWhatWasReadBefore(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		f.connected()
 		m := f.process()
-		first := true
+		var gets atomic.Int32
 		f.raw.set(nil, func(op string) error {
-			if op == "get" && first {
-				first = false
+			if op == "get" && gets.Add(1) == 1 {
 				time.Sleep(2 * time.Second)
 			}
 			return nil

@@ -97,10 +97,10 @@ func (s *Source) cannotRevoke() error {
 
 // revoke revokes the token under the lease. If that fails the lease is given up.
 func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) error {
+	token := lease.cell.token()
 	lease.keep()
 	requests, cancel := context.WithTimeout(ctx, s.m.refreshTimeout())
 	defer cancel()
-	token := lease.cell.token()
 	answers := guarded(func() (struct{}, error) { return struct{}{}, revoker.Revoke(s.m.requestContext(requests), token) })
 	limit := time.NewTimer(s.m.refreshTimeout() + lateness)
 	defer limit.Stop()

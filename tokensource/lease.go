@@ -235,6 +235,13 @@ func (l *lease) keep() {
 	})
 }
 
+// current returns the record as the attempt was last written, while it is renewed.
+func (l *lease) current() cell {
+	_ = l.mu.lock(context.Background())
+	defer l.mu.unlock()
+	return l.cell
+}
+
 // renew writes the attempt again. A failure is left to the next renewal: the request is on
 // its way, and only its answer counts.
 func (l *lease) renew(ctx context.Context, answerLost bool) {

@@ -53,7 +53,7 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 		}
 		return token, outcome{}, nil
 	case <-limit.C:
-		parent, attempt := f.lease.cell, f.lease.id
+		parent, attempt := f.lease.current(), f.lease.id
 		go func() {
 			a := <-answers
 			if token, err := checked(a.value, start); a.err == nil && err == nil {

@@ -255,29 +255,34 @@ func (p *process) hang(ctx context.Context, until time.Time, op func() error) er
 
 var errDown = errors.New("the simulated store is down")
 
-func (p *process) Get(ctx context.Context, key string) (value []byte, v storage.Version, err error) {
-	err = p.call(ctx, "get", func() error {
-		value, v, err = p.w.store.Get(context.Background(), key)
+func (p *process) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	var got struct {
+		value   []byte
+		version storage.Version
+	}
+	err := p.call(ctx, "get", func() (err error) {
+		got.value, got.version, err = p.w.store.Get(context.Background(), name)
 		return err
 	})
-	if err != nil {
+	if err != nil { // got may be written later
 		return nil, "", err
 	}
-	return value, v, nil
+	return got.value, got.version, nil
 }
 
-func (p *process) Put(ctx context.Context, key string, value []byte, old storage.Version) (v storage.Version, err error) {
-	err = p.call(ctx, "put", func() error {
-		v, err = p.w.store.Put(context.Background(), key, value, old)
+func (p *process) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	var put storage.Version
+	err := p.call(ctx, "put", func() (err error) {
+		put, err = p.w.store.Put(context.Background(), name, value, old)
 		if err == nil {
 			p.w.stored(value)
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil { // put may be written later
 		return "", err
 	}
-	return v, nil
+	return put, nil
 }
 
 func (p *process) Delete(ctx context.Context, key string, old storage.Version) error {
