@@ -115,12 +115,12 @@ record anew and changes nothing in it.
 # Whose connection it is
 
 A record holds the [Registration] that it was made for: the provider's issuer and the
-client's id. A Manager of another one never reads a token out of it, sends, overwrites or
-deletes it; its calls for that name have the error ReasonOtherClient, which says whose the
+client's id. A Manager of another registration doesn't use its token, and doesn't change or
+delete it: its calls for that name have the error ReasonOtherClient, which says whose the
 record is, and Run and [Manager.Connections] pass over it. So any number of Managers, for
 any number of providers and clients, can share one store, as long as the names differ, by
-a prefix such as "finch/". [Manager.Move] takes connections along when the client's id or
-the provider's host changes.
+a prefix such as "finch/". When the client's id or the provider's host changes,
+[Manager.Move] takes connections along.
 
 # How old a token can be
 

@@ -32,6 +32,8 @@ func TestDocumentationHasTheLease(t *testing.T) {
 	steps := strings.Join(strings.Fields(docSection(t, "How a refresh works")), " ")
 	assert.Contains(t, steps, fmt.Sprintf("%v s + %v s + %v s < %v s",
 		claimLimit.Seconds(), renewal.Seconds(), storeLimit.Seconds(), leaseTime.Seconds()))
+	said, _, _ := strings.Cut(errSlow.Error(), ",")
+	assert.Contains(t, docSection(t, "What can't be prevented"), said)
 }
 
 // TestDocumentationHasEveryTransition: what it says of the record's writers is complete.

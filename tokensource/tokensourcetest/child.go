@@ -55,7 +55,7 @@ type report struct {
 	Failed        int64 // of them, but for the next two
 	LoginRequired int64
 	Late          int64 // refused because the machine stalled: see refusals
-	Unopened      int64 // records that the keyring couldn't open
+	Unopened      int64 // records that the keyset couldn't open
 	First         string
 }
 

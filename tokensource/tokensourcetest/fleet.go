@@ -91,7 +91,7 @@ func (f *fleet) login(name string) {
 	}
 }
 
-// encrypted returns the parent's store with a keyring of these keys.
+// encrypted returns the parent's store with a keyset of these keys.
 func (f *fleet) encrypted(keys ...[]byte) *storage.Encrypted {
 	ring, err := storage.NewKeyset(keys[0], keys[1:]...)
 	if err != nil {

@@ -168,7 +168,7 @@ func (f *fleet) rekey(current, next []byte, old string) {
 	asleep := f.names[len(f.names)-f.size.Connections/2:]
 	for _, name := range asleep {
 		if _, _, err := f.encrypted(next).Get(ctx, name); !errors.Is(err, storage.ErrOpen) {
-			f.t.Errorf("Get(%q) before Rekey, with a keyring of the next key only: %v, want ErrOpen", name, err)
+			f.t.Errorf("Get(%q) before Rekey, with a keyset of the next key only: %v, want ErrOpen", name, err)
 		}
 	}
 
