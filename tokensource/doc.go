@@ -88,16 +88,16 @@ A refresh token is sent in three cases, and only to the provider of the record's
 # Who may write a record
 
 Every write is a compare-and-swap, and what it does to the record is one of the functions
-of lifecycle.go. The owner of an attempt is the flight, or the call of Disconnect, that has
-written it.
+of lifecycle.go. The owner of an attempt is the flight, or the call of Disconnect or Move,
+that has written it.
 
 	function       called by                   allowed if the record
 	replacedBy     Save                        is this registration's, or isn't there
-	claimed        a flight, Disconnect        has no attempt, its own, or one whose lease is over
+	claimed        a flight, Disconnect, Move  has no attempt, its own, or one whose lease is over
 	renewed        the owner, each second      has its attempt
 	advanced       the owner, with the next    holds an earlier token of the same login, with
-	               token, however late; a      any attempt or failure; or that very token, by
-	               flight, in step 2           a write that seemed to fail
+	               token, however late; or     any attempt or failure; or that very token, by
+	               as in step 2                a write that seemed to fail
 	failed         the owner                   has its attempt
 	released       the owner, if no refresh    has its attempt
 	               token left this process,
@@ -106,7 +106,8 @@ written it.
 	               taken over                  token is all that it adds
 	ended          Client, a flight            holds the token that the API refused, or that
 	                                           expired and has no refresh token
-	moved          Move                        is of the registration that Move was given
+	moved          the owner, if it is Move    has its attempt, and is of the registration
+	                                           that Move was given
 
 A record is deleted by Disconnect, which holds an attempt and has revoked the grant, and by
 Forget. Save wins over everything: it is what the user did last. Encrypted.Rekey seals a
@@ -133,10 +134,10 @@ While the store doesn't answer, the token is served on for as long as it is vali
 # What can't be prevented
 
 A grant is lost if a process dies after the provider has taken the refresh token and before
-the answer is saved, unless the provider has a grace window. It can also be lost if the answers
-to both requests are lost, or if a living process is taken for a dead one, because between
-step 5 and the answer it has slept, or couldn't reach the store that others reach, for
-longer than a lease: they send the token as well. The connection then has
+the answer is saved, unless the provider has a grace window. It can also be lost if the
+answers to both requests are lost, or if a living process is taken for a dead one, because
+between step 5 and the answer it has slept, or couldn't reach the store that others reach,
+for longer than a lease: they send the token as well. The connection then has
 [ReasonResponseLost]. What tells that from a revocation is the attempt, or the note about
 the refresh token, in the record.
 
@@ -175,9 +176,9 @@ The first call after the user has disconnected the account at the provider is sp
 since nobody knows of it yet. The API answers 401, and Client refreshes the token and
 repeats the request. If the refresh is refused, or there is no refresh token, the 401 is
 handed through with a nil error, since its body may say more, and the next call has
-ErrLoginRequired. [Manager.Status] says so at once, and [Manager.OnEvent] is told. Where there is no
-refresh token, the API itself must have said so, as by the code invalid_token: any other 401
-may be a firewall's, and is handed through each time.
+ErrLoginRequired. [Manager.Status] says so at once, and [Manager.OnEvent] is told. Where
+there is no refresh token, the API itself must have said so, as by the code invalid_token:
+any other 401 may be a firewall's, and is handed through each time.
 
 Code that calls the API without Client gives a token that was refused to [Source.Reject].
 
@@ -214,9 +215,9 @@ slog.Logger.
 
 # Tokens without a user
 
-[TwoLegged] makes a [Refresher] of a *clientcredentials.Config, a *jwt.Config or the like. The
-first call for a name obtains the token, and Save isn't called: all processes share it, by
-the steps above. There is no refresh token that could be lost, so an answer that was lost
+[TwoLegged] makes a [Refresher] of a *clientcredentials.Config, a *jwt.Config or the like.
+The first call for a name obtains the token, and Save isn't called: all processes share it,
+by the steps above. There is no refresh token that could be lost, so an answer that was lost
 is asked for again, and no error requires a login: invalid_grant is ReasonMisconfigured.
 
 # Stored data and compatibility
