@@ -225,7 +225,7 @@ is asked for again, and no error requires a login: invalid_grant is ReasonMiscon
 A record is a JSON object, sealed by [storage.Encrypted]. Times are RFC 3339, in UTC.
 
 	format                              1
-	issuer, client_id                   the Registration
+	issuer, client_id, two_legged       the Registration
 	login_id, generation                the login, and the number of the token in it
 	id                                  names this token
 	access_token, token_type,

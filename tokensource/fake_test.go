@@ -171,4 +171,4 @@ const (
 	testClient = "client"
 )
 
-var testOwner = Registration{testIssuer, testClient}
+var testOwner = Registration{Issuer: testIssuer, ClientID: testClient}

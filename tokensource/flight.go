@@ -207,7 +207,7 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 	if !ok {
 		return cell{}, nil, look, m.pause(f.waiting, f.lease.tries) // it was replaced while we read
 	}
-	if before.record != nil && before.id() != after.id() {
+	if before.record != nil && before.id() != after.id() && c.hasToken() {
 		f.emit(Event{Kind: EventAdopted, Expiry: c.Expiry})
 	}
 	tellRecovery(before, after, f.emit)
@@ -241,29 +241,32 @@ func (f *flight) refresh(v *view) (settled bool) {
 	if err != nil {
 		return f.failed(parent, v, o, err)
 	}
-	f.save(parent, parent.refreshed(token, time.Now()))
-	return true
+	return f.save(parent, parent.refreshed(token, time.Now()))
 }
 
 // save replaces the token of parent by next and publishes it.
-func (f *flight) save(parent cell, next *record) {
+func (f *flight) save(parent cell, next *record) (settled bool) {
 	s := f.s
 	basis := s.known()
 	began := time.Now()
 	u := &unsaved{record: next, parent: parent, attempt: f.lease.id}
 	winner, err := u.save(context.Background(), s)
 	switch {
+	case isReason(err, ReasonNotConnected) && f.m.set.obtains: // forgotten meanwhile
+		f.lease.release()
+		f.lease = s.newLease()
+		return false
 	case isGone(err): // disconnected or moved meanwhile: that is the later decision
 		f.storeFailed(err)
-		return
+		return true
 	case err != nil:
 		u.release, f.lease.unlock = f.lease.unlock, nil
 		if !s.keepUnsaved(u) { // someone has logged in anew
 			u.unlock()
-			return
+			return true
 		}
 		f.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: f.m.storeError(s.name, err)})
-		return
+		return true
 	}
 	before, after, _ := s.publish(basis, winner, began)
 	kind := EventRefreshed
@@ -275,6 +278,7 @@ func (f *flight) save(parent cell, next *record) {
 		f.emit(Event{Kind: EventRecovered, Reason: parent.Failure.Reason, Expiry: winner.Expiry})
 	}
 	tellRecovery(before, after, f.emit)
+	return true
 }
 
 // failed records that the refresh of parent, which holds our attempt, has failed, and

@@ -173,6 +173,7 @@ func (m *Manager) init() error {
 			return err
 		}
 	}
+	m.set.registration.TwoLegged = m.set.obtains
 	if u, err := url.Parse(m.set.registration.Issuer); err == nil && !m.InsecureHTTP && !origin.Secure(u) {
 		if o, err := origin.Of(u); err == nil {
 			return insecure(o)
@@ -217,7 +218,7 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 	if c.NoRefreshToken {
 		m.emit(ctx, Event{Kind: EventNoRefreshToken, Connection: name})
 	}
-	if c.RefreshToken == "" && !c.Expiry.IsZero() && !time.Now().Before(c.Expiry) {
+	if c.RefreshToken == "" && !set.obtains && !c.Expiry.IsZero() && !time.Now().Before(c.Expiry) {
 		f := failure{Reason: ReasonExpired}
 		m.emit(ctx, Event{Kind: EventLoginRequired, Connection: name, Reason: f.Reason, Err: newError(name, f, nil)})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-var moved = Registration{testIssuer, "new-client"}
+var moved = Registration{Issuer: testIssuer, ClientID: "new-client"}
 
 // renamed returns a Manager of another process, which has the registration moved.
 func (f *fixture) renamed() *Manager {
@@ -49,7 +49,7 @@ func TestMoveFromAnotherThanTheOwnerSaysWhoThatIs(t *testing.T) {
 	onSwap(t, func(f *fixture) {
 		f.connected()
 		before := f.stored()
-		err := f.renamed().Move(f.Context(), "k", Registration{"https://elsewhere.test", testClient})
+		err := f.renamed().Move(f.Context(), "k", Registration{Issuer: "https://elsewhere.test", ClientID: testClient})
 		var e *Error
 		require.ErrorAs(f, err, &e)
 		assert.Equal(f, ReasonOtherClient, e.Reason)
@@ -159,7 +159,7 @@ func TestMoveOfAllConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemory()
 		manager := func(client string) *Manager {
-			return &Manager{Config: new(fakeProvider), Store: store, Registration: Registration{testIssuer, client}}
+			return &Manager{Config: new(fakeProvider), Store: store, Registration: Registration{Issuer: testIssuer, ClientID: client}}
 		}
 		save := func(client string, names ...string) {
 			for _, name := range names {
@@ -172,7 +172,7 @@ func TestMoveOfAllConnections(t *testing.T) {
 		m := manager("new")
 		for name, err := range store.Names(t.Context()) {
 			require.NoError(t, err)
-			if err := m.Move(t.Context(), name, Registration{testIssuer, "old"}); err != nil {
+			if err := m.Move(t.Context(), name, Registration{Issuer: testIssuer, ClientID: "old"}); err != nil {
 				assert.True(t, isReason(err, ReasonOtherClient), "%v", err)
 				assert.Equal(t, "e", name)
 			}

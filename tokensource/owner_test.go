@@ -102,7 +102,7 @@ func (n *internet) party(host, client string, plain bool, store *storage.Encrypt
 	} else {
 		m.Config = endpoints.Provider{Name: host, Endpoint: e, RevokeURL: "https://" + host + "/revoke", APIURLs: m.APIURLs}.Config(c)
 	}
-	return &party{m, Registration{"https://" + host, client}, host}
+	return &party{m, Registration{Issuer: "https://" + host, ClientID: client}, host}
 }
 
 // ownership is several parties over one store.
@@ -168,7 +168,7 @@ func (o *ownership) step(seed uint64) {
 		strict = false // it may have been ours a moment ago
 		if err == nil {
 			m := tokenText.FindStringSubmatch(t.AccessToken)
-			assert.Equal(o, p.Registration, Registration{"https://" + m[2], m[3]})
+			assert.Equal(o, p.Registration, Registration{Issuer: "https://" + m[2], ClientID: m[3]})
 		}
 	case 3:
 		var resp *http.Response

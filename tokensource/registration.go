@@ -23,10 +23,18 @@ type Registration struct {
 	Issuer string `json:"issuer"`
 
 	ClientID string `json:"client_id"`
+
+	// TwoLegged says that the client gets tokens for itself: see [TwoLegged]. They are kept
+	// apart from those of the users who have consented to the same client. A Manager knows
+	// it by its Config.
+	TwoLegged bool `json:"two_legged,omitempty"`
 }
 
 // String returns the client and the issuer, for people.
 func (r Registration) String() string {
+	if r.TwoLegged {
+		return fmt.Sprintf("client %q at %s (two-legged)", r.ClientID, r.Issuer)
+	}
 	return fmt.Sprintf("client %q at %s", r.ClientID, r.Issuer)
 }
 
@@ -42,15 +50,15 @@ func registrationOf(c Refresher) (Registration, error) {
 	case Registrant:
 		issuer, clientID := c.Registration()
 		if issuer == "" {
-			return Registration{}, errors.New("tokensource: the Registration of Manager.Config has no issuer: set its token URL")
+			return Registration{}, errors.New("tokensource: the Registration of Manager.Config has no issuer: set its token URL, or Manager.Registration")
 		}
-		return Registration{issuer, clientID}, nil
+		return Registration{Issuer: issuer, ClientID: clientID}, nil
 	case *oauth2.Config:
 		u, err := url.Parse(c.Endpoint.TokenURL)
 		if err != nil || u.Scheme == "" || u.Host == "" {
 			return Registration{}, errors.New("tokensource: Endpoint.TokenURL of Manager.Config is not an absolute URL")
 		}
-		return Registration{u.Scheme + "://" + u.Host, c.ClientID}, nil
+		return Registration{Issuer: u.Scheme + "://" + u.Host, ClientID: c.ClientID}, nil
 	}
 	return Registration{}, fmt.Errorf("tokensource: %T doesn't say whose tokens it refreshes: give it the method Registration, or set Manager.Registration", c)
 }

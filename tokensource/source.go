@@ -65,6 +65,9 @@ func (s *Source) Stored(ctx context.Context) (*oauth2.Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !c.hasToken() {
+		return nil, s.m.notConnected(s.name) // its first token is being obtained
+	}
 	return c.token(), nil
 }
 

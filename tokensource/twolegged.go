@@ -2,6 +2,8 @@ package tokensource
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/url"
 
 	"golang.org/x/oauth2"
@@ -12,11 +14,13 @@ import (
 // TwoLegged makes a [Refresher] of what gets tokens without a user, such as a
 // *clientcredentials.Config or a *jwt.Config of x/oauth2. A Manager with it needs no Save:
 // the first call for a name obtains a token, once for all processes, which is kept and
-// renewed early like any other. There is no consent and no refresh token, and so no token
-// ever fails with [ErrLoginRequired].
+// renewed early like any other. There is no consent and no refresh token, and so no error
+// of a Source or a Client is [ErrLoginRequired]; whatever the provider refuses, it is the
+// application that is misconfigured. [Manager.Forget] drops a token, and the next call
+// obtains another.
 //
 // Of those two types the [Registration] is known. For another, set Manager.Registration.
-// Give each combination of scopes a name of its own.
+// Give each combination of scopes, and each subject, a name of its own.
 func TwoLegged(c interface {
 	TokenSource(context.Context) oauth2.TokenSource
 }) Refresher {
@@ -31,7 +35,28 @@ type twoLegged struct {
 
 // TokenSource implements Refresher.
 func (t twoLegged) TokenSource(ctx context.Context, _ *oauth2.Token) oauth2.TokenSource {
-	return t.config.TokenSource(ctx)
+	return coded{t.config.TokenSource(ctx)}
+}
+
+// coded adds the error code that *jwt.Config leaves in the body.
+type coded struct{ oauth2.TokenSource }
+
+// Token implements oauth2.TokenSource.
+func (s coded) Token() (*oauth2.Token, error) {
+	t, err := s.TokenSource.Token()
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) || answer.ErrorCode != "" {
+		return t, err
+	}
+	var body struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(answer.Body, &body) != nil {
+		return t, err
+	}
+	c := *answer
+	c.ErrorCode = body.Error
+	return t, &c
 }
 
 // Registration implements Registrant.
