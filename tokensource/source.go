@@ -212,7 +212,7 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 			return v
 		case v.id() != r.ID:
 			ok = true
-			if v.isRejected() && r.Obtained.After(wall(v.refusal.at)) {
+			if v.isRejected() && !r.Obtained.Before(wall(v.refusal.at)) {
 				fresh.refusal = &refusal{replaced: true}
 			}
 			return fresh

@@ -1,0 +1,141 @@
+package tokensource
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+)
+
+// forgetful returns a Manager whose sources nobody holds, with a login, and has every
+// garbage be collected at each call of collect.
+func (f *fixture) forgetful() *Manager {
+	m := &Manager{Config: f.fakeProvider, Store: f.store, OnEvent: f.record, APIURLs: []string{"https://api.test"}}
+	f.all = append(f.all, m)
+	require.NoError(f, m.Save(f.Context(), "k", f.login()))
+	return m
+}
+
+// collect has the garbage collected, with all sources that nobody holds.
+func collect() { runtime.GC() }
+
+func TestAPIThatRefusesEveryTokenCostsARefreshAMinuteThoughSourcesAreCollected(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.forgetful()
+		m.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 401, Body: http.NoBody, Header: http.Header{}}, nil
+		})
+		for range 20 {
+			resp, err := m.Client("k").Get("https://api.test")
+			require.NoError(f, err)
+			assert.Equal(f, 401, resp.StatusCode)
+			collect()
+			time.Sleep(10 * time.Second)
+		}
+		assert.LessOrEqual(f, f.count(), 5, "in 200 seconds")
+		assert.GreaterOrEqual(f, f.count(), 2)
+	})
+}
+
+func TestRefreshesThatFailAreHeldOffThoughSourcesAreCollected(t *testing.T) {
+	for _, fault := range []error{answer(401, "invalid_client"), answer(503, "")} {
+		t.Run(fault.Error(), func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m := f.forgetful()
+				f.fault = func() error { return fault }
+				time.Sleep(time.Hour)
+				for range 40 {
+					_, err := m.Source("k").Token()
+					require.Error(f, err)
+					collect()
+					time.Sleep(3 * time.Second)
+				}
+				assert.LessOrEqual(f, f.count(), 10, "in two minutes")
+				assert.GreaterOrEqual(f, f.count(), 4)
+				assert.Equal(f, f.count(), f.seen(EventFailed))
+				f.fault = nil
+				time.Sleep(maxBackoff)
+				assert.Equal(f, "access-2", f.access(m))
+			})
+		})
+	}
+}
+
+func TestLoginIsRequiredOnceThoughSourcesAreCollected(t *testing.T) {
+	for name, end := range map[string]func(f *fixture, m *Manager){
+		"revoked": func(f *fixture, m *Manager) { f.revoke() },
+		"expired": func(f *fixture, m *Manager) {
+			require.NoError(f, m.Save(f.Context(), "k", &oauth2.Token{AccessToken: "alone", Expiry: time.Now().Add(time.Minute)}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m := f.forgetful()
+				end(f, m)
+				time.Sleep(time.Hour)
+				for range 20 {
+					_, err := m.Source("k").Token()
+					require.ErrorIs(f, err, ErrLoginRequired)
+					collect()
+					time.Sleep(10 * time.Second)
+				}
+				assert.Equal(f, 1, f.seen(EventLoginRequired))
+				assert.LessOrEqual(f, f.count(), 1)
+			})
+		})
+	}
+}
+
+// TestNamesThatNobodyConnectedCostNothing: there is no end of them.
+func TestNamesThatNobodyConnectedCostNothing(t *testing.T) {
+	m := &Manager{Config: new(fakeProvider), Store: newMemory()}
+	n := 30_000
+	if testing.Short() {
+		n = 5_000
+	}
+	for i := range n {
+		if _, err := m.Source(fmt.Sprintf("nobody-%d", i)).Token(); !isReason(err, ReasonNotConnected) {
+			t.Fatal(err)
+		}
+	}
+	require.NoError(t, m.Flush(t.Context()))
+	assert.Eventually(t, func() bool {
+		collect()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.sources) == 0
+	}, 10*time.Second, 10*time.Millisecond)
+	assert.Empty(t, m.pinned)
+	assert.Empty(t, m.unsaved)
+}
+
+func TestSourcesThatHoldOffAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &Manager{Config: new(fakeProvider), Store: newMemory()}
+		hold := func(n int, d time.Duration) {
+			for i := range n {
+				m.pin(m.Source(fmt.Sprint(i, d)), &view{record: aRecord(), trouble: &trouble{holdOff: time.Now().Add(d)}})
+			}
+		}
+		hold(maxPinned-10, time.Minute)
+		assert.Len(t, m.pinned, maxPinned-10)
+		hold(20, time.Hour)
+		assert.Len(t, m.pinned, maxPinned)
+		time.Sleep(2 * time.Minute)
+		hold(1, 2*time.Hour)
+		assert.LessOrEqual(t, len(m.pinned), 21, "those whose time is over make room first")
+		assert.GreaterOrEqual(t, len(m.pinned), 20)
+
+		s := m.Source("one")
+		m.pin(s, &view{record: aRecord(), trouble: &trouble{holdOff: time.Now().Add(time.Hour)}})
+		assert.Contains(t, m.pinned, s)
+		m.pin(s, &view{record: aRecord()})
+		assert.NotContains(t, m.pinned, s, "it works again")
+	})
+}
