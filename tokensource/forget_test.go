@@ -1,0 +1,86 @@
+package tokensource
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// TestForgetDeletesWhatCannotBeOpened, so that the user can connect again.
+func TestForgetDeletesWhatCannotBeOpened(t *testing.T) {
+	lost, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	for name, damage := range map[string]func(f *fixture){
+		"key lost": func(f *fixture) {
+			_, v, err := f.raw.Store.Get(f.Context(), "k")
+			require.NoError(f, err)
+			require.NoError(f, f.raw.Store.Delete(f.Context(), "k", v))
+			_, err = storage.Encrypt(f.raw.Store, lost).Put(f.Context(), "k", []byte("{}"), "")
+			require.NoError(f, err)
+		},
+		"damaged": func(f *fixture) {
+			_, v, err := f.raw.Store.Get(f.Context(), "k")
+			require.NoError(f, err)
+			_, err = f.raw.Store.Put(f.Context(), "k", []byte("garbage"), v)
+			require.NoError(f, err)
+		},
+		"no record":   func(f *fixture) { f.overwrite(`[]`) },
+		"a later one": func(f *fixture) { f.overwrite(`{"format":2}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEvery(t, func(f *fixture) {
+				f.connected()
+				damage(f)
+				m := f.process()
+				_, err := m.Source("k").Token()
+				_, statusErr := m.Status(f.Context(), "k")
+				for _, err := range []error{err, statusErr, m.Save(f.Context(), "k", f.login())} {
+					assert.True(f, isReason(err, ReasonStore), "%v", err)
+					assert.ErrorContains(f, err, "Forget")
+				}
+				require.Error(f, m.Disconnect(f.Context(), "k"))
+				require.NoError(f, m.Forget(f.Context(), "k"))
+				assert.Equal(f, 1, f.seen(EventDisconnected))
+				require.NoError(f, m.Forget(f.Context(), "k"), "again")
+				assert.Equal(f, 1, f.seen(EventDisconnected))
+				token := f.login()
+				require.NoError(f, m.Save(f.Context(), "k", token))
+				assert.Equal(f, token.AccessToken, f.access(m))
+			})
+		})
+	}
+}
+
+// overwrite puts text, sealed, into the place of the record.
+func (f *fixture) overwrite(text string) {
+	f.Helper()
+	s := encrypted(f.raw.Store)
+	_, v, err := s.Get(f.Context(), "k")
+	require.NoError(f, err)
+	_, err = s.Put(f.Context(), "k", []byte(text), v)
+	require.NoError(f, err)
+}
+
+func TestForgetLeavesARecordThatIsGoodAgain(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		gets := 0
+		f.raw.set(func(op string) error {
+			if op == "get" {
+				if gets++; gets == 1 {
+					return errStoreDown
+				}
+			}
+			return nil
+		}, nil)
+		assert.ErrorIs(f, m.Forget(f.Context(), "k"), errStoreDown, "that is no reason to discard it")
+		f.raw.mended()
+		assert.Equal(f, "access-1", f.stored().AccessToken)
+		time.Sleep(maxBackoff)
+		assert.Equal(f, "access-1", f.access(m))
+	})
+}
