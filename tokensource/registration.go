@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -54,11 +54,11 @@ func registrationOf(c Refresher) (Registration, error) {
 		}
 		return Registration{Issuer: issuer, ClientID: clientID}, nil
 	case *oauth2.Config:
-		u, err := url.Parse(c.Endpoint.TokenURL)
-		if err != nil || u.Scheme == "" || u.Host == "" {
+		o, err := origin.Parse(c.Endpoint.TokenURL)
+		if err != nil {
 			return Registration{}, errors.New("tokensource: Endpoint.TokenURL of Manager.Config is not an absolute URL")
 		}
-		return Registration{Issuer: u.Scheme + "://" + u.Host, ClientID: c.ClientID}, nil
+		return Registration{Issuer: o.String(), ClientID: c.ClientID}, nil
 	}
 	return Registration{}, fmt.Errorf("tokensource: %T doesn't say whose tokens it refreshes: give it the method Registration, or set Manager.Registration", c)
 }

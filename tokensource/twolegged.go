@@ -4,11 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/url"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/oauth2/jwt"
+
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // TwoLegged makes a [Refresher] of what gets tokens without a user, such as a
@@ -70,9 +71,9 @@ func (t twoLegged) Registration() (issuer, clientID string) {
 	case *jwt.Config:
 		tokenURL, clientID = c.TokenURL, c.Email
 	}
-	u, err := url.Parse(tokenURL)
-	if err != nil || u.Host == "" {
+	o, err := origin.Parse(tokenURL)
+	if err != nil {
 		return "", clientID
 	}
-	return u.Scheme + "://" + u.Host, clientID
+	return o.String(), clientID
 }
