@@ -268,13 +268,14 @@ func (m *Manager) existing(name string) *Source {
 // maxPinned bounds the sources that are kept although nobody holds them.
 const maxPinned = 10_000
 
-// pin keeps s for as long as v, its view, has it hold off: a program that makes a Source for
-// each request mustn't send a token request with each. A name that isn't connected is not
+// pin keeps s for as long as v, its view, says what the record doesn't: a program that makes a
+// Source for each request mustn't send a token request with each, nor be given a token again
+// that was refused. A name that isn't connected is not
 // worth it, as there is no end of them; its record is looked for with each call. Beyond
 // maxPinned, what is forgotten is what the record doesn't say of a failure.
 func (m *Manager) pin(s *Source, v *view) {
 	now := time.Now()
-	until := v.holdOff()
+	until := v.keepUntil()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if v.record == nil || !now.Before(until) {

@@ -76,15 +76,24 @@ func (s *Source) Stored(ctx context.Context) (*oauth2.Token, error) {
 // or has the error [ErrLoginRequired] with ReasonRejected if there is no refresh token. A
 // token that was replaced meanwhile is left alone, and so is one that was issued less than a
 // minute ago in place of another that was refused: what is wrong then isn't the token.
+// The first call of a Source reads the record, and does nothing if it can't.
 func (s *Source) Reject(t *oauth2.Token) {
 	if t == nil {
 		return
 	}
 	v := s.known()
-	if v.record == nil || v.record.AccessToken != t.AccessToken {
-		return
+	if v.record == nil { // the Source that gave t was collected, perhaps
+		began := time.Now()
+		c, err := s.m.read(context.Background(), s.name)
+		if err != nil {
+			return
+		}
+		s.publish(v, c.record, began)
+		v = s.known()
 	}
-	s.reject(v)
+	if v.record != nil && v.record.AccessToken == t.AccessToken {
+		s.reject(v)
+	}
 }
 
 // String names the connection.

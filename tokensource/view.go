@@ -102,6 +102,22 @@ func (v *view) holdOff() time.Time {
 	return until
 }
 
+// keepUntil is until when the view must not be forgotten: it holds off, or knows of a refusal.
+func (v *view) keepUntil() time.Time {
+	until := v.holdOff()
+	if v.refusal == nil || v.record == nil {
+		return until
+	}
+	known := v.refusal.at
+	if known.IsZero() {
+		known = v.record.Obtained
+	}
+	if known = known.Add(refusedFor); known.After(until) {
+		until = known
+	}
+	return until
+}
+
 // storeIsDown reports whether the store failed lately and isn't asked again yet.
 func (v *view) storeIsDown(now time.Time) bool {
 	return v.trouble != nil && v.trouble.failure.Reason == ReasonStore && now.Before(v.trouble.holdOff)

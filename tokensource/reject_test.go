@@ -1,0 +1,116 @@
+package tokensource
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+)
+
+func TestRejectedTokenIsRefreshedByTheNextCall(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		s := m.Source("k")
+		token, err := s.Token()
+		require.NoError(f, err)
+		s.Reject(token)
+		assert.Zero(f, f.count(), "until someone needs it")
+		assert.Equal(f, "access-2", f.access(m))
+		assert.Equal(f, "access-2", f.stored().AccessToken)
+		s.Reject(token)
+		assert.Equal(f, "access-2", f.access(m), "the old one was replaced")
+		assert.Equal(f, 1, f.count())
+	})
+}
+
+func TestRejectOfWhatTheConnectionDoesNotHaveDoesNothing(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		require.NoError(f, m.Save(f.Context(), "other", f.login()))
+		other, err := m.Source("other").Token()
+		require.NoError(f, err)
+		for _, token := range []*oauth2.Token{nil, {}, {AccessToken: "unknown"}, {RefreshToken: "refresh-1"}, other} {
+			m.Source("k").Reject(token)
+			m.Source("nobody").Reject(token)
+		}
+		assert.Equal(f, "access-1", f.access(m))
+		assert.Zero(f, f.count())
+		assert.Equal(f, StateHealthy, f.status(m).State)
+		_, err = m.Source("nobody").Token()
+		assert.True(f, isReason(err, ReasonNotConnected))
+	})
+}
+
+func TestRejectedTokenWithoutRefreshTokenHasEndedTheConnection(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, other := f.process(), f.process()
+		login := f.login()
+		login.RefreshToken = ""
+		require.NoError(f, m.Save(f.Context(), "k", login))
+		assert.Equal(f, "access-1", f.access(other))
+		m.Source("k").Reject(login)
+		assert.Equal(f, StateLoginRequired, f.status(m).State)
+		assert.Equal(f, ReasonRejected, f.status(m).Reason)
+		for range 3 {
+			_, err := m.Source("k").Token()
+			require.ErrorIs(f, err, ErrLoginRequired)
+			require.True(f, isReason(err, ReasonRejected))
+		}
+		assert.Equal(f, 1, f.seen(EventLoginRequired))
+		time.Sleep(2 * time.Minute)
+		f.access(other) // it learns of it
+		time.Sleep(time.Second)
+		_, err := other.Source("k").Token()
+		require.True(f, isReason(err, ReasonRejected))
+		assert.Equal(f, 1, f.seen(EventLoginRequired))
+	})
+}
+
+func TestFloodOfRejectionsMakesOneRefreshAMinute(t *testing.T) {
+	for name, collected := range map[string]bool{"": false, "with a Source for each call": true} {
+		t.Run(name, func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m := f.connected()
+				if collected {
+					f.kept = nil
+				}
+				for range 24 {
+					token, err := m.Source("k").Token()
+					require.NoError(f, err)
+					if collected {
+						runtime.GC()
+					}
+					m.Source("k").Reject(token)
+					if collected {
+						runtime.GC()
+					}
+					time.Sleep(5 * time.Second)
+				}
+				assert.InDelta(f, 2, f.count(), 1)
+			})
+		})
+	}
+}
+
+// A program may make a Source for each call, and the garbage collector may run in between.
+func TestRejectionIsNotForgottenWithItsSource(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		f.kept = nil
+		collect := func() {
+			for range 3 {
+				runtime.GC()
+			}
+			time.Sleep(time.Millisecond)
+		}
+		token, err := m.Source("k").Token()
+		require.NoError(f, err)
+		collect()
+		m.Source("k").Reject(token)
+		collect()
+		assert.Equal(f, "access-2", f.access(m))
+	})
+}
