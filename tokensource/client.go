@@ -247,12 +247,18 @@ func drain(body io.ReadCloser) {
 
 const drainTime = 100 * time.Millisecond
 
+// minSecret is the length from which on a part of a token is taken for one.
+const minSecret = 8
+
 // recordRejection records that the API has ended the connection.
 func (s *Source) recordRejection(v *view, code string) {
 	if !s.refuse(v) {
 		return // someone else is at it, or it was replaced
 	}
 	began := time.Now()
+	if !tokenerror.LooksLikeCode(code) || strings.Contains(code, v.record.AccessToken) || strings.Contains(v.record.AccessToken, code) && len(code) >= minSecret {
+		code = "" // the API repeats the token, perhaps
+	}
 	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
 	c, changed, _ := s.m.update(context.Background(), s.name, cell{}, func(stored *record) *record { return stored.ended(v.record.ID, f) })
 	if !changed {

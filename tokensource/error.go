@@ -9,12 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -122,8 +124,8 @@ func newError(name string, f failure, cause error) *Error {
 // but its status, its code and Retry-After.
 func retrieveError(status int, code string, h http.Header) *oauth2.RetrieveError {
 	kept := http.Header{}
-	if after := h.Values("Retry-After"); len(after) > 0 {
-		kept["Retry-After"] = after[:1:1]
+	if after := httpauth.RetryAfter(h); after > 0 {
+		kept.Set("Retry-After", strconv.Itoa(int(after.Round(time.Second)/time.Second)))
 	}
 	return &oauth2.RetrieveError{
 		Response: &http.Response{
@@ -152,8 +154,8 @@ func harmless(err error, code string) (text string, causes []error) {
 		}
 		return text, []error{retrieveError(status, code, header)}
 	}
-	if err != nil && tokenerror.WasNotSent(err) {
-		return err.Error(), nil // a mistake of the program's own, from before there was an answer
+	if mistake, ok := tokenerror.Mistake(err); ok {
+		return mistake, nil // of the program's own, from before there was an answer
 	}
 	var own *configError
 	if errors.As(err, &own) {

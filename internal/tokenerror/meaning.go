@@ -177,6 +177,16 @@ func WasNotSent(err error) bool {
 	return errors.As(err, &e) && e.NotSent()
 }
 
+// Mistake returns the text of what NotSent has marked in err. What it is wrapped in, and
+// what says so by a method of its own, could hold anything.
+func Mistake(err error) (text string, ok bool) {
+	var own notSent
+	if !errors.As(err, &own) {
+		return "", false
+	}
+	return own.Error(), true
+}
+
 // LooksLikeCode reports whether s has the form of an error code: a word of at most
 // 64 letters, digits and ".-_".
 func LooksLikeCode(s string) bool {

@@ -189,6 +189,15 @@ func TestNotSent(t *testing.T) {
 		assert.Equal(t, want, WasNotSent(err))
 	}
 	assert.True(t, WasNotSent(fmt.Errorf("wrapped: %w", err)))
+
+	for err, want := range map[error]string{
+		nil: "", cause: "", ownMistake(true): "", err: "no such scheme",
+		&url.Error{Op: "Post", URL: "https://x?secret", Err: fmt.Errorf("secret: %w", err)}: "no such scheme",
+	} {
+		text, ok := Mistake(err)
+		assert.Equal(t, want, text)
+		assert.Equal(t, want != "", ok)
+	}
 }
 
 // FuzzOf reads what a hostile provider answers.
