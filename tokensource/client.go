@@ -247,8 +247,18 @@ func drain(body io.ReadCloser) {
 
 const drainTime = 100 * time.Millisecond
 
-// minSecret is the length from which on a part of a token is taken for one.
-const minSecret = 8
+// isPrintable reports whether code is one, and not the token that the API repeats.
+func isPrintable(code, token string) bool {
+	if httpauth.RefusalOf(code) != httpauth.RefusalUnknown {
+		return true
+	}
+	short, long := code, token
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	const secret = 8 // bytes in common
+	return tokenerror.LooksLikeCode(code) && (len(short) < secret || !strings.Contains(long, short))
+}
 
 // recordRejection records that the API has ended the connection.
 func (s *Source) recordRejection(v *view, code string) {
@@ -256,8 +266,8 @@ func (s *Source) recordRejection(v *view, code string) {
 		return // someone else is at it, or it was replaced
 	}
 	began := time.Now()
-	if !tokenerror.LooksLikeCode(code) || strings.Contains(code, v.record.AccessToken) || strings.Contains(v.record.AccessToken, code) && len(code) >= minSecret {
-		code = "" // the API repeats the token, perhaps
+	if !isPrintable(code, v.record.AccessToken) {
+		code = ""
 	}
 	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
 	c, changed, _ := s.m.update(context.Background(), s.name, cell{}, func(stored *record) *record { return stored.ended(v.record.ID, f) })

@@ -174,6 +174,13 @@ func (m *Manager) requestContext(ctx context.Context) context.Context {
 	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
 		client = *c
 	}
+	for { // one of x/oauth2 would wait for a token to get a token with
+		t, ok := client.Transport.(*oauth2.Transport)
+		if !ok || t == nil {
+			break
+		}
+		client.Transport = t.Base
+	}
 	client.Transport = tokenTransport{m, client.Transport}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
