@@ -154,3 +154,27 @@ func TestTraceOfOneCallersContextDoesNotFireForTheSharedRequest(t *testing.T) {
 	assert.Zero(t, fired.Load())
 	assert.Nil(t, carried)
 }
+
+func TestTokenRequestHasATimeoutWhateverContextItIsGiven(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		hang := func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		m, _ := f.revocable(hang)
+		m.RequestContext = func(context.Context) context.Context { return context.Background() }
+		begun := time.Now()
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), context.DeadlineExceeded)
+		assert.Equal(f, defaultRefreshTimeout, time.Since(begun))
+
+		m = f.processWith(func(ctx context.Context, _ string) (*oauth2.Token, error) { return nil, hang(ctx) })
+		m.RequestContext = func(context.Context) context.Context { return context.Background() }
+		time.Sleep(time.Hour)
+		_, err := m.Source("k").Token()
+		require.ErrorIs(f, err, context.DeadlineExceeded)
+		m.RequestContext = func(context.Context) context.Context { return nil }
+		time.Sleep(time.Hour)
+		_, err = m.Source("k").Token()
+		require.ErrorContains(f, err, "panicked")
+	})
+}

@@ -99,9 +99,11 @@ func (s *Source) cannotRevoke() error {
 func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) error {
 	token := lease.cell.token()
 	lease.keep()
-	requests, cancel := context.WithTimeout(ctx, s.m.refreshTimeout())
-	defer cancel()
-	answers := guarded(func() (struct{}, error) { return struct{}{}, revoker.Revoke(s.m.requestContext(requests), token) })
+	answers := guarded(func() (struct{}, error) {
+		ctx, cancel := s.m.requestContext(ctx)
+		defer cancel()
+		return struct{}{}, revoker.Revoke(ctx, token)
+	})
 	limit := time.NewTimer(s.m.refreshTimeout() + lateness)
 	defer limit.Stop()
 	err := errLate

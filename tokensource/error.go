@@ -27,7 +27,8 @@ import (
 var ErrLoginRequired = errors.New("tokensource: login required")
 
 // Error says that there is no token for a connection, and why. Every error of this
-// package about a connection is one, except that of a context that is done.
+// package about a connection is one, except that of a context that is done, and those that
+// are errors.ErrUnsupported.
 //
 // It holds no secret, and leads to none, with any Refresher. If the provider
 // answered with an error, it unwraps to an *oauth2.RetrieveError with the status and the

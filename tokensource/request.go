@@ -33,12 +33,12 @@ var errLate = fmt.Errorf("%w: Manager.Config ignores its context", context.Deadl
 
 // send makes one token request.
 func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
-	ctx, cancel := context.WithTimeout(f.ctx, f.m.refreshTimeout())
 	w := new(wire)
 	start := time.Now()
 	answers := guarded(func() (*oauth2.Token, error) {
+		ctx, cancel := f.m.requestContext(f.ctx)
 		defer cancel()
-		return f.m.Config.TokenSource(w.watch(f.m.requestContext(ctx)), expired(r)).Token()
+		return f.m.Config.TokenSource(w.watch(ctx), expired(r)).Token()
 	})
 	limit := time.NewTimer(f.m.refreshTimeout() + lateness)
 	defer limit.Stop()
@@ -164,9 +164,10 @@ func insecure(o origin.Origin) error {
 	return fmt.Errorf("tokensource: tokens would be sent to %v, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", o)
 }
 
-// requestContext returns ctx with the HTTP client that is to make token requests. It
-// doesn't follow redirects, which would take the secrets in the request elsewhere.
-func (m *Manager) requestContext(ctx context.Context) context.Context {
+// requestContext returns ctx with the HTTP client that is to make a token request, and
+// with RefreshTimeout. The client doesn't follow redirects, which would take the secrets in the
+// request elsewhere. It runs code of the application's: call it under guarded.
+func (m *Manager) requestContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	client := http.Client{Transport: m.Base}
 	if m.RequestContext != nil {
 		ctx = m.RequestContext(ctx)
@@ -184,5 +185,5 @@ func (m *Manager) requestContext(ctx context.Context) context.Context {
 	client.Transport = tokenTransport{m, client.Transport}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
-	return context.WithValue(ctx, oauth2.HTTPClient, &client)
+	return context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, &client), m.refreshTimeout())
 }
