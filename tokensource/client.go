@@ -159,18 +159,11 @@ func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http
 	return resp, err
 }
 
-// handOver has Manager.Base make a request. The response names the request: by that it is
-// known where a redirect comes from.
+// handOver has Manager.Base make a request.
 func (t *apiTransport) handOver(r *http.Request) (*http.Response, error) {
 	resp, err := t.base().RoundTrip(r)
-	if resp == nil {
-		if err == nil {
-			err = fmt.Errorf("tokensource: Manager.Base, a %T, returned neither a response nor an error", t.base())
-		}
-		return nil, err
-	}
-	if resp.Request == nil {
-		resp.Request = r
+	if resp == nil && err == nil {
+		err = fmt.Errorf("tokensource: Manager.Base, a %T, returned neither a response nor an error", t.base())
 	}
 	return resp, err
 }
