@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 // carrier is an error of a type that this package doesn't know.
@@ -235,5 +237,32 @@ func TestWalkFindsWhatIsPlanted(t *testing.T) {
 		w := &walker{seen: make(map[visit]bool)}
 		w.value(reflect.ValueOf(err), "value")
 		assert.NotEmpty(t, w.found, name)
+	}
+}
+
+func TestNothingLeadsToASecretOfARecordThatCannotBeRead(t *testing.T) {
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	for name, data := range map[string]string{
+		"damaged": `{"format":1,"id":"x","refresh_token":"s3cr3t-refresh`, "of another type": `{"format":1,"id":["s3cr3t"]}`,
+		"of a later format": `{"format":99,"refresh_token":"s3cr3t-refresh"}`, "no JSON": "s3cr3t", "sealed with another key": "",
+	} {
+		onSwap(t, func(f *fixture) {
+			m := f.connected()
+			s := encrypted(f.raw.Store)
+			if data == "" {
+				s = storage.Encrypt(f.raw.Store, keys)
+			}
+			_, v, err := f.raw.Store.Get(f.Context(), "k")
+			require.NoError(f, err)
+			_, err = s.Put(f.Context(), "k", []byte(data+" "), v)
+			require.NoError(f, err)
+			time.Sleep(2 * time.Hour)
+			assertLeadsToNoSecret(f.T, m, name)
+			_, err = m.Source("k").Stored(f.Context())
+			require.Error(f, err)
+			assertNoSecret(f, err, name+": Stored")
+			require.NoError(f, m.Forget(f.Context(), "k"))
+		})
 	}
 }
