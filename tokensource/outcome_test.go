@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 func TestOnlyInvalidGrantEndsAGrant(t *testing.T) {
@@ -60,21 +62,27 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	assert.Equal(t, 2*time.Minute, outcomeOf(answer(503, "", "Retry-After", "120"), new(wire)).retryAfter)
 }
 
-// mistake is what package endpoints returns for a Provider that can't work.
+// mistake is what another package returns for a Refresher that can't work.
 type mistake struct{}
 
-func (mistake) Error() string { return "endpoints: Acme: TokenURL is not set" }
+func (mistake) Error() string { return "a text that could be a secret" }
 func (mistake) NotSent() bool { return true }
 
 func TestMistakeThatSentNothingIsNamedAndEndsNoGrant(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
-		f.fault = func() error { return fmt.Errorf("wrapped: %w", mistake{}) }
+		f.fault = func() error { return mistake{} }
 		time.Sleep(time.Hour)
 		_, err := m.Source("k").Token()
-		require.ErrorContains(f, err, "the application is misconfigured: wrapped: endpoints: Acme: TokenURL is not set")
+		require.ErrorContains(f, err, "the application is misconfigured; next try")
+		time.Sleep(time.Minute)
+		f.fault = func() error {
+			return fmt.Errorf("a secret: %w", tokenerror.NotSent(errors.New("endpoints: Acme: TokenURL is not set")))
+		}
+		_, err = m.Source("k").Token()
+		require.ErrorContains(f, err, "the application is misconfigured: endpoints: Acme: TokenURL is not set; next try")
 		assert.NotErrorIs(f, err, ErrLoginRequired)
-		assert.Equal(f, 1, f.count())
+		assert.Equal(f, 2, f.count())
 		rec := f.stored()
 		assert.Equal(f, ReasonMisconfigured, rec.Failure.Reason)
 		assert.False(f, rec.MayBeSpent)
