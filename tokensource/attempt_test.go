@@ -53,6 +53,42 @@ func TestAbandonedAttemptIsTakenOver(t *testing.T) {
 	}
 }
 
+// TestAbandonedAttemptIsFinishedWhileTheTokenIsValid has a process die in the middle of a
+// refresh, and another begin that wouldn't refresh the token for an hour.
+func TestAbandonedAttemptIsFinishedWhileTheTokenIsValid(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.connected()
+		f.abandon(time.Now())
+		m := f.process()
+		r := <-later(m.Source("k").Token)
+		require.NoError(f, r.err)
+		assert.Equal(f, "access-1", r.AccessToken, "it is valid")
+		assert.Zero(f, r.took)
+		time.Sleep(leaseTime + 2*pollMax)
+		assert.Equal(f, 1, f.seen(EventTakenOver))
+		assert.Equal(f, "access-2", f.stored().AccessToken)
+		assert.Equal(f, 1, f.count())
+		assert.Equal(f, "access-2", f.access(m))
+	})
+}
+
+// TestAttemptOfALivingProcessIsLeftAlone has another process begin meanwhile.
+func TestAttemptOfALivingProcessIsLeftAlone(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		time.Sleep(time.Hour - 4*time.Minute)
+		f.latency = after(25 * time.Second)
+		f.access(m)
+		time.Sleep(time.Second)
+		other := f.process()
+		assert.Equal(f, "access-1", f.access(other))
+		time.Sleep(25 * time.Second)
+		assert.Equal(f, "access-2", f.access(other))
+		assert.Equal(f, 1, f.count())
+		assert.Zero(f, f.seen(EventTakenOver))
+	})
+}
+
 func TestTokenIsInDoubtAfterATakeover(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()

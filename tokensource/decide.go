@@ -23,10 +23,13 @@ type decision struct {
 // Refresher needs no refresh token. It reads and changes nothing else.
 func decide(r *record, v *view, obtains bool, now time.Time) decision {
 	refreshable := obtains || r.RefreshToken != ""
+	// An attempt is waited for, or finished if its owner has died, however long the token
+	// is valid: a provider's grace window is open for seconds.
+	due := v.due(now) || r.Attempt != nil
 	switch {
 	case r.Failure != nil && r.Failure.Final:
 		return decision{action: giveUp, failure: *r.Failure}
-	case v.servable(now) && !(refreshable && v.due(now)):
+	case v.servable(now) && !(refreshable && due):
 		return decision{action: serve}
 	case !refreshable:
 		f := failure{Reason: ReasonExpired, At: wall(now), Final: true}

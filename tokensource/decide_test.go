@@ -25,6 +25,7 @@ func aRecord(edits ...func(*record)) *record {
 func TestDecide(t *testing.T) {
 	noRefresh := func(r *record) { r.RefreshToken = "" }
 	noAccess := func(r *record) { r.AccessToken = "" }
+	attempted := func(r *record) { r.Attempt = &attempt{ID: "someone else's", Started: noon} }
 	forEver := func(r *record) { r.Expiry = time.Time{} }
 	failedWith := func(f failure) func(*record) { return func(r *record) { r.Failure = &f } }
 	final := failedWith(failure{Reason: ReasonRevoked, Code: "invalid_grant", At: noon, Final: true})
@@ -56,6 +57,8 @@ func TestDecide(t *testing.T) {
 		{"never expires", edits(forEver), nil, false, 1000 * time.Hour, serve, "", 0},
 		{"never expires, kept alive", edits(forEver), views(keepAlive), false, fresh, refreshNow, "", 0},
 		{"valid, kept alive", nil, views(keepAlive), false, fresh, refreshNow, "", 0},
+		{"valid, being refreshed", edits(attempted), nil, false, fresh, refreshNow, "", 0},
+		{"valid, being disconnected, and can't be refreshed", edits(attempted, noRefresh), nil, false, fresh, serve, "", 0},
 		{"refresh token alone", edits(noAccess, forEver), nil, false, fresh, refreshNow, "", 0},
 
 		{"ended", edits(final), nil, false, fresh, giveUp, ReasonRevoked, 0},

@@ -48,8 +48,9 @@ refresh token alive. The names in brackets are those of the code.
  6. Lease (observation.see). Another process leaves the attempt alone until it has seen,
     for a lease of 7.5 seconds by its own clock, that the record doesn't change; if it
     can't look for a while, it begins to count anew. No two clocks are compared. Then it
-    takes over, and the record says from then on that the refresh token may be spent. A
-    living owner has to write before that, on a store that takes up to 3 seconds for a
+    takes over, and the record says from then on that the refresh token may be spent. It
+    does so however long the old token is valid, since a grace window is open for
+    seconds. A living owner has to write before that, on a store that takes up to 3 seconds for a
     call, and so there is one inequality: claimLimit + renewal + storeLimit < leaseTime,
     or 3 s + 1 s + 3 s < 7.5 s. An attempt that took longer than claimLimit to write
     isn't used.
