@@ -324,7 +324,7 @@ func TestOwnerThatWasTakenOverAdoptsWhatItsSuccessorSaved(t *testing.T) {
 		other := f.process()
 		time.Sleep(time.Hour)
 		c := later(m.Source("k").Token)
-		time.Sleep(time.Second)
+		time.Sleep(renewal * 3 / 2)                                     // between two renewals
 		f.put(f.stored().with(&attempt{ID: "of another process"}, nil)) // took over, and died
 		d := later(other.Source("k").Token)
 		r, s := <-d, <-c
