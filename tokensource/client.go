@@ -182,13 +182,8 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*
 		}
 		return resp, nil
 	}
-	if !s.reject(v) {
-		// Another token is of no use, unless another process has got one meanwhile.
-		c, err := s.m.read(r.Context(), s.name)
-		if err != nil || c.ID == v.record.ID {
-			return resp, nil
-		}
-		s.publish(v, c.record, time.Now())
+	if !s.reject(v) && !s.replacedElsewhere(r.Context(), v) {
+		return resp, nil // another token is of no use
 	}
 	body, ok := bodyAgain(r)
 	if !ok {
@@ -215,6 +210,28 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*
 		}
 	}
 	return resp, err
+}
+
+// replacedElsewhere reports whether another token than v's has been got meanwhile, or is
+// under way: some providers end the old one at the moment they issue the next, before
+// whoever asked for that could save it.
+func (s *Source) replacedElsewhere(ctx context.Context, v *view) bool {
+	c, err := s.m.read(ctx, s.name)
+	switch {
+	case err != nil:
+		return false
+	case c.ID != v.record.ID:
+		s.publish(v, c.record, time.Now())
+		return true
+	case c.Attempt == nil:
+		return false
+	}
+	select {
+	case <-s.start(ctx).done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // drain reads what is left of a body, a little and for a moment at most, so that its

@@ -222,6 +222,28 @@ func TestTokenOfAnotherProcessIsBetterThanAUselessOne(t *testing.T) {
 	})
 }
 
+// TestTokenThatTheNextOneEndsIsReplaced has a provider that ends the access token at the
+// moment it issues the next, to a process that hasn't saved it yet.
+func TestTokenThatTheNextOneEndsIsReplaced(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.latency = after(time.Second)
+		m := f.connected()
+		other := f.process()
+		api := withAPI(m)
+		for _, next := range []string{"access-2", "access-3", "access-4"} {
+			f.access(other)
+			refreshed := other.Source("k").keepAlive(f.Context(), f.stored(), time.Now()).done
+			time.Sleep(100 * time.Millisecond)
+			api.respond = refusing(next)
+			status, body := f.get(m.Client("k"))
+			assert.Equal(f, 200, status)
+			assert.Equal(f, "ok "+next, body)
+			<-refreshed
+		}
+		assert.Equal(f, 3, f.count(), "nothing was refreshed for it")
+	})
+}
+
 // What another process refreshed before may have been revoked together with the token
 // that was refused.
 func TestRefusalOfATokenThatWasAdoptedIsNoReasonNotToRefreshIt(t *testing.T) {

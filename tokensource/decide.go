@@ -38,7 +38,7 @@ func decide(r *record, v *view, obtains bool, now time.Time) decision {
 		}
 		return decision{action: giveUp, failure: f}
 	}
-	if until := v.refusedWhenNew(); v.servable(now) && now.Before(until) {
+	if until := v.refusedWhenNew(); r.Attempt == nil && v.servable(now) && now.Before(until) {
 		return decision{action: hold, until: until}
 	}
 	// What this process knows of a failure goes before what the record says of it.

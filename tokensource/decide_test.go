@@ -75,6 +75,7 @@ func TestDecide(t *testing.T) {
 
 		{"rejected", nil, views(rejected), false, fresh, refreshNow, "", 0},
 		{"refused when new", nil, views(refusedWhenNew(due + time.Minute)), false, due, hold, "", due + time.Minute},
+		{"refused when new, being refreshed", edits(attempted), views(refusedWhenNew(due + time.Minute)), false, due, refreshNow, "", 0},
 		{"refused when new, long ago", nil, views(refusedWhenNew(fresh)), false, due, refreshNow, "", 0},
 		{"refused when new, over", nil, views(refusedWhenNew(over + time.Minute)), false, over, refreshNow, "", 0},
 

@@ -64,7 +64,7 @@ func TestRefresherThatWrapsAnother(t *testing.T) {
 		_, err = m.Source("k").Token()
 		require.Error(t, err)
 
-		m = &Manager{Config: struct{ Refresher }{conf}, Store: newMemory(), Registration: Registration{issuer, clientID}}
+		m = &Manager{Config: struct{ Refresher }{conf}, Store: newMemory(), Registration: Registration{Issuer: issuer, ClientID: clientID}}
 		require.NoError(t, m.Save(t.Context(), "k", login))
 		_, err = m.Client("k").Get(server.URL + "/me")
 		require.ErrorContains(t, err, "Manager.APIURLs")
