@@ -13,9 +13,14 @@ const year = 365 * 24 * time.Hour
 // shifted moves all times of a record, as if a clock that is off by d had written them.
 func shifted(d time.Duration) func(*record) {
 	return func(r *record) {
-		for _, at := range []*time.Time{&r.Expiry, &r.Login, &r.Obtained, &r.Rotated, &r.RefreshExpiry, &r.Recovered} {
+		for _, at := range []*time.Time{&r.Expiry, &r.Obtained} {
 			if !at.IsZero() {
 				*at = at.Add(d)
+			}
+		}
+		for _, at := range []*instant{&r.Login, &r.Rotated, &r.RefreshExpiry, &r.Recovered} {
+			if *at != 0 {
+				*at = instantOf(at.time().Add(d))
 			}
 		}
 		if r.Failure != nil {
@@ -136,7 +141,7 @@ func TestRunKeepsAliveWhatAWrongClockWrote(t *testing.T) {
 		f.writtenBy(off)
 		assert.True(f, idle(f.stored(), time.Now(), defaultKeepAlive))
 		rec := f.stored()
-		rec.RefreshExpiry = rec.Obtained.Add(100 * 24 * time.Hour)
+		rec.RefreshExpiry = instantOf(rec.Obtained.Add(100 * 24 * time.Hour))
 		assert.True(f, idle(rec, time.Now(), defaultKeepAlive))
 	})
 }

@@ -13,8 +13,8 @@ var noon = time.Date(2030, time.January, 1, 12, 0, 0, 0, time.UTC)
 // aRecord returns a record of a token that was issued at noon for an hour, changed by edits.
 func aRecord(edits ...func(*record)) *record {
 	r := &record{
-		Format: recordFormat, Registration: testOwner, LoginID: "login", Generation: 2, ID: "id",
-		AccessToken: "access", RefreshToken: "refresh", Expiry: noon.Add(time.Hour), Login: noon, Obtained: noon, Rotated: noon,
+		Format: recordFormat, Registration: &testOwner, LoginID: "login", Generation: 2, ID: "id",
+		AccessToken: "access", RefreshToken: "refresh", Expiry: noon.Add(time.Hour), Login: instantOf(noon), Obtained: noon, Rotated: instantOf(noon),
 	}
 	for _, edit := range edits {
 		edit(r)

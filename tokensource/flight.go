@@ -228,7 +228,7 @@ func (s *Source) restored(ctx context.Context, ours *record, c cell) (cell, erro
 
 // unobtained is the record of a two-legged grant that has no token yet.
 func unobtained(whose Registration, now time.Time) *record {
-	return &record{Format: recordFormat, Registration: whose, LoginID: newID(), ID: newID(), Login: wall(now), Obtained: wall(now), Rotated: wall(now)}
+	return &record{Format: recordFormat, Registration: &whose, LoginID: newID(), ID: newID(), Login: instantOf(now), Obtained: wall(now), Rotated: instantOf(now)}
 }
 
 // refresh sends the refresh token, under our lease, and saves what comes back before anyone

@@ -132,6 +132,6 @@ func (r *record) ended(id string, f failure) *record {
 // moved gives r, which holds our attempt, to another registration, and ends the attempt.
 func (r *record) moved(to Registration) *record {
 	next := r.with(nil, r.Failure)
-	next.Registration = to
+	next.Registration = &to
 	return next
 }

@@ -242,7 +242,7 @@ func TestReplacedBy(t *testing.T) {
 func TestMovedChangesTheRegistrationOnly(t *testing.T) {
 	r := aRecord(by("ours"), failing, mayBeSpent)
 	next := checkUnchanged(t, r, func() *record { return r.moved(moved) })
-	assert.Equal(t, moved, next.Registration)
+	assert.Equal(t, moved, *next.Registration)
 	assert.Nil(t, next.Attempt)
 	next.Registration, next.Attempt = r.Registration, r.Attempt
 	assert.Equal(t, r, next)

@@ -205,6 +205,7 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 	if err != nil {
 		return fmt.Errorf("tokensource: connection %q: %w", name, err)
 	}
+	login.Registration = &set.registration
 	s := m.Source(name)
 	basis, began := s.known(), time.Now()
 	c, _, err := m.update(ctx, name, cell{}, func(stored *record) *record { return stored.replacedBy(login) })
@@ -299,7 +300,7 @@ func (m *Manager) unpin(now time.Time) {
 		}
 	}
 	for s := range m.pinned {
-		if len(m.pinned) < maxPinned {
+		if len(m.pinned) <= maxPinned*9/10 { // so that this isn't done each time
 			return
 		}
 		delete(m.pinned, s) // any

@@ -29,7 +29,7 @@ func TestMoveGivesAConnectionToAnotherRegistration(t *testing.T) {
 		_, err := m.Source("k").Token()
 		require.True(f, isReason(err, ReasonOtherClient), "%v", err)
 		require.NoError(f, m.Move(f.Context(), "k", testOwner))
-		assert.Equal(f, moved, f.stored().Registration)
+		assert.Equal(f, moved, *f.stored().Registration)
 		assert.Nil(f, f.stored().Attempt)
 		assert.False(f, f.stored().MayBeSpent)
 		assert.Equal(f, "access-1", f.access(m), "at once")
@@ -117,7 +117,7 @@ func TestMoveThatWaitsCanBeGivenUp(t *testing.T) {
 		defer cancel()
 		assert.ErrorIs(f, f.renamed().Move(ctx, "k", testOwner), context.DeadlineExceeded)
 		require.NoError(f, (<-refreshed).err)
-		assert.Equal(f, testOwner, f.stored().Registration)
+		assert.Equal(f, testOwner, *f.stored().Registration)
 	})
 }
 
@@ -147,7 +147,7 @@ func TestRefreshWhoseConnectionIsMovedMeanwhileIsNotSaved(t *testing.T) {
 		}
 		_, err := ours.Source("k").Token()
 		assert.True(f, isReason(err, ReasonOtherClient), "%v", err)
-		assert.Equal(f, moved, f.stored().Registration)
+		assert.Equal(f, moved, *f.stored().Registration)
 		assert.Equal(f, "refresh-1", f.stored().RefreshToken)
 		assert.Zero(f, f.seen(EventUnsaved))
 		assert.Zero(f, f.seen(EventRefreshed))

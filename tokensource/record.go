@@ -24,8 +24,8 @@ type record struct {
 	Format int `json:"format"`
 
 	// Registration says whose the record is. No other client reads, uses or
-	// changes it.
-	Registration
+	// changes it. It is the Manager's own, kept once.
+	*Registration
 
 	// LoginID names the login, and Generation counts its tokens: the one that the
 	// application saved is 1, and each refresh adds 1. They tell an older token of
@@ -45,11 +45,11 @@ type record struct {
 	Expiry       time.Time      `json:"expiry,omitzero"`
 	Extra        map[string]any `json:"extra,omitempty"`
 
-	Login         time.Time `json:"login"`                   // when the user consented
+	Login         instant `json:"login"`                   // when the user consented
 	Obtained      time.Time `json:"obtained"`                // when this token was issued
-	Rotated       time.Time `json:"rotated"`                 // when the refresh token was issued
-	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // when the refresh token ends, if the provider says it
-	Recovered     time.Time `json:"recovered,omitzero"`      // when a refresh last succeeded after one that had failed
+	Rotated       instant `json:"rotated"`                 // when the refresh token was issued
+	RefreshExpiry instant `json:"refresh_expiry,omitzero"` // when the refresh token ends, if the provider says it
+	Recovered     instant `json:"recovered,omitzero"`      // when a refresh last succeeded after one that had failed
 
 	// NoRefreshToken says that this login came without a refresh token, though the
 	// one before it had one.
@@ -100,6 +100,9 @@ func decodeRecord(data []byte) (*record, error) {
 	if err := dec.Decode(&r); err != nil || dec.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) || r.Format < 1 || r.Format > recordFormat {
 		return nil, undecodable(data)
 	}
+	if r.Registration == nil {
+		r.Registration = new(Registration) // nobody's
+	}
 	if r.ID == "" || !r.hasToken() && (r.Generation != 0 || r.LoginID == "") {
 		return nil, errRecord
 	}
@@ -147,10 +150,11 @@ func newLogin(t *oauth2.Token, whose Registration, now time.Time) (*record, erro
 		return nil, errors.New("the token is not valid UTF-8 and can't be stored")
 	}
 	r := newRecord(t, extra, now)
-	r.Registration, r.LoginID, r.Generation = whose, newID(), 1
-	r.Login, r.Rotated = r.Obtained, r.Obtained
+	r.Registration, r.LoginID, r.Generation = &whose, newID(), 1
+	r.Login = instantOf(r.Obtained)
+	r.Rotated = r.Login
 	if r.RefreshToken != "" {
-		r.RefreshExpiry = refreshExpiry(extra, r.Obtained)
+		r.RefreshExpiry = instantOf(refreshExpiry(extra, r.Obtained))
 	}
 	data, err := r.encode()
 	if err != nil {
@@ -186,15 +190,15 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 	next.Login, next.Rotated, next.RefreshExpiry = r.Login, r.Rotated, r.RefreshExpiry
 	next.NoRefreshToken, next.Recovered = r.NoRefreshToken, r.Recovered
 	if r.Failure != nil {
-		next.Recovered = next.Obtained
+		next.Recovered = instantOf(next.Obtained)
 	}
 	if next.RefreshToken == "" {
 		next.RefreshToken = r.RefreshToken
 	} else if next.RefreshToken != r.RefreshToken {
-		next.Rotated, next.RefreshExpiry, next.NoRefreshToken = next.Obtained, time.Time{}, false
+		next.Rotated, next.RefreshExpiry, next.NoRefreshToken = instantOf(next.Obtained), 0, false
 	}
 	if end := refreshExpiry(came, next.Obtained); !end.IsZero() {
-		next.RefreshExpiry = end
+		next.RefreshExpiry = instantOf(end)
 	}
 	if next.TokenType == "" {
 		next.TokenType = r.TokenType

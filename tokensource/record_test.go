@@ -50,7 +50,7 @@ func TestRecordOfFormat1IsReadForEver(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &record{
 		Format:       1,
-		Registration: testOwner,
+		Registration: &testOwner,
 		LoginID:      "MFRGGZDFMZTWQ2LKNNWG",
 		Generation:   7,
 		ID:           "JBSWY3DPEHPK3PXPJBSWY3DPEH",
@@ -60,11 +60,11 @@ func TestRecordOfFormat1IsReadForEver(t *testing.T) {
 		Expiry:       utc(2026, 5, 4, 3, 2, 1, 5e8),
 		Extra: map[string]any{"scope": "read", "number": 12.5, "user": json.Number("9007199254740993"), "flag": true, "nothing": nil,
 			"list": []any{"a", 1.0}, "object": map[string]any{"b": "c"}},
-		Login:          utc(2026, 1, 2, 3, 4, 5, 0),
+		Login:          instantOf(utc(2026, 1, 2, 3, 4, 5, 0)),
 		Obtained:       utc(2026, 5, 4, 2, 2, 1, 5e8),
-		Rotated:        utc(2026, 3, 2, 3, 4, 5, 0),
-		RefreshExpiry:  utc(2027, 3, 2, 3, 4, 5, 0),
-		Recovered:      utc(2026, 5, 1, 0, 0, 0, 0),
+		Rotated:        instantOf(utc(2026, 3, 2, 3, 4, 5, 0)),
+		RefreshExpiry:  instantOf(utc(2027, 3, 2, 3, 4, 5, 0)),
+		Recovered:      instantOf(utc(2026, 5, 1, 0, 0, 0, 0)),
 		NoRefreshToken: true,
 		MayBeSpent:     true,
 		SentTwice:      true,
@@ -238,25 +238,25 @@ func TestRefreshKeepsWhatIsNotSentAgain(t *testing.T) {
 	t.Run("nothing but the token", func(t *testing.T) {
 		next := first.refreshed(&oauth2.Token{AccessToken: "a2"}, now)
 		assert.Equal(t, &record{
-			Format: 1, Registration: testOwner, LoginID: first.LoginID, Generation: 2,
+			Format: 1, Registration: &testOwner, LoginID: first.LoginID, Generation: 2,
 			ID: next.ID, AccessToken: "a2", TokenType: "bearer", RefreshToken: "r1", Expiry: now.Add(time.Hour),
 			Extra: map[string]any{"scope": "read", "account": "x"},
-			Login: login, Obtained: now, Rotated: login, Recovered: now,
+			Login: instantOf(login), Obtained: now, Rotated: instantOf(login), Recovered: instantOf(now),
 		}, next, "a lifetime as before, but neither the attempt, nor the failure or the doubt")
 	})
 	t.Run("everything new", func(t *testing.T) {
 		next := first.refreshed((&oauth2.Token{AccessToken: "a2", TokenType: "DPoP", RefreshToken: "r2", Expiry: now.Add(time.Minute)}).
 			WithExtra(map[string]any{"scope": "write", "more": true}), now)
 		assert.Equal(t, &record{
-			Format: 1, Registration: testOwner, LoginID: first.LoginID, Generation: 2,
+			Format: 1, Registration: &testOwner, LoginID: first.LoginID, Generation: 2,
 			ID: next.ID, AccessToken: "a2", TokenType: "DPoP", RefreshToken: "r2", Expiry: now.Add(time.Minute),
 			Extra: map[string]any{"scope": "write", "account": "x", "more": true},
-			Login: login, Obtained: now, Rotated: now, Recovered: now,
+			Login: instantOf(login), Obtained: now, Rotated: instantOf(now), Recovered: instantOf(now),
 		}, next)
 	})
 	t.Run("the same refresh token", func(t *testing.T) {
 		next := first.refreshed(&oauth2.Token{AccessToken: "a2", RefreshToken: "r1"}, now)
-		assert.Equal(t, login, next.Rotated, "it is as old as before")
+		assert.Equal(t, login, next.Rotated.time(), "it is as old as before")
 	})
 	assert.Equal(t, map[string]any{"scope": "read", "account": "x"}, first.Extra, "untouched")
 }

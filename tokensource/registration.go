@@ -87,11 +87,11 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		switch {
 		case err != nil:
 			return err
-		case c.Registration == set.registration:
+		case *c.Registration == set.registration:
 			s.forget(new(view), nil) // that it was another's
 			return nil
-		case c.Registration != from:
-			return m.otherClient(name, c.Registration)
+		case *c.Registration != from:
+			return m.otherClient(name, *c.Registration)
 		}
 		ok, err := lease.acquire(ctx, c, look)
 		if errors.Is(err, errBusy) {

@@ -142,9 +142,9 @@ func idle(r *record, now time.Time, keepAlive time.Duration) bool {
 	h.Write([]byte(r.ID)) // a new one with each token
 	share := float64(h.Sum32()) / (1 << 32)
 	age := now.Sub(r.Obtained)
-	if !r.RefreshExpiry.IsZero() && r.RefreshExpiry.After(r.Obtained) {
+	if end := r.RefreshExpiry.time(); end.After(r.Obtained) {
 		// It ends at a known time, and where a refresh moves that, it has to be in time.
-		keepAlive = min(keepAlive, r.RefreshExpiry.Sub(r.Obtained)/2)
+		keepAlive = min(keepAlive, end.Sub(r.Obtained)/2)
 	}
 	return age > keepAlive-time.Duration(share*float64(keepAlive/keepAliveSpread))
 }

@@ -141,7 +141,7 @@ type run struct {
 func (r *run) login(after *record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if after != nil && after.Login.Before(r.w.loginTime()) {
+	if after != nil && after.Login.time().Before(r.w.loginTime()) {
 		return // someone has logged in again already
 	}
 	rec, err := newLogin(r.w.prov.login(), testOwner, time.Now())
@@ -164,7 +164,7 @@ func (r *run) login(after *record) {
 func (w *world) loginTime() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.history[len(w.history)-1].Login
+	return w.history[len(w.history)-1].Login.time()
 }
 
 // incarnations runs a process, and another in its place whenever it has crashed.

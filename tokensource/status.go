@@ -114,15 +114,15 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 	st := Status{
 		Connection:     name,
 		State:          StateHealthy,
-		Recovered:      r.Recovered,
-		Login:          r.Login,
+		Recovered:      r.Recovered.time(),
+		Login:          r.Login.time(),
 		Obtained:       r.Obtained,
 		Expiry:         r.Expiry,
 		Refreshable:    r.RefreshToken != "" || m.set.obtains,
 		NoRefreshToken: r.NoRefreshToken,
 	}
 	if r.RefreshToken != "" {
-		st.RefreshTokenIssued, st.RefreshTokenExpiry = r.Rotated, r.RefreshExpiry
+		st.RefreshTokenIssued, st.RefreshTokenExpiry = r.Rotated.time(), r.RefreshExpiry.time()
 	}
 	same := v.id() == r.ID
 	f := r.Failure

@@ -74,7 +74,7 @@ func TestTwoLeggedTokenIsObtainedOnceByAllProcesses(t *testing.T) {
 		}
 		waits.Wait()
 		assert.Equal(f, 1, g.posts)
-		assert.Equal(f, ownRegistration, f.stored().Registration)
+		assert.Equal(f, ownRegistration, *f.stored().Registration)
 		assert.Equal(f, 1, f.stored().Generation)
 		assert.Equal(f, 1, f.seen(EventRefreshed))
 		assert.Equal(f, "own-1", f.access(f.twoLegged(g)), "of the store")

@@ -100,10 +100,10 @@ func (m *Manager) read(ctx context.Context, name string) (c cell, err error) {
 	if err != nil {
 		return cell{}, err
 	}
-	if c.Registration != set.registration {
-		return cell{}, m.otherClient(name, c.Registration)
+	if *c.Registration != set.registration {
+		return cell{}, m.otherClient(name, *c.Registration)
 	}
-	c.record.Registration = set.registration // the same text, kept once
+	c.record.Registration = &set.registration // the same text, kept once
 	return c, nil
 }
 
