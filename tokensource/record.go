@@ -45,11 +45,11 @@ type record struct {
 	Expiry       time.Time      `json:"expiry,omitzero"`
 	Extra        map[string]any `json:"extra,omitempty"`
 
-	Login         instant `json:"login"`                   // when the user consented
+	Login         instant   `json:"login"`                   // when the user consented
 	Obtained      time.Time `json:"obtained"`                // when this token was issued
-	Rotated       instant `json:"rotated"`                 // when the refresh token was issued
-	RefreshExpiry instant `json:"refresh_expiry,omitzero"` // when the refresh token ends, if the provider says it
-	Recovered     instant `json:"recovered,omitzero"`      // when a refresh last succeeded after one that had failed
+	Rotated       instant   `json:"rotated"`                 // when the refresh token was issued
+	RefreshExpiry instant   `json:"refresh_expiry,omitzero"` // when the refresh token ends, if the provider says it
+	Recovered     instant   `json:"recovered,omitzero"`      // when a refresh last succeeded after one that had failed
 
 	// NoRefreshToken says that this login came without a refresh token, though the
 	// one before it had one.
