@@ -193,7 +193,10 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*
 	if err == nil && fresh.due(time.Now()) {
 		// Another process's token, about to end as well: it could end on the way, and
 		// there is but one replay. Its refresh has begun; wait for that.
-		s.reject(fresh)
+		select {
+		case <-s.start(r.Context()).done:
+		case <-r.Context().Done():
+		}
 		fresh, err = s.get(r.Context())
 	}
 	if err != nil || fresh.record.ID == v.record.ID {
@@ -280,8 +283,11 @@ func (s *Source) recordRejection(v *view, code string) {
 		code = ""
 	}
 	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
-	c, changed, _ := s.m.update(context.Background(), s.name, cell{}, func(stored *record) *record { return stored.ended(v.record.ID, f) })
+	c, changed, err := s.m.update(context.Background(), s.name, cell{}, func(stored *record) *record { return stored.ended(v.record.ID, f) })
 	if !changed {
+		if err != nil {
+			s.untold(v.id(), f.At)
+		}
 		return // it is gone, replaced or recorded; or the next call records it
 	}
 	s.publish(v, c.record, began)

@@ -232,7 +232,7 @@ func TestTokenThatTheNextOneEndsIsReplaced(t *testing.T) {
 		api := withAPI(m)
 		for _, next := range []string{"access-2", "access-3", "access-4"} {
 			f.access(other)
-			refreshed := other.Source("k").keepAlive(f.Context(), f.stored(), time.Now()).done
+			refreshed := other.Source("k").keepAlive(f.Context(), other.Source("k").known(), f.stored(), time.Now()).done
 			time.Sleep(100 * time.Millisecond)
 			api.respond = refusing(next)
 			status, body := f.get(m.Client("k"))

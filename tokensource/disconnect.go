@@ -59,7 +59,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		}
 		switch {
 		case isReason(err, ReasonNotConnected):
-			s.forget(basis, nil)
+			s.forget(basis.login(), nil)
 			return revoked != nil, nil
 		case err != nil:
 			return false, err
@@ -84,8 +84,14 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 			return false, err
 		}
 		revoked = lease.cell.record
-		if err := s.delete(basis, lease.cell.version); !errors.Is(err, storage.ErrConflict) {
-			return err == nil, err
+		err = s.delete(lease.cell)
+		switch {
+		case err == nil:
+			return true, nil
+		case !errors.Is(err, storage.ErrConflict):
+			s.giveBack(lease)
+			s.refuse(s.known()) // what is revoked isn't served
+			return false, err
 		}
 	}
 }
@@ -142,13 +148,13 @@ func (s *Source) giveBack(lease *lease) {
 
 // delete deletes the record, also if the caller has gone meanwhile: what is revoked
 // is no use to anyone.
-func (s *Source) delete(basis *view, version storage.Version) error {
+func (s *Source) delete(c cell) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := s.m.Store.Delete(ctx, s.name, version); err != nil {
+	if err := s.m.Store.Delete(ctx, s.name, c.version); err != nil {
 		return s.m.storeError(s.name, err)
 	}
-	s.forget(basis, nil)
+	s.forget(c.LoginID, nil)
 	return nil
 }
 
@@ -161,16 +167,17 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		return err
 	}
 	s := m.Source(name)
-	basis := s.known()
 	for try := 0; ; try++ {
+		login := s.known().login()
 		c, err := m.read(ctx, name)
 		switch {
 		case isReason(err, ReasonNotConnected):
-			s.forget(basis, nil)
+			s.forget(login, nil)
 			return nil
 		case isReason(err, ReasonOtherClient):
 			return err
 		case err == nil:
+			login = c.LoginID
 			err = m.Store.Delete(ctx, name, c.version)
 		case errors.Is(err, storage.ErrOpen), isRecordError(err):
 			err = m.Store.Discard(ctx, name)
@@ -184,7 +191,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		if err != nil {
 			return m.storeError(name, err)
 		}
-		s.forget(basis, nil)
+		s.forget(login, nil)
 		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 		return nil
 	}

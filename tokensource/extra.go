@@ -15,7 +15,12 @@ import (
 // extraOf returns what the provider sent beside the token, as it would come back
 // from the store; nothing in it is shared with t. x/oauth2 can be asked for a member
 // by its name, Token.Extra, but not for the names.
-func extraOf(t *oauth2.Token) (map[string]any, error) {
+func extraOf(t *oauth2.Token) (stored map[string]any, err error) {
+	defer func() {
+		if p := recover(); p != nil { // of a MarshalJSON
+			stored, err = nil, errors.New("what came beside the token can't be stored as JSON")
+		}
+	}()
 	raw := reflect.ValueOf(t).Elem().FieldByName("raw")
 	if !raw.IsValid() {
 		return nil, errors.New("this version of x/oauth2 keeps what comes beside a token elsewhere, and it would be lost; update oauth2keep")
@@ -41,7 +46,6 @@ func extraOf(t *oauth2.Token) (map[string]any, error) {
 	if bytes.Contains(bytes.ReplaceAll(data, []byte(`\\`), nil), []byte(`\ufffd`)) {
 		return nil, errors.New("what came beside the token is not valid UTF-8 and can't be stored")
 	}
-	var stored map[string]any
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	if err := dec.Decode(&stored); err != nil {

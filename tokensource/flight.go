@@ -31,9 +31,11 @@ type flight struct {
 	isReady sync.Once
 	done    chan struct{} // closed at the end
 
+	began   time.Time
 	ctx     context.Context // of the token requests, never done
 	waiting context.Context // done when it has taken too long to get our turn
 	lease   *lease
+	basis   *view   // what was known when the record was last read or written
 	events  []Event // to be delivered when no lock is held
 }
 
@@ -44,7 +46,7 @@ func (s *Source) start(caller context.Context) *flight {
 	if s.flight != nil {
 		return s.flight
 	}
-	f := &flight{s: s, m: s.m, ready: make(chan struct{}), done: make(chan struct{}), ctx: carried(caller), lease: s.newLease()}
+	f := &flight{s: s, m: s.m, ready: make(chan struct{}), done: make(chan struct{}), ctx: carried(caller), lease: s.newLease(), basis: s.known(), began: time.Now()}
 	s.flight = f
 	s.m.inflight.add()
 	go f.run()
@@ -68,8 +70,16 @@ func (s *Source) inFlight() bool {
 	return s.flight != nil
 }
 
-// wait waits for a view that answers, or until ctx is done.
-func (f *flight) wait(ctx context.Context) error {
+// wait waits for a view that answers, or until ctx is done. A caller who has a valid token,
+// of which only nobody has looked for long whether it still is the connection's, waits for
+// a call of the store at most.
+func (f *flight) wait(ctx context.Context, hasToken bool) error {
+	var limit <-chan time.Time
+	if hasToken {
+		timer := time.NewTimer(max(storeLimit-time.Since(f.began), 0))
+		defer timer.Stop()
+		limit = timer.C
+	}
 	ready := f.ready
 	select {
 	case <-ready:
@@ -80,6 +90,8 @@ func (f *flight) wait(ctx context.Context) error {
 	}
 	select {
 	case <-ready:
+		return nil
+	case <-limit:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -187,6 +199,7 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 	}
 	defer m.set.looks.unlock()
 	basis := s.known()
+	f.basis = basis
 	look.began = time.Now()
 	c, err = m.read(f.waiting, s.name)
 	look.ended = time.Now()
@@ -248,6 +261,7 @@ func (f *flight) refresh(v *view) (settled bool) {
 func (f *flight) save(parent cell, next *record) (settled bool) {
 	s := f.s
 	basis := s.known()
+	f.basis = basis
 	began := time.Now()
 	u := &unsaved{record: next, parent: parent, attempt: f.lease.id}
 	winner, err := u.save(context.Background(), s)
@@ -311,6 +325,7 @@ func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled b
 	default:
 		fail.Next = next
 	}
+	f.basis = s.known()
 	ended := change(parent.record)
 	c, changed, err := m.update(context.Background(), s.name, parent, func(stored *record) *record {
 		if e := change(stored); e != nil {
@@ -337,11 +352,11 @@ func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled b
 	}
 	if err != nil && fail.Final {
 		f.storeFailed(err) // perhaps someone else has a newer token
+		s.untold(parent.ID, fail.At)
 		return true
 	}
 	if changed {
-		basis := s.known()
-		s.publish(basis, c.record, now)
+		s.publish(f.basis, c.record, now)
 	}
 	if !fail.Final {
 		fail.Next = next
@@ -351,21 +366,45 @@ func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled b
 }
 
 // giveUp settles the flight because only the user can help. What isn't in the record yet is
-// written there, so that it is told once.
+// written there, and told by the process that did so.
 func (f *flight) giveUp(c cell, v *view, fail failure) {
+	e := newError(f.s.name, fail, nil)
+	told := v.trouble != nil && v.trouble.failure.Final
 	if c.Failure != nil && c.Failure.Final {
-		f.note(v, fail, newError(f.s.name, fail, nil), recheck)
+		if t := v.trouble; t != nil && !t.untold.IsZero() && t.untold.Equal(c.Failure.At) {
+			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
+		}
+		f.note(v, fail, e, recheck)
 		return
 	}
+	f.basis = f.s.known()
+	began := time.Now()
 	after, changed, err := f.m.update(f.waiting, f.s.name, c, func(stored *record) *record { return stored.ended(c.ID, fail) })
-	e := newError(f.s.name, fail, nil)
 	if changed {
-		f.s.publish(f.s.known(), after.record, time.Now())
+		f.s.publish(f.basis, after.record, began)
 	}
-	if changed || err != nil && v.trouble == nil {
+	if (changed || err != nil) && !told {
 		f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 	}
 	f.note(v, fail, e, recheck)
+}
+
+// untold remembers a failure of the token id that was perhaps written, and is to be told if
+// it is found in the record.
+func (s *Source) untold(id string, at time.Time) {
+	s.change(func(v *view) *view {
+		if v.id() != id {
+			return v
+		}
+		next := *v
+		t := trouble{}
+		if v.trouble != nil {
+			t = *v.trouble
+		}
+		t.untold = at
+		next.trouble = &t
+		return &next
+	})
 }
 
 // hold settles the flight because a refresh isn't due to be tried yet.
@@ -416,7 +455,7 @@ func (f *flight) storeFailed(cause error) {
 	}
 	if e.Reason != ReasonStore {
 		fail := failure{Reason: e.Reason, At: wall(now), Final: e.Reason.loginRequired()}
-		s.forget(v, &trouble{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
+		s.forget(f.basis.login(), &trouble{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
 		return
 	}
 	fail := failure{Reason: ReasonStore, At: wall(now), Count: 1}

@@ -182,14 +182,14 @@ func TestTokenIsSavedBeforeItIsHandedOut(t *testing.T) {
 		f.loss = func() error { answered = true; return nil }
 		f.raw.set(func(op string) error {
 			if op == "put" && answered {
-				time.Sleep(5 * time.Second)
+				time.Sleep(2500 * time.Millisecond)
 			}
 			return nil
 		}, nil)
 		time.Sleep(time.Hour)
 		c := later(m.Source("k").Token)
 		early := later(m.Source("k").Token)
-		time.Sleep(4 * time.Second)
+		time.Sleep(2 * time.Second)
 		select {
 		case <-c:
 			assert.Fail(f, "handed out before it was saved")
@@ -200,7 +200,7 @@ func TestTokenIsSavedBeforeItIsHandedOut(t *testing.T) {
 		r := <-c
 		require.NoError(f, r.err)
 		assert.Equal(f, r.AccessToken, f.stored().AccessToken)
-		assert.Equal(f, 5*time.Second, r.took)
+		assert.Equal(f, 2500*time.Millisecond, r.took)
 		<-early
 	})
 }

@@ -69,12 +69,34 @@ func (s *Source) newLease() *lease {
 	return &lease{m: s.m, name: s.name, mu: newGate(), stop: func() {}}
 }
 
-// release gives the store's lock back. An attempt that is left in the record ends by itself.
-func (l *lease) release() {
+// enter takes a place among those that have claimed and not saved yet. Nobody is kept off by
+// the store's lock meanwhile.
+func (l *lease) enter(ctx context.Context) (waited bool, err error) {
+	select {
+	case l.m.set.claims <- struct{}{}:
+	default:
+		waited = true
+		l.release()
+		if err := l.m.set.claims.lock(ctx); err != nil {
+			return true, fmt.Errorf("%w: %w", errCrowded, err)
+		}
+	}
+	l.slot = true
+	return waited, nil
+}
+
+// leave gives the place back.
+func (l *lease) leave() {
 	if l.slot {
 		l.slot = false
 		l.m.set.claims.unlock()
 	}
+}
+
+// release gives the store's lock and the place back. An attempt that is left in the record
+// ends by itself.
+func (l *lease) release() {
+	l.leave()
 	if l.unlock != nil {
 		l.unlock()
 		l.unlock = nil
@@ -102,6 +124,9 @@ func (l *lease) lock(ctx context.Context) (taken bool, err error) {
 // errBusy is the error of an acquire that someone else has kept waiting for too long.
 var errBusy = errors.New("another process is refreshing the token")
 
+// errCrowded is an errBusy whose place was waited for.
+var errCrowded = fmt.Errorf("%w, or this one is refreshing too many", errBusy)
+
 // errSlow is the error of a claim that took too long to be sure of.
 var errSlow = fmt.Errorf("the store takes more than %v to write, which is too long for a refresh that must not be done twice", claimLimit)
 
@@ -113,20 +138,19 @@ func (l *lease) acquire(ctx context.Context, c cell, look span) (ok bool, err er
 	}
 	others := c.heldByOther(l.id)
 	if others && !l.abandoned(c, look) {
+		l.leave()
 		return false, l.pause(ctx)
 	}
 	if !l.slot {
-		if err := l.m.set.claims.lock(ctx); err != nil {
-			return false, fmt.Errorf("%w: %w", errBusy, err)
+		if waited, err := l.enter(ctx); waited || err != nil {
+			return false, err // and what was read is stale
 		}
-		l.slot = true
 	}
 	if ok, err = l.claim(ctx, c); ok {
 		l.tookOver = others
 		return true, nil
 	}
-	l.m.set.claims.unlock()
-	l.slot = false
+	l.leave()
 	if err == nil {
 		err = l.pause(ctx) // someone else was first
 	}
@@ -244,15 +268,15 @@ func (l *lease) current() cell {
 
 // renew writes the attempt again. A failure is left to the next renewal: the request is on
 // its way, and only its answer counts.
-func (l *lease) renew(ctx context.Context, answerLost bool) {
+func (l *lease) renew(ctx context.Context, answerLost bool) (ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	if l.mu.lock(ctx) != nil {
-		return // the answer is there
+		return false // the answer is there
 	}
 	defer l.mu.unlock()
 	if l.lost {
-		return
+		return false
 	}
 	start := time.Now()
 	c, ok, err := l.m.update(ctx, l.name, l.cell, func(stored *record) *record {
@@ -261,16 +285,21 @@ func (l *lease) renew(ctx context.Context, answerLost bool) {
 	switch {
 	case ok:
 		l.cell, l.since = c, start
-	case err == nil, errors.Is(err, storage.ErrNotFound):
+	case err == nil, isGone(err):
 		l.lost = true
+	case c.record != nil && c.is(l.cell.ID) && c.heldBy(l.id):
+		l.cell = c // a write that seemed to fail had happened; the next renewal begins with it
 	}
+	return ok
 }
 
 // answerLost records that an answer was lost, and reports whether the lease is still ours,
 // so that the refresh token may be sent again.
 func (l *lease) answerLost() bool {
-	l.renew(context.Background(), true)
+	if !l.renew(context.Background(), true) {
+		return false
+	}
 	_ = l.mu.lock(context.Background())
 	defer l.mu.unlock()
-	return !l.lost && l.cell.MayBeSpent && l.fresh()
+	return l.fresh()
 }

@@ -212,10 +212,19 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 	if err != nil {
 		return err
 	}
-	if _, _, ok := s.publish(basis, c.record, began); !ok {
-		s.change(func(*view) *view { return new(view) }) // someone else saved one too: look which came last
+	before, after, ok := s.publish(basis, c.record, began)
+	if !ok { // someone else saved one too: look which came last
+		s.change(func(v *view) *view {
+			if v.unsaved == nil {
+				return new(view)
+			}
+			return v // the only copy of a token
+		})
 	}
 	m.emit(ctx, Event{Kind: EventSaved, Connection: name, Expiry: c.Expiry})
+	if ok && before.trouble != nil && !before.trouble.failure.Final {
+		tellRecovery(before, after, func(e Event) { m.emitAll(ctx, name, []Event{e}) })
+	}
 	if c.NoRefreshToken {
 		m.emit(ctx, Event{Kind: EventNoRefreshToken, Connection: name})
 	}

@@ -103,7 +103,7 @@ func decodeRecord(data []byte) (*record, error) {
 	if r.Registration == nil {
 		r.Registration = new(Registration) // nobody's
 	}
-	if r.ID == "" || !r.hasToken() && (r.Generation != 0 || r.LoginID == "") {
+	if r.ID == "" || r.LoginID == "" || !r.hasToken() && r.Generation != 0 {
 		return nil, errRecord
 	}
 	if r.TokenType == bearerType {
@@ -179,6 +179,9 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 	if err != nil {
 		came = nil
 	}
+	if data, _ := json.Marshal(came); len(data) > maxExtra {
+		came = nil
+	}
 	next := newRecord(t, nil, now)
 	if life := r.Expiry.Sub(r.Obtained); next.Expiry.IsZero() && !r.Expiry.IsZero() && life > 0 {
 		next.Expiry = next.Obtained.Add(life) // what isn't said again is as before
@@ -234,6 +237,10 @@ func newRecord(t *oauth2.Token, extra map[string]any, now time.Time) *record {
 	}
 	return r
 }
+
+// maxExtra is how much may come beside a refreshed token, in bytes: a store has to take a
+// record of a MiB.
+const maxExtra = 512 << 10
 
 // newID returns a name that no other process chooses.
 func newID() string { return strings.Clone(rand.Text()[:16]) } // 80 bits

@@ -88,7 +88,7 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		case err != nil:
 			return err
 		case *c.Registration == set.registration:
-			s.forget(new(view), nil) // that it was another's
+			s.forget("", nil) // that it was another's
 			return nil
 		case *c.Registration != from:
 			return m.otherClient(name, *c.Registration)
@@ -105,6 +105,7 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		}
 		_, err = m.write(ctx, name, lease.cell.moved(set.registration), lease.cell.version)
 		if err != nil && !errors.Is(err, storage.ErrConflict) {
+			_, _ = m.write(context.Background(), name, lease.cell.with(nil, lease.cell.Failure), lease.cell.version) // or else the lease ends it
 			return err
 		}
 	}

@@ -83,7 +83,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 		if err != nil {
 			return m.storeError("", err)
 		}
-		began := time.Now()
+		basis, began := m.knownOf(name), time.Now()
 		c, err := m.read(ctx, name)
 		if isGone(err) {
 			continue // disconnected meanwhile, or not ours
@@ -105,7 +105,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 			defer workers.unlock()
 			s := m.Source(name)
 			select {
-			case <-s.keepAlive(ctx, c.record, began).done: // its outcome is in the record, and in an event
+			case <-s.keepAlive(ctx, basis, c.record, began).done: // its outcome is in the record, and in an event
 			case <-ctx.Done():
 			}
 		})
@@ -113,9 +113,20 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	return nil
 }
 
-// keepAlive refreshes r, which was just read, however long its token lives.
-func (s *Source) keepAlive(ctx context.Context, r *record, read time.Time) *flight {
-	s.publish(s.known(), r, read)
+// knownOf is what this process knows of a connection, without making a Source for it.
+func (m *Manager) knownOf(name string) *view {
+	if s := m.existing(name); s != nil {
+		return s.known()
+	}
+	return new(view)
+}
+
+// keepAlive refreshes r, which was read when the view was basis, however long its token
+// lives.
+func (s *Source) keepAlive(ctx context.Context, basis *view, r *record, read time.Time) *flight {
+	if before, after, ok := s.publish(basis, r, read); ok {
+		tellRecovery(before, after, func(e Event) { s.m.emitAll(ctx, s.name, []Event{e}) })
+	}
 	s.change(func(v *view) *view {
 		if v.id() != r.ID {
 			return v

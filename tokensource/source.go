@@ -115,10 +115,11 @@ func (s *Source) get(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	looked := false // or tried to, for as long as a caller can wait who could be served
 	for range maxFlights {
 		v := s.known()
 		look := v.isStale(now, set.stale) && !v.storeIsDown(now) && v.unsaved == nil
-		if v.servable(now) && !(look && v.isStale(now, veryStale*set.stale)) {
+		if v.servable(now) && (looked || !look || !v.isStale(now, veryStale*set.stale)) {
 			if look || v.due(now) && !now.Before(v.holdOff()) && v.unsaved == nil && (v.record.RefreshToken != "" || set.obtains) {
 				s.start(ctx)
 			} else {
@@ -129,10 +130,10 @@ func (s *Source) get(ctx context.Context) (*view, error) {
 		if t := v.trouble; t != nil && now.Before(t.until) && !v.servable(now) {
 			return nil, t.err
 		}
-		if err := s.start(ctx).wait(ctx); err != nil {
+		if err := s.start(ctx).wait(ctx, v.servable(now)); err != nil {
 			return nil, err
 		}
-		now = time.Now()
+		looked, now = true, time.Now()
 	}
 	return nil, newError(s.name, failure{Reason: ReasonUnavailable}, nil)
 }
@@ -289,10 +290,10 @@ func (v *view) tokenCopy() *oauth2.Token {
 	return &t
 }
 
-// forget drops what is known, if it still is about the login of basis.
-func (s *Source) forget(basis *view, t *trouble) {
+// forget drops what is known, if it is about this login.
+func (s *Source) forget(login string, t *trouble) {
 	s.change(func(v *view) *view {
-		if v.login() != basis.login() {
+		if v.login() != login {
 			return v
 		}
 		return &view{trouble: t}

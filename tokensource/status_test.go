@@ -134,7 +134,7 @@ func TestStatusOfARecordIsTheSameInEveryProcess(t *testing.T) {
 	onSwap(t, func(f *fixture) {
 		m := f.process()
 		now := time.Now().UTC()
-		base := record{Registration: &testOwner, Format: 1, ID: "x", AccessToken: "a", RefreshToken: "r", Login: instantOf(now), Obtained: now, Rotated: instantOf(now), Expiry: now.Add(time.Hour)}
+		base := record{Registration: &testOwner, Format: 1, LoginID: "l", ID: "x", AccessToken: "a", RefreshToken: "r", Login: instantOf(now), Obtained: now, Rotated: instantOf(now), Expiry: now.Add(time.Hour)}
 		for _, test := range []struct {
 			name   string
 			change func(*record)

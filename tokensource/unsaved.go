@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +15,9 @@ const (
 	// process would send the token before it again.
 	saveRound = renewal
 
-	// saveBatch is how many tokens are saved at a time. If a whole batch fails, the
-	// store is down, and the others wait for the next round.
-	saveBatch = 16
+	// saveAtATime is how many tokens are being saved at a time. If so many fail in a row,
+	// the store is down, and the others wait for the next round.
+	saveAtATime = 16
 )
 
 // unsaved is a token that the store hasn't taken, or not with a nil error. It is served,
@@ -36,11 +35,41 @@ type unsaved struct {
 
 // save makes one attempt to save u, and returns what is stored then. That is u's token
 // unless there is a newer one.
+//
+// A call of the store that hangs mustn't outlast the lease, after which another process sends
+// the parent again; nor may one that is only slow be given up. So where there is no answer
+// within storeLimit, the same is tried beside it. Whatever comes of a late one is harmless:
+// it replaces nothing but an older token.
 func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err error) {
-	c, _, err := s.m.update(ctx, s.name, u.parent, func(stored *record) *record {
-		return stored.advanced(u.record, u.attempt)
-	})
-	return c.record, err
+	write := func(known cell) <-chan returned[cell] {
+		return guarded(func() (cell, error) {
+			c, _, err := s.m.update(ctx, s.name, known, func(stored *record) *record {
+				return stored.advanced(u.record, u.attempt)
+			})
+			return c, err
+		})
+	}
+	first := write(u.parent)
+	limit := time.NewTimer(storeLimit)
+	defer limit.Stop()
+	select {
+	case c := <-first:
+		return c.value.record, c.err
+	case <-limit.C:
+	}
+	second := write(cell{})
+	select {
+	case c := <-first:
+		if c.err != nil {
+			c = <-second
+		}
+		return c.value.record, c.err
+	case c := <-second:
+		if c.err != nil {
+			c = <-first
+		}
+		return c.value.record, c.err
+	}
 }
 
 func (u *unsaved) unlock() {
@@ -89,6 +118,9 @@ func (s *Source) keepUnsaved(u *unsaved) bool {
 // connections.
 func (m *Manager) saveAll(now <-chan struct{}) {
 	defer m.inflight.done()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	places, saved := make(gate, saveAtATime), make(chan struct{}, 1)
 	for {
 		m.mu.Lock()
 		if len(m.unsaved) == 0 {
@@ -102,23 +134,34 @@ func (m *Manager) saveAll(now <-chan struct{}) {
 		case <-timer.C:
 		case <-now:
 			timer.Stop()
+		case <-saved:
+			timer.Stop()
+			continue // perhaps that was the last
 		}
 		m.mu.Lock()
-		sources := slices.Collect(maps.Keys(m.unsaved)) // in random order
+		all := maps.Clone(m.unsaved)
 		m.mu.Unlock()
-		for batch := range slices.Chunk(sources, saveBatch) {
-			var wg sync.WaitGroup
-			var saved atomic.Int32
-			for _, s := range batch {
-				wg.Go(func() {
-					if s.trySave(context.Background()) == nil {
-						saved.Add(1)
-					}
-				})
-			}
-			if wg.Wait(); saved.Load() == 0 {
+		var failures atomic.Int32
+		for s, u := range all { // in random order
+			if failures.Load() >= saveAtATime {
 				break
 			}
+			if len(u.mu) > 0 {
+				continue // it is being saved: one that hangs keeps nobody waiting
+			}
+			_ = places.lock(context.Background())
+			wg.Go(func() {
+				defer places.unlock()
+				if s.trySave(context.Background()) != nil {
+					failures.Add(1)
+					return
+				}
+				failures.Store(0)
+				select {
+				case saved <- struct{}{}:
+				default:
+				}
+			})
 		}
 	}
 }
@@ -165,7 +208,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 	})
 	s.dropUnsaved(u)
 	if gone { // disconnected meanwhile: that is the later decision
-		s.forget(basis, nil)
+		s.forget(basis.login(), nil)
 		return nil
 	}
 	kind := EventRefreshed

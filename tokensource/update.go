@@ -27,7 +27,8 @@ type cell struct {
 
 // update has change, a function of lifecycle.go, change the record of name, again for as
 // long as others change it in between, and reports whether it was changed. It begins with
-// what the caller knows, if anything. The cell is what is stored in the end.
+// what the caller knows, if anything. The cell is what is stored in the end, or
+// with an error what was last read, if anything.
 func (m *Manager) update(ctx context.Context, name string, known cell, change func(stored *record) *record) (now cell, changed bool, err error) {
 	for try := 0; ; try++ {
 		var gone error
@@ -44,8 +45,11 @@ func (m *Manager) update(ctx context.Context, name string, known cell, change fu
 			return known, false, gone
 		}
 		version, err := m.write(ctx, name, next, known.version)
+		if err == nil {
+			return cell{next, version}, true, nil
+		}
 		if !errors.Is(err, storage.ErrConflict) {
-			return cell{next, version}, err == nil, err
+			return known, false, err
 		}
 		// It was changed by someone else, or by a write of ours that seemed to fail. Or
 		// the store's reads lag behind its writes: it mustn't be asked without a pause.

@@ -36,6 +36,7 @@ type trouble struct {
 	err     *Error
 	until   time.Time // the error is returned without looking again until then
 	holdOff time.Time // no refresh is tried before
+	untold  time.Time // the time of a final failure that was perhaps written, and not told
 }
 
 // servable reports whether the token can be given to a caller.
@@ -84,7 +85,7 @@ func (v *view) calmFor(now time.Time, stale time.Duration) time.Duration {
 	d := stale - apart(v.looked, now)
 	for _, t := range []time.Time{v.times.refresh, v.times.end} {
 		if !t.IsZero() {
-			d = min(d, apart(now, t), t.Round(0).Sub(now.Round(0)))
+			d = min(d, t.Sub(now), t.Round(0).Sub(now.Round(0)))
 		}
 	}
 	return d
