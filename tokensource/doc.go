@@ -34,7 +34,8 @@ refresh token alive. The names in brackets are those of the code.
     does.
  2. Look (flight.look). The flight reads the record. A token that another process has
     saved is adopted. If the store went back to an earlier token of the same login, as
-    after a restored backup, the later one that this process has is written back.
+    after a restored backup, the later one that this process has is written back. It has
+    that one for as long as the program holds the connection's Source or a Client.
  3. Decide (decide). The token is good; or a failure that is known says not to try yet;
     or only the user can help; or it is to be refreshed now. The function says which, and
     changes nothing.
