@@ -41,6 +41,8 @@ type unsaved struct {
 // within storeLimit, the same is tried beside it. Whatever comes of a late one is harmless:
 // it replaces nothing but an older token.
 func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err error) {
+	ctx, cancel := context.WithCancel(ctx) // of what is still under way in the end
+	defer cancel()
 	write := func(known cell) <-chan returned[cell] {
 		return guarded(func() (cell, error) {
 			c, _, err := s.m.update(ctx, s.name, known, func(stored *record) *record {
