@@ -63,7 +63,8 @@ refresh token alive. The names in brackets are those of the code.
     attempt still to be the flight's, the same request is sent once more, at once: a
     provider that has a grace window answers it.
  9. Save (flight.save). The new token is saved before anyone is given it. Only a write
-    that returned nil counts. If the store doesn't take it, it is kept in memory, served
+    that returned nil counts, and one that hangs for longer than storeLimit is tried again
+    beside it. If the store doesn't take it, it is kept in memory, served
     by this process, and saved as soon as the store is back; until then it isn't
     refreshed.
  10. Or fail (flight.failed). A refresh ends a connection only by invalid_grant, or a
@@ -89,7 +90,7 @@ A refresh token is sent in three cases, and only to the provider of the record's
 
 # Who may write a record
 
-Every write is a compare-and-swap, and what it does to the record is one of the functions
+Every write but Forget's of a record that can't be read is a compare-and-swap, and what it does to the record is one of the functions
 of lifecycle.go. The owner of an attempt is the flight, or the call of Disconnect or Move,
 that has written it.
 
@@ -129,7 +130,7 @@ a prefix such as "finch/". When the client's id or the provider's host changes,
 
 A process serves a token without asking the store again for [Manager.StaleAfter], a minute
 unless it is set. After that, the next use has the record looked at in the background, and
-after ten times that, before the token is served. So a new login, or a disconnect, in one
+after ten times that, before the token is served, for up to 3 seconds. So a new login, or a disconnect, in one
 process is noticed by another one in which the connection is in use within about a minute.
 While the store doesn't answer, the token is served on for as long as it is valid.
 
@@ -138,7 +139,7 @@ While the store doesn't answer, the token is served on for as long as it is vali
 A grant is lost if a process dies after the provider has taken the refresh token and before
 the answer is saved, unless the provider has a grace window. It can also be lost if the
 answers to both requests are lost, or if a living process is taken for a dead one, because
-between step 5 and the answer it has slept, or couldn't reach the store that others reach,
+between step 5 and step 9 it has slept, or couldn't reach the store that others reach,
 for longer than a lease: they send the token as well. The connection then has
 [ReasonResponseLost]. What tells that from a revocation is the attempt, or the note about
 the refresh token, in the record.
