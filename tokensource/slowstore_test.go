@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,10 +112,10 @@ func TestOnlyAWriteThatReturnedNilCountsAsSaved(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
 		time.Sleep(time.Hour)
-		var writes int
+		var writes atomic.Int32
 		f.raw.set(nil, func(op string) error { // it is done, and says that it isn't
 			if rec := f.stored(); op == "put" && rec.Generation == 2 {
-				writes++
+				writes.Add(1)
 				return errStoreDown
 			}
 			return nil
@@ -127,7 +128,7 @@ func TestOnlyAWriteThatReturnedNilCountsAsSaved(t *testing.T) {
 		ctx, cancel := context.WithTimeout(f.Context(), 20*time.Second)
 		defer cancel()
 		assert.Error(f, m.Flush(ctx))
-		assert.Greater(f, writes, 10, "it is written again and again")
+		assert.Greater(f, int(writes.Load()), 10, "it is written again and again")
 		f.raw.mended()
 		require.NoError(f, m.Flush(f.Context()))
 		assert.Equal(f, 1, f.seen(EventRefreshed))
