@@ -208,3 +208,19 @@ func TestLookInTheBackgroundOutlivesItsCaller(t *testing.T) {
 		assert.Equal(f, "access-2", (<-r).AccessToken)
 	})
 }
+
+func TestValidTokenIsServedHoweverShortStaleAfterIsWhileARefreshHangs(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.process()
+		m.StaleAfter = time.Second
+		require.NoError(f, m.Save(f.Context(), "k", f.login()))
+		time.Sleep(56 * time.Minute)
+		f.latency = after(time.Hour)
+		for range 40 {
+			r := <-later(m.Source("k").Token)
+			require.NoError(f, r.err)
+			assert.Zero(f, r.took)
+			time.Sleep(time.Second)
+		}
+	})
+}
