@@ -210,3 +210,22 @@ func TestDoubtThatIsCastDuringARefreshIsKept(t *testing.T) {
 		assert.Equal(f, ReasonResponseLost, f.stored().Failure.Reason)
 	})
 }
+
+// A write that seemed to fail is no note: whoever takes over has to know.
+func TestNothingIsSentAgainWithoutANoteThatTheAnswerWasLost(t *testing.T) {
+	for name, noted := range map[string]bool{"no doubt before": false, "a doubt from before": true} {
+		t.Run(name, func(t *testing.T) {
+			onEvery(t, func(f *fixture) {
+				m := f.connected()
+				rec := *f.stored()
+				rec.MayBeSpent = noted
+				f.put(&rec)
+				time.Sleep(time.Hour)
+				f.loss = func() error { f.raw.down(); return cut }
+				_, err := m.Source("k").Token()
+				require.Error(f, err)
+				assert.Equal(f, 1, f.count())
+			})
+		})
+	}
+}
