@@ -114,3 +114,27 @@ func TestRejectionIsNotForgottenWithItsSource(t *testing.T) {
 		assert.Equal(f, "access-2", f.access(m))
 	})
 }
+
+// A process whose API refuses its token finds that another process has replaced it long ago,
+// and that its own turn to refresh has come.
+func TestDueTokenOfAnotherProcessIsNotTakenForRejected(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.life = 10 * time.Minute
+		f.connected()
+		m, other := f.process(), f.process()
+		api := withAPI(m)
+		f.access(m)
+		other.Source("k").Reject(&oauth2.Token{AccessToken: f.access(other)})
+		require.Equal(f, "access-2", f.access(other))
+		time.Sleep(8 * time.Minute) // both tokens are due
+		f.fault = func() error { return answer(503, "") }
+		api.respond = refusing("access-2")
+		for range 3 {
+			status, body := f.get(m.Client("k"))
+			assert.Equal(f, 200, status, body)
+			assert.Equal(f, "access-2", f.access(m))
+			assert.Equal(f, "access-2", f.access(other))
+			time.Sleep(5 * time.Second)
+		}
+	})
+}
