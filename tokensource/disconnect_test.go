@@ -415,3 +415,19 @@ func TestRecordDeletedDuringTheRevocationCountsAsDisconnected(t *testing.T) {
 		assert.Equal(f, 1, f.seen(EventDisconnected))
 	})
 }
+
+func TestRevokedTokenThatCannotBeDeletedIsNotServedAndLeavesNoAttempt(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		f.raw.fail("delete")
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown)
+		assert.Nil(f, f.stored().Attempt)
+		start := time.Now()
+		_, err := m.Source("k").Token()
+		assert.ErrorIs(f, err, ErrLoginRequired)
+		f.raw.mended()
+		require.NoError(f, m.Disconnect(f.Context(), "k"))
+		assert.Zero(f, time.Since(start), "there is nobody to wait for")
+		f.gone(m)
+	})
+}

@@ -189,3 +189,26 @@ func TestMoveOfAllConnections(t *testing.T) {
 		assert.ErrorIs(t, err, storage.ErrNotFound)
 	})
 }
+
+func TestMoveThatCannotBeWrittenLeavesNoAttempt(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.connected()
+		m := f.renamed()
+		puts := f.raw.count("put")
+		f.raw.set(func(op string) error {
+			if op == "put" && f.raw.count("put") == puts+2 { // not the attempt
+				return errStoreDown
+			}
+			return nil
+		}, nil)
+		require.ErrorIs(f, m.Move(f.Context(), "k", testOwner), errStoreDown)
+		assert.Nil(f, f.stored().Attempt)
+		assert.Equal(f, testOwner, *f.stored().Registration)
+		start := time.Now()
+		require.NoError(f, m.Move(f.Context(), "k", testOwner))
+		assert.Zero(f, time.Since(start), "there is nobody to wait for")
+		assert.Equal(f, moved, *f.stored().Registration)
+		assert.False(f, f.stored().MayBeSpent)
+		assert.False(f, f.stored().SentTwice)
+	})
+}
