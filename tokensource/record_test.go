@@ -97,20 +97,21 @@ func TestSmallestRecordLeavesOutWhatIsEmpty(t *testing.T) {
 func TestUnreadableRecordIsAnErrorWithoutItsText(t *testing.T) {
 	for _, data := range []string{
 		"", "null", "[]", "secret", `"secret"`, `{"format":1}`,
-		`{"format":1,"id":"x"}`, `{"format":1,"access_token":"secret"}`,
-		`{"format":1,"id":"x","access_token":"secret","expiry":"secret"}`,
-		`{"format":1,"id":"x","access_token":["secret"]}`,
-		`{"format":0,"id":"x","access_token":"secret"}`,
-		`{"format":-1,"id":"x","access_token":"secret"}`,
-		`{"format":"secret","id":"x","access_token":"secret"}`,
-		`{"format":1,"id":"x","access_token":"secret"} secret`,
+		`{"format":1,"login_id":"l","id":"x","generation":1}`, `{"format":1,"login_id":"l","access_token":"secret"}`,
+		`{"format":1,"id":"x","access_token":"secret"}`, // of no login
+		`{"format":1,"login_id":"l","id":"x","access_token":"secret","expiry":"secret"}`,
+		`{"format":1,"login_id":"l","id":"x","access_token":["secret"]}`,
+		`{"format":0,"login_id":"l","id":"x","access_token":"secret"}`,
+		`{"format":-1,"login_id":"l","id":"x","access_token":"secret"}`,
+		`{"format":"secret","login_id":"l","id":"x","access_token":"secret"}`,
+		`{"format":1,"login_id":"l","id":"x","access_token":"secret"} secret`,
 	} {
 		_, err := decodeRecord([]byte(data))
 		require.ErrorIs(t, err, errRecord, data)
 		assert.NotContains(t, err.Error(), "secret")
 	}
 	for _, data := range []string{
-		`{"format":2,"id":"x","access_token":"secret"}`,
+		`{"format":2,"login_id":"l","id":"x","access_token":"secret"}`,
 		`{"format":99,"id":{"secret":1},"access_token":["secret"]}`,
 	} {
 		_, err := decodeRecord([]byte(data))
@@ -121,14 +122,14 @@ func TestUnreadableRecordIsAnErrorWithoutItsText(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add([]byte(goldenRecord))
-	f.Add([]byte(`{"format":1,"id":"x","access_token":"a"}`))
+	f.Add([]byte(`{"format":1,"login_id":"l","id":"x","access_token":"a"}`))
 	f.Add([]byte(`{"format":2}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rec, err := decodeRecord(data)
 		if err != nil {
 			return
 		}
-		if !rec.hasToken() && rec.Generation != 0 || rec.ID == "" || rec.Format != recordFormat {
+		if !rec.hasToken() && rec.Generation != 0 || rec.ID == "" || rec.LoginID == "" || rec.Format != recordFormat {
 			t.Fatalf("%q was taken for a record", data)
 		}
 		again, err := rec.encode()
