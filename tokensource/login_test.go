@@ -191,6 +191,7 @@ func TestSaveRefusesWhatWouldNotComeBack(t *testing.T) {
 		"cyclic":                 {with(cyclic), false},
 		"a function":             {with(func() {}), false},
 		"too deep":               {with(deep(9_999)), false},
+		"too large":              {with(strings.Repeat("x", maxExtra)), false},
 		"deep":                   {with(deep(9_000)), true},
 		"replacement character":  {with("\ufffd"), true},
 		"its escape as a text":   {with(`\ufffd \\ufffd`), true},

@@ -156,12 +156,11 @@ func newLogin(t *oauth2.Token, whose Registration, now time.Time) (*record, erro
 	if r.RefreshToken != "" {
 		r.RefreshExpiry = instantOf(refreshExpiry(extra, r.Obtained))
 	}
-	data, err := r.encode()
-	if err != nil {
-		return nil, err
+	if !fits(extra) {
+		return nil, errors.New("what came beside the token is too large, or nested too deep, to be stored")
 	}
-	if _, err := decodeRecord(data); err != nil {
-		return nil, errors.New("what came beside the token doesn't come back from JSON")
+	if _, err := r.encode(); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -177,9 +176,6 @@ func storable(t *oauth2.Token) bool {
 func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 	came, err := extraOf(t)
 	if err != nil {
-		came = nil
-	}
-	if data, _ := json.Marshal(came); len(data) > maxExtra {
 		came = nil
 	}
 	next := newRecord(t, nil, now)
@@ -212,6 +208,9 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 	} else {
 		maps.Copy(next.Extra, came)
 	}
+	if !fits(next.Extra) {
+		next.Extra = r.Extra
+	}
 	return next
 }
 
@@ -238,9 +237,15 @@ func newRecord(t *oauth2.Token, extra map[string]any, now time.Time) *record {
 	return r
 }
 
-// maxExtra is how much may come beside a refreshed token, in bytes: a store has to take a
-// record of a MiB.
+// maxExtra is how many bytes what is stored beside a token may have, as JSON: a store has to
+// take a record of a MiB.
 const maxExtra = 512 << 10
+
+// fits reports whether a record with extra can be stored, and read again.
+func fits(extra map[string]any) bool {
+	data, err := json.Marshal(map[string]any{"extra": extra})
+	return err == nil && len(data) <= maxExtra && json.Valid(data) // which is false if it is nested too deep
+}
 
 // newID returns a name that no other process chooses.
 func newID() string { return strings.Clone(rand.Text()[:16]) } // 80 bits

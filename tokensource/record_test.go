@@ -1,12 +1,14 @@
 package tokensource
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -318,4 +320,65 @@ func TestTheFieldOfXOAuth2IsReallyFound(t *testing.T) {
 		assert.NotNil(t, extra["list"])
 		assert.Len(t, extra, 2, "what the record has members for isn't among them")
 	}
+}
+
+// bomb can't be written as JSON.
+type bomb struct{}
+
+func (bomb) MarshalJSON() ([]byte, error) { panic("of a type of the application's") }
+
+// What can't be kept beside a refreshed token mustn't cost the token: it is perhaps the only
+// copy.
+func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
+	for name, beside := range map[string]any{
+		"panics":                 bomb{},
+		"too large":              strings.Repeat("x", maxExtra),
+		"too large when escaped": strings.Repeat("<", 1<<18),
+		"too deep in a record":   deep(9_999),
+		"large":                  strings.Repeat("x", maxExtra-100),
+		"deep":                   deep(9_998),
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEvery(t, func(f *fixture) {
+				f.connected()
+				m := f.processWith(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
+					token, err := f.refresh(ctx, refresh)
+					if err != nil {
+						return nil, err
+					}
+					return token.WithExtra(map[string]any{"beside": beside}), nil
+				})
+				time.Sleep(time.Hour)
+				assert.Equal(f, "access-2", f.access(m))
+				assert.Equal(f, "refresh-2", f.stored().RefreshToken)
+				assert.Equal(f, "read", f.stored().Extra["scope"], "what was there before stays")
+				_, kept := f.stored().Extra["beside"]
+				assert.Equal(f, name == "large" || name == "deep", kept)
+			})
+		})
+	}
+}
+
+// Members that aren't sent again are kept, so that they add up.
+func TestWhatComesBesideTokensDoesNotAddUpToWhatCannotBeStored(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		large := strings.Repeat("x", maxExtra/2)
+		n := 0
+		m := f.processWith(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
+			token, err := f.refresh(ctx, refresh)
+			if err != nil {
+				return nil, err
+			}
+			n++
+			return token.WithExtra(map[string]any{fmt.Sprint("beside", n): large}), nil
+		})
+		require.NoError(f, m.Save(f.Context(), "k", f.login().WithExtra(map[string]any{"beside": large})))
+		for want := range 6 {
+			assert.Equal(f, fmt.Sprint("refresh-", want+1), f.stored().RefreshToken)
+			assert.Equal(f, large, f.stored().Extra["beside"], "what was there before stays")
+			time.Sleep(time.Hour)
+			_, err := m.Source("k").Token()
+			require.NoError(f, err)
+		}
+	})
 }
