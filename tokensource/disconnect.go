@@ -83,8 +83,8 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		if err := s.revoke(ctx, revoker, lease); err != nil {
 			return false, err
 		}
-		revoked = lease.cell.record
-		err = s.delete(lease.cell)
+		revoked = lease.current().record
+		err = s.delete(lease.current())
 		switch {
 		case err == nil:
 			return true, nil
@@ -103,7 +103,7 @@ func (s *Source) cannotRevoke() error {
 
 // revoke revokes the token under the lease. If that fails the lease is given up.
 func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) error {
-	token := lease.cell.token()
+	token := lease.current().token()
 	lease.keep()
 	answers := guarded(func() (struct{}, error) {
 		ctx, cancel := s.m.requestContext(ctx)
@@ -140,7 +140,7 @@ func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) erro
 
 // giveBack takes our attempt out of the record. Where that fails, the lease ends it.
 func (s *Source) giveBack(lease *lease) {
-	parent := lease.cell
+	parent := lease.current()
 	_, _, _ = s.m.update(context.Background(), s.name, parent, func(stored *record) *record {
 		return stored.released(parent.ID, lease.id)
 	})

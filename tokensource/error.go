@@ -166,6 +166,8 @@ func harmless(err error, code string) (text string, causes []error) {
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, errCrowded):
+		return errCrowded.Error(), []error{context.DeadlineExceeded}
 	case errors.Is(err, errBusy):
 		return errBusy.Error(), []error{context.DeadlineExceeded}
 	case errors.As(err, &errno):

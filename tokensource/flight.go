@@ -250,7 +250,7 @@ func (f *flight) refresh(v *view) (settled bool) {
 	f.lease.keep()
 	token, o, err := f.ask(v.record)
 	f.lease.stop()
-	parent := f.lease.cell
+	parent := f.lease.current()
 	if err != nil {
 		return f.failed(parent, v, o, err)
 	}

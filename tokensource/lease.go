@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -36,6 +36,10 @@ const (
 	// successor of a process that crashed is still given a token.
 	leaseTime = 7500 * time.Millisecond
 
+	// stopLimit is how long the answer waits for a renewal that is under way to end: a store
+	// that doesn't heed its context mustn't keep the new token from being saved.
+	stopLimit = 100 * time.Millisecond
+
 	// maxSlowClaims is how many claims in a row may take too long.
 	maxSlowClaims = 3
 
@@ -56,8 +60,9 @@ type lease struct {
 	slot   bool // a place among those that have claimed and not saved yet
 	slow   int  // claims that took too long
 
+	latest atomic.Pointer[cell] // as the attempt was last written
+
 	mu       gate // guards what follows while the attempt is renewed
-	cell     cell // as the attempt was last written
 	since    time.Time
 	lost     bool // someone else wrote the record
 	tookOver bool // from someone else
@@ -164,6 +169,10 @@ func (l *lease) claim(ctx context.Context, c cell) (ok bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimLimit)
 	defer cancel()
+	if err := l.mu.lock(ctx); err != nil { // a renewal that doesn't end
+		return false, l.m.storeError(l.name, err)
+	}
+	defer l.mu.unlock()
 	l.lost, l.since = false, time.Now() // before the write: others count from when they see it
 	next := c.claimed(l.id, l.unlock != nil, l.since)
 	version, err := l.m.write(ctx, l.name, next, c.version)
@@ -180,7 +189,7 @@ func (l *lease) claim(ctx context.Context, c cell) (ok bool, err error) {
 		}
 		return false, nil // the process has slept, perhaps
 	}
-	l.cell = cell{next, version}
+	l.latest.Store(&cell{next, version})
 	return true, nil
 }
 
@@ -237,13 +246,19 @@ func elapsed(start time.Time) time.Duration { return apart(start, time.Now()) }
 // process whose store doesn't show that it has a lock goes by the attempt alone.
 func (l *lease) keep() {
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
+	done := make(chan struct{})
 	l.stop = func() {
 		cancel()
-		wg.Wait()
+		limit := time.NewTimer(stopLimit)
+		defer limit.Stop()
+		select {
+		case <-done:
+		case <-limit.C:
+		}
 	}
 	begun := l.since
-	wg.Go(func() {
+	go func() {
+		defer close(done)
 		for ctx.Err() == nil { // select may choose the timer although the answer is there
 			timer := time.NewTimer(max(renewal-elapsed(begun), 0))
 			select {
@@ -256,15 +271,11 @@ func (l *lease) keep() {
 				return
 			}
 		}
-	})
+	}()
 }
 
-// current returns the record as the attempt was last written, while it is renewed.
-func (l *lease) current() cell {
-	_ = l.mu.lock(context.Background())
-	defer l.mu.unlock()
-	return l.cell
-}
+// current returns the record as the attempt was last written.
+func (l *lease) current() cell { return *l.latest.Load() }
 
 // renew writes the attempt again. A failure is left to the next renewal: the request is on
 // its way, and only its answer counts.
@@ -278,17 +289,18 @@ func (l *lease) renew(ctx context.Context, answerLost bool) (ok bool) {
 	if l.lost {
 		return false
 	}
-	start := time.Now()
-	c, ok, err := l.m.update(ctx, l.name, l.cell, func(stored *record) *record {
-		return stored.renewed(l.cell.ID, l.id, answerLost)
+	start, ours := time.Now(), l.current()
+	c, ok, err := l.m.update(ctx, l.name, ours, func(stored *record) *record {
+		return stored.renewed(ours.ID, l.id, answerLost)
 	})
 	switch {
 	case ok:
-		l.cell, l.since = c, start
+		l.latest.Store(&c)
+		l.since = start
 	case err == nil, isGone(err):
 		l.lost = true
-	case c.record != nil && c.is(l.cell.ID) && c.heldBy(l.id):
-		l.cell = c // a write that seemed to fail had happened; the next renewal begins with it
+	case c.record != nil && c.is(ours.ID) && c.heldBy(l.id):
+		l.latest.Store(&c) // a write that seemed to fail had happened; the next renewal begins with it
 	}
 	return ok
 }

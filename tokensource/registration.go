@@ -103,9 +103,9 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		if !ok {
 			continue
 		}
-		_, err = m.write(ctx, name, lease.cell.moved(set.registration), lease.cell.version)
+		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
 		if err != nil && !errors.Is(err, storage.ErrConflict) {
-			_, _ = m.write(context.Background(), name, lease.cell.with(nil, lease.cell.Failure), lease.cell.version) // or else the lease ends it
+			_, _ = m.write(context.Background(), name, lease.current().with(nil, lease.current().Failure), lease.current().version) // or else the lease ends it
 			return err
 		}
 	}

@@ -51,7 +51,7 @@ var scenarios = []scenario{
 	{name: "revocations", revoke: 0.1},
 	{name: "crashes", crash: 0.03, lossAllow: true},
 	{name: "crashes, lock", crash: 0.03, locked: true, lossAllow: true},
-	{name: "crashes, grace 30 s", crash: 0.03, grace: 30 * time.Second},
+	{name: "crashes, grace 60 s", crash: 0.03, grace: time.Minute}, // that of several processes in a row
 	{name: "lost answers", lostAnswer: 0.02, lossAllow: true},
 	{name: "lost answers, grace 10 s", lostAnswer: 0.02, grace: 10 * time.Second},
 	{name: "pauses after the check", stall: 0.05, lossAllow: true},
