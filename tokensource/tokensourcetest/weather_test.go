@@ -25,9 +25,8 @@ func TestStoreHangsThenSucceeds(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { // it is under way when the store begins to hang
 			begun := time.Now()
-			_, got, err := w.Get(t.Context(), "name")
+			_, _, err := w.Get(t.Context(), "name") // before or after what is given up below: both go on at once
 			assert.NoError(t, err)
-			assert.Equal(t, v, got)
 			assert.Equal(t, 7750*time.Millisecond, time.Since(begun))
 		})
 		time.Sleep(250 * time.Millisecond)
