@@ -99,23 +99,18 @@ func (t *apiTransport) takesToken(r *http.Request) (bool, error) {
 		}
 		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, m.apis, hostOf(r))
 	}
-	return !m.apis.Left(r) && !hasOwnAuthorization(r.Header), nil
+	return !m.apis.Left(r) && !isOwn(r.Header["Authorization"]), nil
 }
 
-// hasOwnAuthorization reports whether there is an Authorization that isn't a Bearer.
-func hasOwnAuthorization(h http.Header) bool {
-	for name, values := range h {
-		if !isAuthorization(name) {
-			continue
+// isOwn reports whether values, of a field Authorization, has one that isn't a Bearer.
+func isOwn(values []string) bool {
+	for _, v := range values {
+		v = strings.TrimLeft(v, " \t")
+		if end := strings.IndexAny(v, " \t"); end >= 0 {
+			v = v[:end]
 		}
-		for _, v := range values {
-			v = strings.TrimLeft(v, " \t")
-			if end := strings.IndexAny(v, " \t"); end >= 0 {
-				v = v[:end]
-			}
-			if v != "" && !strings.EqualFold(v, "Bearer") {
-				return true
-			}
+		if v != "" && !strings.EqualFold(v, "Bearer") {
+			return true
 		}
 	}
 	return false
@@ -145,8 +140,11 @@ func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http
 	}
 	for name, values := range c.Header {
 		switch {
-		case isAuthorization(name):
-			delete(c.Header, name) // however it is written
+		case isAuthorization(name): // however it is written
+			if isOwn(values) {
+				return t.handOver(r)
+			}
+			delete(c.Header, name)
 		case cap(values) > len(values):
 			c.Header[name] = slices.Clip(values) // what is added lands elsewhere
 		}
