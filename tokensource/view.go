@@ -30,15 +30,6 @@ type refusal struct {
 	whenNew  time.Time // until then no refresh is tried: it refused this token, which was new
 }
 
-// trouble is the last failure, as this process knows it.
-type trouble struct {
-	failure failure
-	err     *Error
-	until   time.Time // the error is returned without looking again until then
-	holdOff time.Time // no refresh is tried before
-	untold  time.Time // the time of a final failure that was perhaps written, and not told
-}
-
 // servable reports whether the token can be given to a caller.
 func (v *view) servable(now time.Time) bool {
 	r := v.record

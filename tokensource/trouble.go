@@ -1,0 +1,117 @@
+package tokensource
+
+import (
+	"errors"
+	"time"
+)
+
+// trouble is the last failure, as this process knows it.
+type trouble struct {
+	failure failure
+	err     *Error
+	until   time.Time // the error is returned without looking again until then
+	holdOff time.Time // no refresh is tried before
+	untold  time.Time // the time of a final failure that was perhaps written, and not told
+}
+
+// giveUp settles the flight because only the user can help. What isn't in the record yet is
+// written there, and told by the process that did so.
+func (f *flight) giveUp(c cell, v *view, fail failure) {
+	e := newError(f.s.name, fail, nil)
+	told := v.trouble != nil && v.trouble.failure.Final
+	if c.Failure != nil && c.Failure.Final {
+		if t := v.trouble; t != nil && !t.untold.IsZero() && t.untold.Equal(c.Failure.At) {
+			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
+		}
+		f.note(v, fail, e, recheck)
+		return
+	}
+	f.basis = f.s.known()
+	began := time.Now()
+	after, changed, err := f.m.update(f.waiting, f.s.name, c, func(stored *record) *record { return stored.ended(c.ID, fail) })
+	if changed {
+		f.s.publish(f.basis, after.record, began)
+	}
+	if (changed || err != nil) && !told {
+		f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
+	}
+	f.note(v, fail, e, recheck)
+}
+
+// untold remembers a failure of the token id that was perhaps written, and is to be told if
+// it is found in the record.
+func (s *Source) untold(id string, at time.Time) {
+	s.change(func(v *view) *view {
+		if v.id() != id {
+			return v
+		}
+		next := *v
+		t := trouble{}
+		if v.trouble != nil {
+			t = *v.trouble
+		}
+		t.untold = at
+		next.trouble = &t
+		return &next
+	})
+}
+
+// hold settles the flight because a refresh isn't due to be tried yet.
+func (f *flight) hold(v *view, d decision) {
+	now := time.Now()
+	if t := v.trouble; t != nil && t.failure.At.Equal(d.failure.At) {
+		f.note(v, t.failure, t.err, d.until.Sub(now))
+		return
+	}
+	if d.failure.Reason != "" {
+		f.note(v, d.failure, newError(f.s.name, d.failure, nil), d.until.Sub(now))
+	}
+}
+
+// fail settles the flight with a failure, and tells of it.
+func (f *flight) fail(v *view, fail failure, cause error, wait time.Duration) {
+	e := newError(f.s.name, fail, cause)
+	f.note(v, fail, e, wait)
+	kind := EventFailed
+	if fail.Final {
+		kind = EventLoginRequired
+	}
+	f.emit(Event{Kind: kind, Reason: fail.Reason, Err: e})
+}
+
+// note remembers a failure in this process. No refresh is tried for the given time; whether
+// another process has a token is looked at again earlier.
+func (f *flight) note(v *view, fail failure, e *Error, wait time.Duration) {
+	now := time.Now()
+	t := &trouble{failure: fail, err: e, until: now.Add(min(wait, recheck)), holdOff: now.Add(wait)}
+	f.s.change(func(current *view) *view {
+		if current.login() != v.login() || current.record != nil && v.record != nil && current.record.Generation > v.record.Generation {
+			return current
+		}
+		next := *current
+		next.trouble, next.keepAliveDue = t, false
+		return &next
+	})
+}
+
+// storeFailed settles the flight because the record can't be read or written, isn't there
+// or isn't ours. A token that is still valid is served on while the store is down.
+func (f *flight) storeFailed(cause error) {
+	s, now, v := f.s, time.Now(), f.s.known()
+	var e *Error
+	if !errors.As(cause, &e) {
+		e = f.m.storeError(s.name, cause)
+	}
+	if e.Reason != ReasonStore {
+		fail := failure{Reason: e.Reason, At: wall(now), Final: e.Reason.loginRequired()}
+		s.forget(f.basis.login(), &trouble{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
+		return
+	}
+	fail := failure{Reason: ReasonStore, At: wall(now), Count: 1}
+	if t := v.trouble; t != nil && t.failure.Reason == ReasonStore {
+		fail.Count = t.failure.Count + 1
+	}
+	wait := backoff(fail.Count, 0, f.m.random())
+	fail.Next = wall(now.Add(wait))
+	f.fail(v, fail, e, wait)
+}
