@@ -162,7 +162,6 @@ func TestEndToEnd(t *testing.T) {
 		{"TaxRock sandbox", endpoints.TaxRockSandbox, nil, false, "/client-accounts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			sandbox := endpointstest.New(t)
 			dir := t.TempDir()
 			app := start(t, sandbox, tt.provider, dir, tt.scopes...)
@@ -221,7 +220,6 @@ func assertSameMetadata(t *testing.T, a, b *oauth2.Token) {
 // TestEndToEndRefresh has a TaxRock token expire again and again under load, with
 // rotation, across a restart.
 func TestEndToEndRefresh(t *testing.T) {
-	t.Parallel()
 	const life, callers = 2 * time.Second, 16 // no token is taken to live shorter
 	expiries := 2
 	if testing.Short() {
@@ -256,7 +254,6 @@ func TestEndToEndRefresh(t *testing.T) {
 func TestEndToEndDenied(t *testing.T) {
 	for _, p := range []endpoints.Provider{endpoints.Finch, endpoints.Chart, endpoints.TaxRock} {
 		t.Run(p.Name, func(t *testing.T) {
-			t.Parallel()
 			sandbox := endpointstest.New(t)
 			var scopes []string
 			if p.Name == "Finch" {
