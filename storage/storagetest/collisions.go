@@ -15,13 +15,19 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// collisionTime is how long two writes meet again and again. On a quick store that is
-// thousands of times; on a slow one, minCollisions.
+// Two writes meet again and again for collisionTime. On a quick store that is thousands
+// of times; on a slow one, minCollisions.
 const (
-	collisionTime = 50 * time.Millisecond
 	minCollisions = 12
 	maxCollisions = 10_000
 )
+
+func collisionTime() time.Duration {
+	if testing.Short() {
+		return 5 * time.Millisecond
+	}
+	return 50 * time.Millisecond
+}
 
 // change is a Put of a value, or a Delete.
 type change struct {
@@ -62,7 +68,7 @@ func collide(t *testing.T, handles [2]storage.Store) {
 	for i, c := range collisions {
 		m := meeting{handles: handles, changes: c.changes, name: fmt.Sprint("collision ", i)}
 		m.v = versionOf(t, handles[0], m.name) // of a meeting through other handles
-		deadline := time.Now().Add(collisionTime)
+		deadline := time.Now().Add(collisionTime())
 		for n := 0; n < minCollisions || n < maxCollisions && time.Now().Before(deadline); n++ {
 			m.prepare(t, c.exists)
 			m.run(t, n)
@@ -89,7 +95,7 @@ func crowd(t *testing.T, handles []storage.Store) {
 	var current atomic.Value // the version that all name
 	current.Store(put(t, handles[0], name, "before", ""))
 	var replaced sync.Map // versions that were named by a write that succeeded
-	deadline := time.Now().Add(4 * collisionTime)
+	deadline := time.Now().Add(4 * collisionTime())
 	together(t, workerCount, func(ctx context.Context, i int) error {
 		s := handles[i%len(handles)]
 		for n := 0; n < minCollisions || time.Now().Before(deadline); n++ {

@@ -3,7 +3,6 @@ package storagetest
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,8 +26,6 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 	}
 	return l
 }
-
-var population = flag.Int("storagetest.names", 1100, "how many records the suite lists")
 
 // populate makes n records.
 func populate(t *testing.T, s storage.Store, n int) (names []string) {
@@ -115,7 +112,7 @@ var listChecks = []check{
 
 	{"each name that has a record for as long as the walk lasts is yielded exactly once", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
-		names := populate(t, s, *population)
+		names := populate(t, s, population())
 		wantNames(t, l, names)
 		wantNames(t, lister(t, shares(t, s, 2)[1]), names)
 

@@ -11,7 +11,8 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// shortly is how long the tests watch for a lock that ought not to be granted.
+// shortly is how long the tests watch for a lock that ought not to be granted, or for an
+// answer that a server ought not to give.
 const shortly = 30 * time.Millisecond
 
 // lockFunc is Locker.Lock.

@@ -80,7 +80,7 @@ var processChecks = []check{
 			ledgers[i] = &ledger{name: fmt.Sprint("name ", i)}
 		}
 		n := 0
-		for range *kills {
+		for range kills() {
 			process := spawn(t, s, 1)[0]
 			process.Get(t.Context(), "name 0") // when it has begun
 			var wg sync.WaitGroup
@@ -106,7 +106,7 @@ var processChecks = []check{
 				settle(t, l, s)
 			}
 		}
-		logLedgers(t, fmt.Sprintf("%d processes killed", *kills), ledgers)
+		logLedgers(t, fmt.Sprintf("%d processes killed", kills()), ledgers)
 	}},
 
 	{"a lock excludes other processes", func(t *testing.T, s storage.Store) {

@@ -3,7 +3,6 @@ package storagetest
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -12,11 +11,6 @@ import (
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
-)
-
-var (
-	kills = flag.Int("storagetest.kills", 2, "how often the suite kills each server and each process")
-	cuts  = flag.Int("storagetest.cuts", 100, "how many times the suite cuts the connection to each server")
 )
 
 // behindServer returns s as a Server, and another handle to its data. It skips the
@@ -39,7 +33,7 @@ var serverChecks = []check{
 		server, direct := behindServer(t, s)
 		proxy := server.Proxy()
 		l := &ledger{name: "name"}
-		for round := range *cuts {
+		for round := range cuts() {
 			proxy.CutAfter(-1, -1)
 			s.Get(t.Context(), l.name) // so that there is a connection most of the time
 			value := fmt.Sprintf("round %d%s", round, strings.Repeat(" padding", rand.IntN(200)))
@@ -67,7 +61,7 @@ var serverChecks = []check{
 			proxy.CutAfter(-1, -1)
 			settle(t, l, direct)
 		}
-		logLedgers(t, fmt.Sprintf("%d writes through a connection that was cut", *cuts), []*ledger{l})
+		logLedgers(t, fmt.Sprintf("%d writes through a connection that was cut", cuts()), []*ledger{l})
 		if proxy.cutShort() == 0 { // writes needn't have failed: a driver may know how to go on
 			t.Error("no connection was cut: the store doesn't use the Proxy")
 		}
@@ -85,7 +79,7 @@ var serverChecks = []check{
 			ledgers[i] = l
 			wg.Go(func() { lies[i] = l.writeAll(s, last) })
 		}
-		for range *kills {
+		for range kills() {
 			time.Sleep(30*time.Millisecond + rand.N(100*time.Millisecond))
 			server.Restart(t)
 		}
@@ -99,7 +93,7 @@ var serverChecks = []check{
 				t.Fatalf("%s after the server's last restart: %v", brief(l.name), errors.Join(lie, failed))
 			}
 		}
-		logLedgers(t, fmt.Sprintf("%d kills", *kills), ledgers)
+		logLedgers(t, fmt.Sprintf("%d kills", kills()), ledgers)
 	}},
 
 	{"a method returns when its context is done, whatever the server does", func(t *testing.T, s storage.Store) {
@@ -131,11 +125,11 @@ var serverChecks = []check{
 		} {
 			for want, end := range map[error]func(context.Context) (context.Context, context.CancelFunc){
 				context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
-					return context.WithTimeout(ctx, 100*time.Millisecond)
+					return context.WithTimeout(ctx, shortly)
 				},
 				context.Canceled: func(ctx context.Context) (context.Context, context.CancelFunc) {
 					ctx, cancel := context.WithCancel(ctx)
-					time.AfterFunc(100*time.Millisecond, cancel)
+					time.AfterFunc(shortly, cancel)
 					return ctx, cancel
 				},
 			} {

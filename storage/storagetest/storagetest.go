@@ -31,11 +31,14 @@
 //
 // # How long it takes
 //
-// A few seconds, at most. For longer runs there are flags of go test:
+// A few seconds, at most, and about one with -short. For longer runs there are flags of
+// go test:
 //
-//	-storagetest.kills 50       kills of each server and each process; 2 by default
-//	-storagetest.cuts 500       cuts of the connection to each server; 100 by default
-//	-storagetest.names 10000    records that are listed, which is more than a page; 1,100 by default
+//	-storagetest.kills 50       kills of each server and each process; 2 by default, 1 with -short
+//	-storagetest.cuts 500       cuts of the connection to each server; 100 by default, 20 with -short
+//	-storagetest.names 10000    records that are listed; 1,100 by default, which is more than a page, 120 with -short
+//
+// With -short, changes of one record also meet for a tenth of the time.
 //
 // # What it can't check
 //
@@ -47,6 +50,8 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"testing"
 	"time"
 
@@ -89,6 +94,27 @@ type Server interface {
 	// Restart kills the server as SIGKILL does, starts it again on the same data, and
 	// returns when it answers. Restart may call t.Fatal.
 	Restart(t *testing.T)
+}
+
+var (
+	kills      = amount("kills", "how often the suite kills each server and each process", 2, 1)
+	cuts       = amount("cuts", "how many times the suite cuts the connection to each server", 100, 20)
+	population = amount("names", "how many records the suite lists", 1100, 120)
+)
+
+// amount returns how much of something the tests do, once flags are parsed: what a flag
+// of go test says or, if that is 0, a usual number, or a smaller one with -short.
+func amount(name, of string, usual, short int) func() int {
+	told := flag.Int("storagetest."+name, 0, fmt.Sprintf("%s; 0 for %d, or %d with -short", of, usual, short))
+	return func() int {
+		switch {
+		case *told != 0:
+			return *told
+		case testing.Short():
+			return short
+		}
+		return usual
+	}
 }
 
 // patience is how long a test waits for what ought to happen at once. It decides

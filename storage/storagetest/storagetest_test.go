@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -178,6 +179,17 @@ func TestOddKeysDiffer(t *testing.T) {
 	for _, name := range []string{"", "../../etc/passwd", "a/b", "a_b", "A", "a", ".", "..", "a ", "a.", "NUL", "\x00", "\u00e9", "e\u0301", strings.Repeat("k", 4096)} {
 		require.True(t, seen[name], "%q is missing", name)
 	}
+}
+
+func TestAmountIsWhatItsFlagSays(t *testing.T) {
+	n := amount("ofthistest", "nothing", 3, 2)
+	want := 3
+	if testing.Short() {
+		want = 2
+	}
+	require.Equal(t, want, n())
+	require.NoError(t, flag.Set("storagetest.ofthistest", "1000"))
+	require.Equal(t, 1000, n())
 }
 
 // TestLedgerKnowsALateCreation: a creation in doubt may happen after the record, which
