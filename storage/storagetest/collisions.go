@@ -89,15 +89,23 @@ func (c yielding) Err() error {
 
 // crowd has a record replaced by many goroutines that never wait for each other, as often
 // as they can. Of all that name the same version, one must win.
-func crowd(t *testing.T, handles []storage.Store) {
+//
+// Meanwhile bystanders write long values under names of their own. Who waits for a lock of
+// the whole store waits long then, and a [sync.Mutex] for which someone waited for a
+// millisecond is handed on by whoever unlocks it: also by a Put that unlocks it for an
+// instant, between its comparison and its write.
+func crowd(t *testing.T, handles []storage.Store, bystanders int) {
 	t.Helper()
 	const name = "crowd"
 	var current atomic.Value // the version that all name
-	current.Store(put(t, handles[0], name, "before", ""))
+	current.Store(put(t, handles[0], name, "before", versionOf(t, handles[0], name)))
 	var replaced sync.Map // versions that were named by a write that succeeded
 	deadline := time.Now().Add(4 * collisionTime())
-	together(t, workerCount, func(ctx context.Context, i int) error {
+	together(t, workerCount+bystanders, func(ctx context.Context, i int) error {
 		s := handles[i%len(handles)]
+		if i >= workerCount {
+			return standBy(ctx, s, fmt.Sprint("bystander ", i), deadline)
+		}
 		for n := 0; n < minCollisions || time.Now().Before(deadline); n++ {
 			old := current.Load().(storage.Version)
 			v, err := s.Put(ctx, name, []byte("after"), old)
@@ -114,6 +122,18 @@ func crowd(t *testing.T, handles []storage.Store) {
 		}
 		return nil
 	})
+}
+
+// standBy writes long values under a name that nobody else uses.
+func standBy(ctx context.Context, s storage.Store, name string, deadline time.Time) error {
+	value := make([]byte, 256<<10)
+	for v := storage.Version(""); time.Now().Before(deadline); {
+		var err error
+		if v, err = s.Put(ctx, name, value, v); err != nil {
+			return fmt.Errorf("store: Put of a name that only one goroutine uses: %w", err)
+		}
+	}
+	return nil
 }
 
 // meeting is one pair of changes, again and again, of one record.

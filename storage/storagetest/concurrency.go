@@ -14,8 +14,9 @@ import (
 
 // Numbers of concurrent users: enough to meet, few enough for a slow engine.
 const (
-	handleCount = 3
-	workerCount = 8
+	handleCount    = 3
+	workerCount    = 8
+	bystanderCount = 32
 )
 
 // together runs work in as many goroutines at once, and fails with their errors.
@@ -69,11 +70,12 @@ var concurrencyChecks = []check{
 		if got, want := string(value), strconv.Itoa(len(seen)); got != want {
 			t.Fatalf("%s increments by compare-and-swap were acknowledged, and the counter is %s: updates were lost", want, got)
 		}
-		crowd(t, handles)
 		collide(t, [2]storage.Store{handles[0], handles[0]})
 		if _, ok := s.(Sharer); ok {
 			collide(t, [2]storage.Store{handles[0], handles[1]})
 		}
+		crowd(t, handles, 0)
+		crowd(t, handles, bystanderCount)
 	}},
 
 	{"of several that create a record one must win", func(t *testing.T, s storage.Store) {
