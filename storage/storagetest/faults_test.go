@@ -20,7 +20,6 @@ type fault struct {
 	subtest string
 	open    func() storage.Store
 	serve   func(t *testing.T) storage.Store // in place of open
-	rare    bool                             // it doesn't show each time on a busy machine: it has twenty chances to
 }
 
 const anyName = "a name is any UTF-8 string"
@@ -244,8 +243,8 @@ var faults = map[string]fault{
 	"compares and deletes at once":                        {subtest: oneStep, open: in(broken{delete: compareAndDelete(0)})},
 	"compares and deletes a tenth of a millisecond on":    {subtest: oneStep, open: in(broken{delete: compareAndDelete(100 * time.Microsecond)})},
 	"compares and deletes a millisecond later":            {subtest: oneStep, open: in(broken{delete: compareAndDelete(time.Millisecond)})},
-	"compares and writes under the same lock taken twice": {subtest: oneStep, rare: true, open: func() storage.Store { return &versioned{next: number, lets: unlockBriefly} }},
-	"compares and writes without looking at its context": {subtest: oneStep, rare: true, open: in(broken{
+	"compares and writes under the same lock taken twice": {subtest: oneStep, open: func() storage.Store { return &versioned{next: number, lets: unlockBriefly} }},
+	"compares and writes without looking at its context": {subtest: oneStep, open: in(broken{
 		put: func(m *storage.Memory, _ context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 			return compareAndWrite(0, true)(m, context.Background(), name, value, old)
 		}})},

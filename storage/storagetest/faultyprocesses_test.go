@@ -2,7 +2,6 @@ package storagetest
 
 import (
 	"context"
-	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -50,7 +49,6 @@ func TestMain(m *testing.M) {
 		}
 		return processFaults[name].breaks(d), nil
 	})
-	flag.Set("test.parallel", "8") // unless told otherwise: most faults are waited for
 	os.Exit(m.Run())
 }
 

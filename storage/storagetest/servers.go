@@ -77,6 +77,11 @@ var serverChecks = []check{
 		for i := range ledgers {
 			l := &ledger{name: fmt.Sprint("name ", i)}
 			ledgers[i] = l
+			if lie := l.write(t.Context(), s, "what the first kill may lose"); lie != nil {
+				t.Fatal(lie)
+			}
+		}
+		for i, l := range ledgers {
 			wg.Go(func() { lies[i] = l.writeAll(s, last) })
 		}
 		for range kills() {

@@ -2,18 +2,22 @@ package storagetest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/internal/testprocess"
@@ -37,46 +41,59 @@ func TestSoundStoresPass(t *testing.T) {
 		"shared":   func(*testing.T) storage.Store { return sharedMemory{new(storage.Memory)} },
 		"served":   func(t *testing.T) storage.Store { return new(served).start(t, false) },
 	} {
-		t.Run(name, func(t *testing.T) { Run(t, open) })
-	}
-}
-
-// TestSuiteSeesEveryFault runs the suite over stores that are broken in one way each,
-// and checks that the subtest which is about that fails.
-func TestSuiteSeesEveryFault(t *testing.T) {
-	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sub := strings.ReplaceAll(regexp.QuoteMeta(f.subtest), " ", "_")
-			count := "1"
-			if f.rare {
-				count = "20"
-			}
-			out, err := testprocess.Test(t, []string{"-test.run=^TestFault$/^" + sub + "$", "-test.v", "-test.timeout=1m", "-test.count=" + count, "-test.failfast"},
-				faultVariable+"="+name, "TMPDIR="+t.TempDir())
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit, "the subtest passed:\n%s", out)
-			require.Contains(t, out, "--- FAIL: TestFault/"+strings.ReplaceAll(f.subtest, " ", "_"), "%s", out)
-			require.NotContains(t, out, "panic:", "%s", out)
+			Run(t, open)
 		})
 	}
 }
 
-const faultVariable = "OAUTH2KEEP_STORAGETEST_FAULT"
+// TestSuiteSeesEveryFault runs TestFaults in another process, and checks that for each
+// store that is broken in one way the subtest which is about that fails.
+func TestSuiteSeesEveryFault(t *testing.T) {
+	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m", fmt.Sprint("-test.short=", testing.Short()),
+		"-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2"}
+	out, err := testprocess.Test(t, args, faultsVariable+"=yes", "TMPDIR="+t.TempDir())
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "all subtests passed:\n%s", out)
+	require.NotContains(t, out, "panic:", "%s", out)
+	for name, f := range faults {
+		if f.subtest == oneStep && testing.Short() {
+			continue
+		}
+		failed := "--- FAIL: TestFaults/" + strings.ReplaceAll(name, " ", "_") + " ("
+		assert.True(t, strings.Contains(out, failed), "%s: %q doesn't see it", name, f.subtest)
+	}
+}
 
-// TestFault runs in a process that TestSuiteSeesEveryFault starts.
-func TestFault(t *testing.T) {
-	f, ok := faults[os.Getenv(faultVariable)]
-	if !ok {
-		t.Skip("no fault was asked for")
+const faultsVariable = "OAUTH2KEEP_STORAGETEST_FAULTS"
+
+// TestFaults runs in a process that TestSuiteSeesEveryFault starts. Most faults are waited
+// for; races come first and one after the other, with the processors to themselves.
+func TestFaults(t *testing.T) {
+	if os.Getenv(faultsVariable) == "" {
+		t.Skip("runs in TestSuiteSeesEveryFault")
 	}
 	patience = time.Second
-	Run(t, func(t *testing.T) storage.Store {
-		if f.serve != nil {
-			return f.serve(t)
-		}
-		return f.open()
-	})
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			switch {
+			case f.subtest != oneStep:
+				t.Parallel()
+			case testing.Short():
+				t.Skip("takes long")
+			}
+			open := f.serve
+			if open == nil {
+				open = func(*testing.T) storage.Store { return f.open() }
+			}
+			for _, c := range slices.Concat(groups...) {
+				if c.name == f.subtest {
+					c.run(t, open(t))
+				}
+			}
+		})
+	}
 }
 
 // sentences says which subtests check the sentences of the contract that say "must".
@@ -182,13 +199,14 @@ func TestOddKeysDiffer(t *testing.T) {
 }
 
 func TestAmountIsWhatItsFlagSays(t *testing.T) {
-	n := amount("ofthistest", "nothing", 3, 2)
+	name := "test." + rand.Text() // runs may be more than one
+	n := amount(name, "nothing", 3, 2)
 	want := 3
 	if testing.Short() {
 		want = 2
 	}
 	require.Equal(t, want, n())
-	require.NoError(t, flag.Set("storagetest.ofthistest", "1000"))
+	require.NoError(t, flag.Set("storagetest."+name, "1000"))
 	require.Equal(t, 1000, n())
 }
 
