@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -104,14 +105,13 @@ func newSQLite(t testing.TB) target {
 	return target{dialect: sqlstore.SQLite, source: memoryDir(t) + "/store.db"}.make(t)
 }
 
-// memoryDir returns a directory in memory, where the system has one and -soak
-// isn't given. Nothing cuts the power here.
+// memoryDir returns a directory in memory or, with -soak, on a disk. Nothing cuts the power
+// here.
 func memoryDir(t testing.TB) string {
-	if dir, err := os.MkdirTemp("/dev/shm", "sqlstore"); err == nil && !*soak {
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		return dir
+	if *soak {
+		return t.TempDir()
 	}
-	return t.TempDir()
+	return testdir.InMemory(t)
 }
 
 // onEach runs a test on all engines at the same time.

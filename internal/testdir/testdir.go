@@ -1,0 +1,23 @@
+// Package testdir makes directories for tests.
+package testdir
+
+import (
+	"os"
+	"testing"
+)
+
+// InMemory returns a new directory in memory, where flushing a file takes no time, or on a
+// disk where the system has none in memory. It is removed when the test ends.
+func InMemory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "oauth2keep")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
