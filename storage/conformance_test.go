@@ -6,11 +6,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
 )
 
 func TestMemoryKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store { return new(storage.Memory) })
 }
 
@@ -33,9 +35,15 @@ func (d sharedDir) Spawn(t *testing.T) *storagetest.Process {
 	return storagetest.StartProcess(t, "plain:"+d.path)
 }
 
+// TestDirKeepsTheContract is on a disk or, with -short, in memory.
 func TestDirKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	storagetest.Run(t, func(t *testing.T) storage.Store { return openShared(t, t.TempDir()) })
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		if testing.Short() {
+			return openShared(t, testdir.InMemory(t))
+		}
+		return openShared(t, t.TempDir())
+	})
 }
 
 // sealedDir is a sharedDir whose values are encrypted; each handle has a Keyset of
@@ -55,8 +63,11 @@ func openSealed(t *testing.T, path string, key []byte) storage.Store {
 func (d sealedDir) Share(t *testing.T) storage.Store { return openSealed(t, d.path, d.key) }
 
 func TestEncryptedKeepsTheContract(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: with -short only that of a bare store is tested")
+	}
 	t.Parallel()
-	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, t.TempDir(), storage.NewKey()) })
+	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, testdir.InMemory(t), storage.NewKey()) })
 }
 
 // bareStore hides that a store can lock and list.
@@ -65,6 +76,7 @@ type bareStore struct{ storage.Store }
 // TestEncryptedOfABareStoreKeepsTheContract makes the suite skip what the store
 // lacks, by the errors that Encrypted returns.
 func TestEncryptedOfABareStoreKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	k := newKeyset(t, storage.NewKey())
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		return storage.Encrypt(bareStore{new(storage.Memory)}, k)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -29,11 +30,11 @@ func contents(t *testing.T, s storage.Store) map[string]string {
 func TestCopyThereAndBack(t *testing.T) {
 	const n = 300
 	key := storage.NewKey()
-	first := openShared(t, t.TempDir())
+	first := openShared(t, testdir.InMemory(t))
 	fill(t, first, "account/", n, key)
 	mustPut(t, first, "", "", "") // an empty value under an empty name
 
-	memory, back := new(storage.Memory), openShared(t, t.TempDir())
+	memory, back := new(storage.Memory), openShared(t, testdir.InMemory(t))
 	records, err := storage.Copy(ctx, memory, first)
 	require.NoError(t, err)
 	require.Equal(t, n+1, records)

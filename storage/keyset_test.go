@@ -373,6 +373,9 @@ func TestInFIPSMode(t *testing.T) {
 	if fips140.Enabled() {
 		t.Skip("it is on already")
 	}
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	out, err := testprocess.Test(t, []string{"-test.v", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))"},
 		"GODEBUG=fips140=only")
