@@ -47,7 +47,7 @@ func TestMovingADirectory(t *testing.T) {
 }
 
 func openDir(t *testing.T) *storage.Dir {
-	d, err := storage.OpenDir(t.TempDir())
+	d, err := storage.OpenDir(memoryDir(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { d.Close() })
 	return d

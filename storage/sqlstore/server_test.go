@@ -102,6 +102,7 @@ func (k *kind) target(t testing.TB) target {
 		}
 		return target{dialect: dialect, source: source}
 	}
+	skipIfShort(t)
 	for _, each := range []*kind{postgres, mysql} {
 		go each.start() // at the same time, since most tests need both
 	}
@@ -133,10 +134,19 @@ func (k *kind) ours(t testing.TB) target {
 // acknowledged.
 func (k *kind) alone(t testing.TB) (*server, target) {
 	t.Helper()
+	skipIfShort(t)
 	s, err := k.newServer(nil)
 	k.check(t, err)
 	t.Cleanup(s.close)
 	return s, target{dialect: s.dialect, source: s.source}
+}
+
+// skipIfShort skips a test that needs a server which starts for seconds.
+func skipIfShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a server: runs without -short")
+	}
 }
 
 // check skips the test if the server isn't installed, or fails it where everything
