@@ -92,6 +92,7 @@ func TestPutWhoseRequestIsLost(t *testing.T) {
 }
 
 func TestPutWhoseAnswersAreAllLost(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	p.set(func() fate { return loseAnswer })
@@ -154,6 +155,7 @@ func TestAConflictIsStillOneWhenNothingWasLost(t *testing.T) {
 // TestAnswersAreTrue has several writers whose connections are cut at random, and
 // holds every answer against what was stored.
 func TestAnswersAreTrue(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	const writers, rounds = 6, 50
@@ -209,6 +211,7 @@ func TestAnswersAreTrue(t *testing.T) {
 // TestWhatIsLateBringsNothingBack has a connection hang with a creation in it, and go on
 // when the record was created on another one, and deleted.
 func TestWhatIsLateBringsNothingBack(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	s.Client = s.Client.(*redis.Client).WithTimeout(300 * time.Millisecond)

@@ -64,6 +64,15 @@ func inSoaks(t *testing.T) {
 	}
 }
 
+// notShort skips a test that takes more than half a second, or several servers, if it runs
+// with -short.
+func notShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
+}
+
 func TestMain(m *testing.M) {
 	tokensourcetest.Child(openAt)
 	storagetest.Child(openAt)

@@ -26,6 +26,7 @@ func requireAdvice(t *testing.T, s *redisstore.Store, word, advice string) {
 }
 
 func TestAWriteIsRefused(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	for word, c := range map[string]struct {
 		args   []string // of the server
@@ -122,6 +123,7 @@ func TestAnAnswerOfNobodyWeKnow(t *testing.T) {
 }
 
 func TestErrorsOfReads(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	_, replica := replicated(t)
 	for _, err := range (&redisstore.Store{Client: client(t, replica.addr)}).Names(ctx) {
@@ -185,6 +187,7 @@ func TestWhatTheListOfPermissionsAllows(t *testing.T) {
 }
 
 func TestOneServerOfACluster(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	servers := cluster(t)
 	s := &redisstore.Store{Client: client(t, servers[0].addr)}

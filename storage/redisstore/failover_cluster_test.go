@@ -74,6 +74,7 @@ func TestFailoverOfACluster(t *testing.T) {
 // TestAClusterClientThroughSentinel has a client that sends reads to whichever server is
 // the nearest.
 func TestAClusterClientThroughSentinel(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	w := watch(t, "--min-replicas-to-write", "1")
 	c := redis.NewFailoverClusterClient(&redis.FailoverOptions{
@@ -131,6 +132,7 @@ func TestNamesThroughAFailover(t *testing.T) {
 // TestAMasterWithoutItsDataEmptiesItsReplicas is why appendonly matters beside
 // WaitReplicas: no failover, because the master was back too soon.
 func TestAMasterWithoutItsDataEmptiesItsReplicas(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	forgetful := start(t, "--save", "", "--repl-diskless-sync-delay", "0")
 	host, port, _ := net.SplitHostPort(forgetful.addr)

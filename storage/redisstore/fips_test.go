@@ -13,6 +13,7 @@ import (
 
 // TestFIPS140 has another process, in which SHA-1 panics, use every method.
 func TestFIPS140(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	const variable = "OAUTH2KEEP_TEST_FIPS140"
 	if addr := os.Getenv(variable); addr != "" {

@@ -15,6 +15,7 @@ import (
 // TestAContextEndsACallToAPausedServer has the server stand still in every way that it
 // can, and go on.
 func TestAContextEndsACallToAPausedServer(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	for name, pause := range map[string]func(t *testing.T, s *server, p *proxy) (goOn func()){
 		"CLIENT PAUSE": func(t *testing.T, s *server, _ *proxy) func() {
@@ -92,6 +93,7 @@ func TestAContextEndsACallToAPausedServer(t *testing.T) {
 // TestAServerThatHangsAndGoesOn takes longer than the client waits for an answer. The
 // Store sends the swap again, and both are run when the server goes on.
 func TestAServerThatHangsAndGoesOn(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	server := start(t, durable...)
 	s := &redisstore.Store{Client: client(t, server.addr).WithTimeout(100 * time.Millisecond)}

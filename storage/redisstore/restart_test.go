@@ -12,6 +12,7 @@ import (
 // acknowledged writes. What a power cut loses can't be seen like this; but with
 // appendfsync everysec a kill loses writes too, if a flush was under way.
 func TestAKilledServerKeepsWhatItsSettingsPromise(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	for _, c := range []struct {
 		name    string

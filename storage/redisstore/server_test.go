@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage/redisstore"
 )
 
@@ -58,7 +59,7 @@ func launch(t testing.TB, args func(s *server, port string) []string) *server {
 	}
 	for range 5 {
 		port := strconv.Itoa(freePort(t))
-		s := &server{addr: net.JoinHostPort("127.0.0.1", port), dir: t.TempDir()}
+		s := &server{addr: net.JoinHostPort("127.0.0.1", port), dir: memoryDir(t)}
 		s.args = append([]string{path}, args(s, port)...)
 		if err = s.run(); err == nil {
 			t.Cleanup(s.kill)
@@ -67,6 +68,15 @@ func launch(t testing.TB, args func(s *server, port string) []string) *server {
 	}
 	require.NoError(t, err)
 	return nil
+}
+
+// memoryDir returns a directory in memory or, with -soak, on a disk. Nothing cuts the power
+// here.
+func memoryDir(t testing.TB) string {
+	if *soak {
+		return t.TempDir()
+	}
+	return testdir.InMemory(t)
 }
 
 var ports struct {
@@ -138,6 +148,7 @@ func client(t testing.TB, addr string) *redis.Client {
 // cluster starts three masters that share the slots.
 func cluster(t testing.TB) []*server {
 	t.Helper()
+	notShort(t)
 	const slots = 16384
 	var servers []*server
 	for i := range 3 {

@@ -14,6 +14,7 @@ import (
 
 // replicated starts a master and a replica that is in step with it.
 func replicated(t *testing.T) (primary, replica *server) {
+	notShort(t)
 	primary = start(t, append([]string{"--repl-diskless-sync-delay", "0"}, durable...)...)
 	host, port := "127.0.0.1", primary.addr[len("127.0.0.1:"):]
 	replica = start(t, append([]string{"--replicaof", host + " " + port}, durable...)...)
@@ -90,6 +91,7 @@ func TestWaitingStoreKeepsTheContract(t *testing.T) {
 
 // TestSlotsOnTheMove has the records of a cluster move from one server to another.
 func TestSlotsOnTheMove(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	servers := cluster(t)
 	const prefix = "{oauth2keep}:"
