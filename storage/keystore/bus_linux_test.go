@@ -49,9 +49,12 @@ func program(t testing.TB, name, debian string) string {
 	return path
 }
 
-// newBus starts a bus without a Secret Service.
+// newBus starts a bus without a Secret Service. With -short it skips the test.
 func newBus(t testing.TB) *bus {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a bus, and mostly a keyring: runs without -short")
+	}
 	path := program(t, "dbus-daemon", "dbus-daemon")
 	// Not TempDir: the path of a socket has no more than 108 bytes.
 	home, err := os.MkdirTemp("", "keystore")

@@ -118,7 +118,11 @@ func testFirstKey(t *testing.T, a App) {
 
 func TestProcessesMakeOneKeyInAFile(t *testing.T) {
 	t.Parallel()
-	for range 5 {
+	rounds := 5
+	if testing.Short() {
+		rounds = 1
+	}
+	for range rounds {
 		testFirstKey(t, newFileApp(t))
 	}
 }
