@@ -82,7 +82,7 @@ var processChecks = []check{
 		n := 0
 		for range kills() {
 			process := spawn(t, s, 1)[0]
-			process.Get(t.Context(), "name 0") // when it has begun
+			begun := make(chan int, writers)
 			var wg sync.WaitGroup
 			lies := make([]error, writers)
 			for i, l := range ledgers {
@@ -91,8 +91,17 @@ var processChecks = []check{
 				wg.Go(func() {
 					for n := first; len(l.doubt) == 0 && lies[i] == nil; n++ {
 						lies[i] = l.write(context.Background(), process, numbered(n))
+						if n == first {
+							begun <- i
+						}
 					}
 				})
+			}
+			for range writers { // so that each has something to lose
+				select {
+				case <-begun:
+				case <-eventually(t).Done():
+				}
 			}
 			time.Sleep(5*time.Millisecond + rand.N(20*time.Millisecond))
 			process.Kill()
