@@ -1,8 +1,12 @@
 package storagetest
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -28,12 +32,17 @@ func Child(open func(at string) (storage.Store, error)) {
 	}
 	s, err := open(at)
 	if err == nil {
-		err = serve(s, os.Stdin, os.Stdout)
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
+			fmt.Println(l.Addr())
+			go serve(s, l)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	io.Copy(io.Discard, os.Stdin) // until its parent closes it, or ends
 	os.Exit(0)
 }
 
@@ -51,13 +60,17 @@ type Process struct {
 func StartProcess(t *testing.T, at string) *Process {
 	t.Helper()
 	p := &Process{process: testprocess.Start(t, atVariable+"="+at)}
-	p.remote = newRemote(p.process.Stdout, p.process.Stdin)
 	t.Cleanup(func() {
 		p.process.Stdin.Close()
 		if err := p.process.Wait(); err != nil && !p.killed.Load() {
 			t.Error(err)
 		}
 	})
+	addr, err := bufio.NewReader(p.process.Stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal("the process didn't open its store")
+	}
+	p.remote = &remote{addr: strings.TrimSpace(addr)}
 	return p
 }
 
@@ -66,5 +79,6 @@ func StartProcess(t *testing.T, at string) *Process {
 func (p *Process) Kill() {
 	p.killed.Store(true)
 	p.process.Kill()
-	<-p.over
+	p.calls.Lock()
+	defer p.calls.Unlock()
 }

@@ -364,7 +364,7 @@ var faults = map[string]fault{
 	"a driver takes a lost answer for a yes": ofServer("no method lies when its connection is cut", &served{optimistic: true}, false),
 	"a driver goes around the proxy": {subtest: "no method lies when its connection is cut", serve: func(t *testing.T) storage.Store {
 		s := new(served).start(t, false)
-		return around{&served{server: s.server}, s.proxy}
+		return around{s.server.direct(), s.proxy}
 	}},
 	"a server forgets when it is killed": ofServer("no method lies when the server is killed", &served{}, true),
 	"a driver is deaf to contexts":       ofServer("a method returns when its context is done, whatever the server does", &served{deaf: true}, false),

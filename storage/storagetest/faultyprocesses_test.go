@@ -170,8 +170,7 @@ type served struct {
 	optimistic bool // a write whose answer was lost is taken for done
 	deaf       bool // to contexts
 
-	mu   sync.Mutex
-	conn *remote
+	remote remote
 }
 
 // fakeServer serves a store until it is restarted.
@@ -199,26 +198,29 @@ func newFakeServer(t *testing.T, forgets bool) *fakeServer {
 			}
 			f.mu.Lock()
 			f.conns = append(f.conns, conn)
-			go func(s storage.Store) {
-				defer conn.Close()
-				serve(s, conn, conn)
-			}(f.store)
+			go serveConn(f.store, conn)
 			f.mu.Unlock()
 		}
 	}()
 	return f
 }
 
+// direct returns a sound store that reaches the server without a proxy.
+func (f *fakeServer) direct() *served {
+	return &served{server: f, remote: remote{addr: f.listener.Addr().String()}}
+}
+
 // start returns a store that is broken like s, with a server of its own.
 func (s *served) start(t *testing.T, forgets bool) *served {
 	server := newFakeServer(t, forgets)
-	return &served{server: server, proxy: NewProxy(t, server.listener.Addr().String()),
-		retries: s.retries, optimistic: s.optimistic, deaf: s.deaf}
+	proxy := NewProxy(t, server.listener.Addr().String())
+	return &served{server: server, proxy: proxy, retries: s.retries, optimistic: s.optimistic, deaf: s.deaf,
+		remote: remote{addr: proxy.Addr()}}
 }
 
 func (s *served) Proxy() *Proxy { return s.proxy }
 
-func (s *served) Share(*testing.T) storage.Store { return &served{server: s.server} }
+func (s *served) Share(*testing.T) storage.Store { return s.server.direct() }
 
 func (s *served) Restart(*testing.T) {
 	s.server.mu.Lock()
@@ -240,79 +242,47 @@ type around struct {
 
 func (a around) Proxy() *Proxy { return a.proxy }
 
-// with does something on a connection that is there, or a new one.
-func (s *served) with(ctx context.Context, do func(context.Context, *remote) error) error {
+// call returns when its context is done, whatever the server does.
+func (s *served) call(ctx context.Context, q request) (response, error) {
 	if s.deaf && ctx.Err() == nil {
 		ctx = context.Background()
 	}
-	s.mu.Lock()
-	conn := s.conn
-	if conn == nil || conn.err() != nil {
-		addr := s.server.listener.Addr().String()
-		if s.proxy != nil {
-			addr = s.proxy.Addr()
-		}
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			s.mu.Unlock()
-			return err
-		}
-		conn = newRemote(c, c)
-		s.conn = conn
+	type result struct {
+		answer response
+		err    error
 	}
-	s.mu.Unlock()
-	done := make(chan error, 1)
-	go func() { done <- do(ctx, conn) }()
+	done := make(chan result, 1)
+	go func() {
+		answer, err := s.remote.call(ctx, q)
+		done <- result{answer, err}
+	}()
 	select {
-	case err := <-done:
-		return err
+	case r := <-done:
+		return r.answer, r.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return response{}, ctx.Err()
 	}
 }
 
-func (s *served) Get(ctx context.Context, name string) (value []byte, v storage.Version, err error) {
-	type result struct {
-		value []byte
-		v     storage.Version
-	}
-	results := make(chan result, 1)
-	err = s.with(ctx, func(ctx context.Context, r *remote) error {
-		value, v, err := r.Get(ctx, name)
-		results <- result{value, v}
-		return err
-	})
-	select {
-	case r := <-results:
-		return r.value, r.v, err
-	default:
-		return nil, "", err
-	}
+func (s *served) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	answer, err := s.call(ctx, request{Method: "Get", Name: name})
+	return answer.Value, answer.Version, err
 }
 
 func (s *served) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
-	versions := make(chan storage.Version, 1)
-	put := func(ctx context.Context, r *remote) error {
-		v, err := r.Put(ctx, name, value, old)
-		if err == nil {
-			versions <- v
-		}
-		return err
-	}
-	err := s.with(ctx, put)
+	q := request{Method: "Put", Name: name, Value: value, Version: old}
+	answer, err := s.call(ctx, q)
 	lost := err != nil && err != storage.ErrConflict && ctx.Err() == nil
 	if lost && s.retries {
-		err = s.with(ctx, put)
+		answer, err = s.call(ctx, q)
 	}
 	if lost && s.optimistic {
 		return "perhaps", nil
 	}
-	if err != nil {
-		return "", err
-	}
-	return <-versions, nil
+	return answer.Version, err
 }
 
 func (s *served) Delete(ctx context.Context, name string, old storage.Version) error {
-	return s.with(ctx, func(ctx context.Context, r *remote) error { return r.Delete(ctx, name, old) })
+	_, err := s.call(ctx, request{Method: "Delete", Name: name, Version: old})
+	return err
 }

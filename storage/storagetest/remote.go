@@ -7,20 +7,17 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"sync"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// remote is a store on the other side of a connection, where serve is at work.
+// remote is a store that serve serves at a TCP address.
 type remote struct {
-	mu      sync.Mutex
-	encoder *gob.Encoder
-	waiting map[uint64]chan response
-	last    uint64 // request
-	ended   error  // why there will be no more responses, nil if there will
-
-	over chan struct{} // closed when there is nothing more to read
+	addr  string
+	calls sync.RWMutex // held by each call as a reader
+	held  sync.Map     // connections of locks, which must not be collected with an unlock that nobody keeps
 }
 
 var (
@@ -29,112 +26,63 @@ var (
 	_ storage.Locker = (*remote)(nil)
 )
 
-// newRemote returns a store that ends when there is nothing more to read.
-func newRemote(from io.Reader, to io.Writer) *remote {
-	r := &remote{encoder: gob.NewEncoder(to), waiting: make(map[uint64]chan response), over: make(chan struct{})}
-	go func() {
-		defer close(r.over)
-		decoder := gob.NewDecoder(from)
-		for {
-			var answer response
-			if err := decoder.Decode(&answer); err != nil {
-				r.end(fmt.Errorf("storagetest: the connection to the store has ended: %w", err))
-				return
-			}
-			r.mu.Lock()
-			c := r.waiting[answer.ID]
-			delete(r.waiting, answer.ID)
-			r.mu.Unlock()
-			if c != nil {
-				c <- answer
-			}
-		}
-	}()
-	return r
-}
-
-// err returns why there will be no more responses, or nil if there will.
-func (r *remote) err() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ended
-}
-
-func (r *remote) end(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ended = err
-	for _, c := range r.waiting {
-		close(c)
+// call makes a request. When the context is done it tells the other side, which has the
+// last word: whatever was done by then.
+func (r *remote) call(ctx context.Context, q request) (response, error) {
+	answer, conn, err := r.begin(ctx, q)
+	if conn != nil {
+		conn.Close()
 	}
-	clear(r.waiting)
+	return answer, err
 }
 
-// send returns a channel for the response, which is closed if there won't be one.
-func (r *remote) send(q *request) (chan response, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ended != nil {
-		return nil, r.ended
-	}
-	r.last++
-	q.ID = r.last
-	c := make(chan response, 1)
-	r.waiting[q.ID] = c
-	if err := r.encoder.Encode(q); err != nil {
-		delete(r.waiting, q.ID)
-		return nil, fmt.Errorf("storagetest: can't reach the store: %w", err)
-	}
-	return c, nil
-}
-
-func (r *remote) call(ctx context.Context, q request) (answer response, id uint64, err error) {
+// begin is a call whose connection stays, if there is one.
+func (r *remote) begin(ctx context.Context, q request) (answer response, conn *net.TCPConn, err error) {
+	r.calls.RLock()
+	defer r.calls.RUnlock()
 	if err := ctx.Err(); err != nil {
-		return answer, 0, err
+		return answer, nil, err
 	}
-	c, err := r.send(&q)
+	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
-		return answer, 0, err
+		return answer, nil, fmt.Errorf("storagetest: can't reach the store: %w", err)
 	}
-	var ok bool
-	select {
-	case answer, ok = <-c:
-	case <-ctx.Done():
-		// Whatever was done by then: the other side has the last word.
-		if _, err := r.send(&request{Op: opCancel, Ref: q.ID}); err != nil {
-			return answer, 0, err
-		}
-		answer, ok = <-c
+	conn = c.(*net.TCPConn)
+	conn.SetLinger(0) // a port that waits after each call would soon be the last
+	stop := context.AfterFunc(ctx, func() { conn.CloseWrite() })
+	defer stop()
+	if err = gob.NewEncoder(conn).Encode(q); err == nil {
+		err = gob.NewDecoder(conn).Decode(&answer)
 	}
-	if !ok {
-		return answer, 0, r.err()
+	if err != nil {
+		return answer, conn, fmt.Errorf("storagetest: the connection to the store has ended: %w", err)
 	}
 	err = answer.err()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = ctx.Err()
 	}
-	return answer, q.ID, err
+	return answer, conn, err
 }
 
 func (r *remote) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
-	answer, _, err := r.call(ctx, request{Op: opGet, Name: name})
+	answer, err := r.call(ctx, request{Method: "Get", Name: name})
 	return answer.Value, answer.Version, err
 }
 
 func (r *remote) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
-	answer, _, err := r.call(ctx, request{Op: opPut, Name: name, Value: value, Version: old})
+	answer, err := r.call(ctx, request{Method: "Put", Name: name, Value: value, Version: old})
 	return answer.Version, err
 }
 
 func (r *remote) Delete(ctx context.Context, name string, old storage.Version) error {
-	_, _, err := r.call(ctx, request{Op: opDelete, Name: name, Version: old})
+	_, err := r.call(ctx, request{Method: "Delete", Name: name, Version: old})
 	return err
 }
 
 // Names fetches all names before it yields the first.
 func (r *remote) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		answer, _, err := r.call(ctx, request{Op: opNames})
+		answer, err := r.call(ctx, request{Method: "Names"})
 		for _, name := range answer.Names {
 			if !yield(name, nil) {
 				return
@@ -146,10 +94,24 @@ func (r *remote) Names(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
+// Lock has a lock until it tells the other side that the connection ends, which then
+// unlocks it and ends the connection too.
 func (r *remote) Lock(ctx context.Context, name string) (unlock func(), err error) {
-	_, id, err := r.call(ctx, request{Op: opLock, Name: name})
+	_, conn, err := r.begin(ctx, request{Method: "Lock", Name: name})
+	if err == nil {
+		err = ctx.Err() // which may have told the other side already
+	}
 	if err != nil {
+		if conn != nil {
+			conn.Close()
+		}
 		return nil, err
 	}
-	return func() { r.call(context.Background(), request{Op: opUnlock, Ref: id}) }, nil
+	r.held.Store(conn, true)
+	return sync.OnceFunc(func() {
+		r.held.Delete(conn)
+		conn.CloseWrite()
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	}), nil
 }

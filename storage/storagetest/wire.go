@@ -6,153 +6,114 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"net"
+	"slices"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// The protocol by which one process uses a store in another: requests, each of which
-// has one response, in any order.
-
-type operation int
-
-const (
-	opGet operation = iota
-	opPut
-	opDelete
-	opNames
-	opLock
-	opUnlock // of the Lock that Ref was
-	opCancel // the request that Ref was
-)
+// The protocol by which one process uses a store in another: for each call there is a
+// connection, with a request and a response, encoded by gob.
 
 type request struct {
-	ID, Ref uint64
-	Op      operation
+	Method  string
 	Name    string
 	Value   []byte
 	Version storage.Version
 }
 
 type response struct {
-	ID      uint64
 	Value   []byte
 	Version storage.Version
 	Names   []string
-	Failed  bool
-	Error   string
-	Kind    int // the error's index in kinds, plus one
+	Error   string // "" if there is none
+	Kind    int    // the error's index in kinds, or -1
 }
 
 // kinds are the errors that are still themselves on the other side.
 var kinds = []error{storage.ErrNotFound, storage.ErrConflict, storage.ErrOpen, errors.ErrUnsupported, context.Canceled, context.DeadlineExceeded}
 
 func (r *response) fail(err error) {
-	if err == nil {
-		return
-	}
-	r.Failed, r.Error = true, err.Error()
-	for i, kind := range kinds {
-		if errors.Is(err, kind) {
-			r.Kind = i + 1
-		}
+	if err != nil {
+		r.Error = err.Error()
+		r.Kind = slices.IndexFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 	}
 }
 
 func (r *response) err() error {
 	switch {
-	case !r.Failed:
+	case r.Error == "":
 		return nil
-	case r.Kind == 0:
+	case r.Kind < 0:
 		return errors.New(r.Error)
 	}
-	kind := kinds[r.Kind-1]
+	kind := kinds[r.Kind]
 	if r.Error == kind.Error() {
 		return kind
 	}
 	return fmt.Errorf("%s (%w)", r.Error, kind)
 }
 
-// serve does what it reads with a store, until there is nothing more to read.
-func serve(s storage.Store, from io.Reader, to io.Writer) error {
-	all, stop := context.WithCancel(context.Background())
-	defer stop()
-	var mu sync.Mutex // guards what is below, and the encoder
-	cancels := make(map[uint64]context.CancelFunc)
-	unlocks := make(map[uint64]func())
-	encoder := gob.NewEncoder(to)
-
-	decoder := gob.NewDecoder(from)
+// serve does with a store what each connection asks for, until the listener is closed.
+func serve(s storage.Store, l net.Listener) {
 	for {
-		var q request
-		if err := decoder.Decode(&q); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
+		conn, err := l.Accept()
+		if err != nil {
+			return
 		}
-		mu.Lock()
-		if cancel := cancels[q.Ref]; q.Op == opCancel && cancel != nil {
-			cancel()
-		}
-		ctx, cancel := context.WithCancel(all)
-		cancels[q.ID] = cancel
-		mu.Unlock()
-		if q.Op == opCancel {
-			cancel()
-			continue
-		}
-		go func() {
-			r := response{ID: q.ID}
-			switch q.Op {
-			case opUnlock:
-				mu.Lock()
-				unlock := unlocks[q.Ref]
-				mu.Unlock()
-				unlock()
-			case opLock:
-				locker, ok := s.(storage.Locker)
-				if !ok {
-					r.fail(errors.ErrUnsupported)
-					break
-				}
-				unlock, err := locker.Lock(ctx, q.Name)
-				r.fail(err)
-				mu.Lock()
-				unlocks[q.ID] = unlock
-				mu.Unlock()
-			default:
-				do(ctx, s, q, &r)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			cancel()
-			delete(cancels, q.ID)
-			encoder.Encode(r) // nobody is there to be told of an error
-		}()
+		go serveConn(s, conn)
 	}
 }
 
-func do(ctx context.Context, s storage.Store, q request, r *response) {
-	var err error
-	switch q.Op {
-	case opGet:
-		r.Value, r.Version, err = s.Get(ctx, q.Name)
-	case opPut:
-		r.Version, err = s.Put(ctx, q.Name, q.Value, q.Version)
-	case opDelete:
+// serveConn does one request. It is canceled, or what was locked is unlocked, when the
+// other side has no more to say.
+func serveConn(s storage.Store, conn net.Conn) {
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var q request
+	if gob.NewDecoder(conn).Decode(&q) != nil {
+		return
+	}
+	go func() {
+		io.Copy(io.Discard, conn)
+		cancel()
+	}()
+	var answer response
+	unlock, err := do(ctx, s, q, &answer)
+	answer.fail(err)
+	gob.NewEncoder(conn).Encode(answer) // nobody is there to be told of an error
+	if unlock != nil {
+		<-ctx.Done()
+		unlock()
+	}
+}
+
+func do(ctx context.Context, s storage.Store, q request, answer *response) (unlock func(), err error) {
+	switch q.Method {
+	case "Get":
+		answer.Value, answer.Version, err = s.Get(ctx, q.Name)
+	case "Put":
+		answer.Version, err = s.Put(ctx, q.Name, q.Value, q.Version)
+	case "Delete":
 		err = s.Delete(ctx, q.Name, q.Version)
-	case opNames:
+	case "Names":
 		lister, ok := s.(storage.Lister)
 		if !ok {
-			err = errors.ErrUnsupported
-			break
+			return nil, errors.ErrUnsupported
 		}
-		for name, nameErr := range lister.Names(ctx) {
-			if err = nameErr; err == nil {
-				r.Names = append(r.Names, name)
+		for name, err := range lister.Names(ctx) {
+			if err != nil {
+				return nil, err
 			}
+			answer.Names = append(answer.Names, name)
 		}
+	case "Lock":
+		locker, ok := s.(storage.Locker)
+		if !ok {
+			return nil, errors.ErrUnsupported
+		}
+		return locker.Lock(ctx, q.Name)
 	}
-	r.fail(err)
+	return nil, err
 }
