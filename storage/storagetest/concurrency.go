@@ -81,20 +81,9 @@ var concurrencyChecks = []check{
 	{"of several that create a record one must win", func(t *testing.T, s storage.Store) {
 		handles := shares(t, s, handleCount)
 		for round := range 10 {
-			name := fmt.Sprint("name ", round)
-			winners := make(chan string, workerCount)
-			together(t, workerCount, func(ctx context.Context, i int) error {
-				mine := fmt.Sprint("value of ", i)
-				switch _, err := handles[i%len(handles)].Put(ctx, name, []byte(mine), ""); {
-				case err == nil:
-					winners <- mine
-				case !errors.Is(err, storage.ErrConflict):
-					return fmt.Errorf("store: Put = %w; want nil or ErrConflict", err)
-				}
-				return nil
+			contest(t, handles, fmt.Sprint("name ", round), "", func(i int) change {
+				return change{value: fmt.Sprint("value of ", i)}
 			})
-			oneWinner(t, winners, "creations of one record")
-			want(t, s, name, <-winners, versionOf(t, s, name))
 		}
 	}},
 
@@ -102,32 +91,9 @@ var concurrencyChecks = []check{
 		handles := shares(t, s, handleCount)
 		for round := range 10 {
 			name := fmt.Sprint("name ", round)
-			v := put(t, s, name, "value", "")
-			winners := make(chan string, workerCount)
-			together(t, workerCount, func(ctx context.Context, i int) error {
-				s := handles[i%len(handles)]
-				var err error
-				mine := ""
-				if i%2 == 0 {
-					err = s.Delete(ctx, name, v)
-				} else {
-					mine = fmt.Sprint("value of ", i)
-					_, err = s.Put(ctx, name, []byte(mine), v)
-				}
-				switch {
-				case err == nil:
-					winners <- mine
-				case !errors.Is(err, storage.ErrConflict):
-					return fmt.Errorf("a write = %w; want nil or ErrConflict", err)
-				}
-				return nil
+			contest(t, handles, name, put(t, s, name, "value", ""), func(i int) change {
+				return change{value: fmt.Sprint("value of ", i), delete: i%2 == 0}
 			})
-			oneWinner(t, winners, "writes that named the same version")
-			if mine := <-winners; mine == "" {
-				wantAbsent(t, s, name)
-			} else {
-				want(t, s, name, mine, versionOf(t, s, name))
-			}
 		}
 	}},
 
@@ -180,19 +146,9 @@ var concurrencyChecks = []check{
 		handles := shares(t, s, handleCount)
 		together(t, workerCount, func(ctx context.Context, i int) error {
 			s := handles[i%len(handles)]
-			name := fmt.Sprint("name ", i)
 			for n := range 10 {
-				value := fmt.Sprint("value ", n)
-				v, err := s.Put(ctx, name, []byte(value), "")
-				if err != nil {
-					return fmt.Errorf("store: Put of a name that only one goroutine uses: %w", err)
-				}
-				got, gotVersion, err := s.Get(ctx, name)
-				if err != nil || string(got) != value || gotVersion != v {
-					return fmt.Errorf("store: Get of a name that only one goroutine uses = %q, %q, %v; want %q, %q", got, gotVersion, err, value, v)
-				}
-				if err := s.Delete(ctx, name, v); err != nil {
-					return fmt.Errorf("store: Delete of a name that only one goroutine uses: %w", err)
+				if err := useAll(ctx, s, fmt.Sprint("name ", i), fmt.Sprint("value ", n)); err != nil {
+					return fmt.Errorf("with a name that only one goroutine uses, %w", err)
 				}
 			}
 			return nil
@@ -200,11 +156,45 @@ var concurrencyChecks = []check{
 	}},
 }
 
-func oneWinner(t *testing.T, winners chan string, what string) {
+// contest has each worker make a change of the same version of a record, of which one must
+// win.
+func contest(t *testing.T, handles []storage.Store, name string, v storage.Version, of func(worker int) change) {
 	t.Helper()
+	winners := make(chan change, workerCount)
+	together(t, workerCount, func(ctx context.Context, i int) error {
+		c := of(i)
+		switch _, err := c.do(ctx, handles[i%len(handles)], name, v); {
+		case err == nil:
+			winners <- c
+		case !errors.Is(err, storage.ErrConflict):
+			return fmt.Errorf("%v = %w; want nil or ErrConflict", c, err)
+		}
+		return nil
+	})
 	if n := len(winners); n != 1 {
-		t.Fatalf("%d of %d concurrent %s succeeded; want 1", n, workerCount, what)
+		t.Fatalf("%d of %d concurrent changes that named the version %q succeeded; want 1", n, workerCount, v)
 	}
+	if winner := <-winners; winner.delete {
+		wantAbsent(t, handles[0], name)
+	} else {
+		want(t, handles[0], name, winner.value, versionOf(t, handles[0], name))
+	}
+}
+
+// useAll creates, reads and deletes a record that nobody else uses.
+func useAll(ctx context.Context, s storage.Store, name, value string) error {
+	v, err := s.Put(ctx, name, []byte(value), "")
+	if err != nil {
+		return fmt.Errorf("Put = %w", err)
+	}
+	got, gotVersion, err := s.Get(ctx, name)
+	if err != nil || string(got) != value || gotVersion != v {
+		return fmt.Errorf("Get = %q, %q, %v; want %q, %q", got, gotVersion, err, value, v)
+	}
+	if err := s.Delete(ctx, name, v); err != nil {
+		return fmt.Errorf("Delete = %w", err)
+	}
+	return nil
 }
 
 // increment adds one to a decimal counter, as often as it takes.

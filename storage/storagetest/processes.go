@@ -121,29 +121,7 @@ var processChecks = []check{
 	{"a lock excludes other processes", func(t *testing.T, s storage.Store) {
 		locker(t, s)
 		processes := spawn(t, s, 2)
-		var mu sync.Mutex
-		holders := 0
-		together(t, 4, func(ctx context.Context, i int) error {
-			for range 10 {
-				unlock, err := processes[i%2].Lock(ctx, "name")
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				holders++
-				n := holders
-				mu.Unlock()
-				time.Sleep(time.Millisecond)
-				mu.Lock()
-				holders--
-				mu.Unlock()
-				unlock()
-				if n > 1 {
-					return fmt.Errorf("%d processes had the lock at once", n)
-				}
-			}
-			return nil
-		})
+		takeTurns(t, []lockFunc{processes[0].Lock, processes[1].Lock})
 	}},
 
 	{"the lock of a process that was killed is free", func(t *testing.T, s storage.Store) {
