@@ -9,6 +9,39 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
+// shortly is how long the tests watch for a lock that ought not to be granted, or for an
+// answer that a server ought not to give.
+const shortly = 30 * time.Millisecond
+
+// ends are the ways in which a context ends shortly, by the error that it has then.
+var ends = map[error]func(context.Context) (context.Context, context.CancelFunc){
+	context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, shortly)
+	},
+	context.Canceled: func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(shortly, cancel)
+		return ctx, cancel
+	},
+}
+
+// wantEnd fails unless a call returns when its context ends, with the error end.
+func wantEnd(t *testing.T, what string, end error, call func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := ends[end](t.Context())
+	defer cancel()
+	returned := make(chan error, 1)
+	go func() { returned <- call(ctx) }()
+	select {
+	case err := <-returned:
+		if !errors.Is(err, end) {
+			t.Fatalf("%s, with a context that ends = %v; want %v", what, err, end)
+		}
+	case <-time.After(patience):
+		t.Fatalf("%s doesn't return when its context is done", what)
+	}
+}
+
 var contextChecks = []check{
 	{"a method whose context is done must return the context's error and change nothing", func(t *testing.T, s storage.Store) {
 		canceled, cancel := context.WithCancel(t.Context())

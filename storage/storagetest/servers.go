@@ -128,28 +128,8 @@ var serverChecks = []check{
 				return nil
 			},
 		} {
-			for want, end := range map[error]func(context.Context) (context.Context, context.CancelFunc){
-				context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
-					return context.WithTimeout(ctx, shortly)
-				},
-				context.Canceled: func(ctx context.Context) (context.Context, context.CancelFunc) {
-					ctx, cancel := context.WithCancel(ctx)
-					time.AfterFunc(shortly, cancel)
-					return ctx, cancel
-				},
-			} {
-				ctx, cancel := end(t.Context())
-				returned := make(chan error, 1)
-				go func() { returned <- call(ctx) }()
-				select {
-				case err := <-returned:
-					if !errors.Is(err, want) {
-						t.Fatalf("%s of a server that doesn't answer, with a context that ends = %v; want %v", name, err, want)
-					}
-				case <-time.After(patience):
-					t.Fatalf("%s of a server that doesn't answer doesn't return when its context is done", name)
-				}
-				cancel()
+			for end := range ends {
+				wantEnd(t, name+" of a server that doesn't answer", end, call)
 			}
 		}
 		resume()
