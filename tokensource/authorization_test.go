@@ -101,14 +101,16 @@ func TestRefusalOfAnAuthorizationOfItsOwnIsNoneOfTheToken(t *testing.T) {
 }
 
 func TestRequestWithAnAuthorizationOfItsOwnNeedsNoToken(t *testing.T) {
-	onSwap(t, func(f *fixture) {
-		m := f.process()
-		withAPI(m)
-		r, err := http.NewRequest("GET", apiURL, nil)
-		require.NoError(f, err)
-		r.SetBasicAuth("client", "secret")
-		resp, err := m.Client("k").Do(r)
-		require.NoError(f, err)
-		resp.Body.Close()
-	})
+	for _, field := range []string{"Authorization", "authorization"} {
+		onSwap(t, func(f *fixture) {
+			m := f.process()
+			withAPI(m)
+			r, err := http.NewRequest("GET", apiURL, nil)
+			require.NoError(f, err)
+			r.Header[field] = []string{"Basic Y2xpZW50OnNlY3JldA=="}
+			resp, err := m.Client("k").Do(r)
+			require.NoError(f, err)
+			resp.Body.Close()
+		})
+	}
 }

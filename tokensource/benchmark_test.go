@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -30,6 +31,22 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 			panic(err)
 		}
 	}), "the copy")
+}
+
+func TestRequestIsCopiedWithItsHeaderAndNothingMore(t *testing.T) {
+	m := steady(t).m
+	m.APIURLs = []string{apiURL}
+	resp := reply(200, "")
+	m.Base = roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil })
+	r, err := http.NewRequest("GET", apiURL, nil)
+	require.NoError(t, err)
+	r.Header.Set("Accept", "application/json")
+	transport := m.Client("k").Transport
+	assert.Equal(t, 3.0, testing.AllocsPerRun(1000, func() {
+		if _, err := transport.RoundTrip(r); err != nil {
+			panic(err)
+		}
+	}), "the request, and a map's two")
 }
 
 func TestHotPathDoesNotTouchTheStore(t *testing.T) {

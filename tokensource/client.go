@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,18 +59,19 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, closing(r, err)
 	}
-	if !with {
+	kind := kindOf(r.Header)
+	if !with || kind == headerOwn {
 		return t.handOver(r)
 	}
 	v, err := t.source.get(r.Context())
 	if err != nil {
 		return nil, closing(r, err)
 	}
-	resp, err := t.send(r, r.Body, v)
+	resp, err := t.send(r, kind, r.Body, v)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return t.refused(r, resp, v)
+	return t.refused(r, kind, resp, v)
 }
 
 // CloseIdleConnections is for http.Client's method of that name.
@@ -99,27 +98,7 @@ func (t *apiTransport) takesToken(r *http.Request) (bool, error) {
 		}
 		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, m.apis, hostOf(r))
 	}
-	return !m.apis.Left(r) && !isOwn(r.Header["Authorization"]), nil
-}
-
-// isOwn reports whether values, of a field Authorization, has one that isn't a Bearer.
-func isOwn(values []string) bool {
-	for _, v := range values {
-		v = strings.TrimLeft(v, " \t")
-		if end := strings.IndexAny(v, " \t"); end >= 0 {
-			v = v[:end]
-		}
-		if v != "" && !strings.EqualFold(v, "Bearer") {
-			return true
-		}
-	}
-	return false
-}
-
-// isAuthorization reports whether name is that of the field Authorization, which is sent
-// in whatever case it stands in the map.
-func isAuthorization(name string) bool {
-	return len(name) == len("Authorization") && strings.EqualFold(name, "Authorization")
+	return !m.apis.Left(r), nil
 }
 
 // hostOf is where r goes, for an error.
@@ -130,26 +109,11 @@ func hostOf(r *http.Request) string {
 	return r.URL.Scheme + "://" + r.URL.Host
 }
 
-// send sends a copy of r with the token in it.
-func (t *apiTransport) send(r *http.Request, body io.ReadCloser, v *view) (*http.Response, error) {
+// send sends a copy of r, whose header is of that kind, with the token in it.
+func (t *apiTransport) send(r *http.Request, kind headerKind, body io.ReadCloser, v *view) (*http.Response, error) {
 	c := new(http.Request)
 	*c = *r // what both share, a RoundTripper doesn't change
-	c.Body = body
-	if c.Header = maps.Clone(r.Header); c.Header == nil {
-		c.Header = make(http.Header, 1)
-	}
-	for name, values := range c.Header {
-		switch {
-		case isAuthorization(name): // however it is written
-			if isOwn(values) {
-				return t.handOver(r)
-			}
-			delete(c.Header, name)
-		case cap(values) > len(values):
-			c.Header[name] = slices.Clip(values) // what is added lands elsewhere
-		}
-	}
-	c.Header["Authorization"] = v.bearer[:]
+	c.Header, c.Body = withBearer(r.Header, kind, v.bearer[:]), body
 	resp, err := t.handOver(c)
 	if resp != nil {
 		resp.Request = r // without the token
@@ -167,7 +131,7 @@ func (t *apiTransport) handOver(r *http.Request) (*http.Response, error) {
 }
 
 // refused deals with a 401.
-func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*http.Response, error) {
+func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Response, v *view) (*http.Response, error) {
 	s := t.source
 	code, rejected := s.m.tokenRejected(resp)
 	if !rejected {
@@ -204,7 +168,7 @@ func (t *apiTransport) refused(r *http.Request, resp *http.Response, v *view) (*
 		return resp, nil // the next request gets err
 	}
 	drain(resp.Body)
-	resp, err = t.send(r, body, fresh)
+	resp, err = t.send(r, kind, body, fresh)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		if _, rejected := s.m.tokenRejected(resp); rejected {
 			s.reject(fresh)
