@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"slices"
@@ -28,6 +29,10 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv(withoutChild) == "" {
 		Child(openDir)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
@@ -65,6 +70,7 @@ func (b *blind) Put(ctx context.Context, key string, value []byte, old storage.V
 }
 
 func TestSuiteSeesABlindStore(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes some seconds; run without -short")
 	}
@@ -86,6 +92,7 @@ func TestBlindStore(t *testing.T) {
 // TestMildAdversitiesPass shows that adverse scenarios can be passed: they are those of
 // Run, but shorter than a lease.
 func TestMildAdversitiesPass(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes some seconds; run without -short")
 	}
