@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 0, "how many schedules TestSimulation runs of each scenario; 0 means 20, or 3 with -short")
+	schedules = flag.Int("schedules", 0, "how many schedules TestSimulation runs of each scenario; 0 means 10, or 1 with -short")
 	narrate   = flag.Bool("narrate", false, "print what TestSimulation's processes do")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first schedule")
 )
@@ -72,10 +72,11 @@ type tallied struct {
 //
 // To run one schedule again: -run 'TestSimulation/crashes$' -schedules 1 -seed N
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	if *schedules == 0 {
-		*schedules = 20
+		*schedules = 10
 		if testing.Short() {
-			*schedules = 3
+			*schedules = 1
 		}
 	}
 	var table strings.Builder
