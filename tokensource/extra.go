@@ -51,33 +51,12 @@ func extraOf(t *oauth2.Token) (stored map[string]any, err error) {
 	if err := dec.Decode(&stored); err != nil {
 		return nil, errors.New("what came beside the token doesn't come back from JSON")
 	}
-	return exactNumbers(stored).(map[string]any), nil
+	return cloneJSON(stored).(map[string]any), nil
 }
 
-// exactNumbers replaces the json.Numbers in v, which it may change: by the float64 that
-// x/oauth2 has for a number, unless that is an integer which would lose digits. A user's
-// id mustn't become another user's.
-func exactNumbers(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, member := range v {
-			v[name] = exactNumbers(member)
-		}
-	case []any:
-		for i, element := range v {
-			v[i] = exactNumbers(element)
-		}
-	case json.Number:
-		f, err := v.Float64()
-		if integer := !strings.ContainsAny(v.String(), ".eE"); err != nil || integer && strconv.FormatFloat(f, 'f', -1, 64) != v.String() {
-			return v
-		}
-		return f
-	}
-	return v
-}
-
-// cloneJSON copies what comes from decoding JSON into an any.
+// cloneJSON copies what comes from decoding JSON into an any, with the float64 that x/oauth2
+// has for a number in place of each json.Number, unless that is an integer which would lose
+// digits. A user's id mustn't become another user's.
 func cloneJSON(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -92,6 +71,12 @@ func cloneJSON(v any) any {
 			c[i] = cloneJSON(element)
 		}
 		return c
+	case json.Number:
+		f, err := v.Float64()
+		if integer := !strings.ContainsAny(v.String(), ".eE"); err != nil || integer && strconv.FormatFloat(f, 'f', -1, 64) != v.String() {
+			return v
+		}
+		return f
 	}
 	return v
 }

@@ -110,7 +110,7 @@ func decodeRecord(data []byte) (*record, error) {
 		r.TokenType = bearerType // the same text, kept once
 	}
 	for name, v := range r.Extra {
-		r.Extra[name] = exactNumbers(v)
+		r.Extra[name] = cloneJSON(v)
 	}
 	return &r, nil
 }
