@@ -268,23 +268,27 @@ func (m *Manager) viewOf(r *record, looked time.Time) *view {
 		c.AccessToken = v.bearer[0][len("Bearer "):] // the same text, kept once
 	}
 	v.record = &c
-	if len(r.Extra) > 0 {
+	if len(r.Extra) > 0 && isFlat(r.Extra) {
 		v.token = c.token()
 	}
 	return v
 }
 
-// tokenCopy returns the token for a caller, who may change it.
-func (v *view) tokenCopy() *oauth2.Token {
-	r := v.record
-	if v.token == nil {
-		return &oauth2.Token{AccessToken: r.AccessToken, TokenType: r.TokenType, RefreshToken: r.RefreshToken, Expiry: r.Expiry}
-	}
-	for _, member := range r.Extra {
+// isFlat reports whether extra has no members that whoever has them can change.
+func isFlat(extra map[string]any) bool {
+	for _, member := range extra {
 		switch member.(type) {
 		case map[string]any, []any:
-			return r.token() // the caller may change these
+			return false
 		}
+	}
+	return true
+}
+
+// tokenCopy returns the token for a caller, who may change it.
+func (v *view) tokenCopy() *oauth2.Token {
+	if v.token == nil {
+		return v.record.token()
 	}
 	t := *v.token
 	return &t

@@ -10,7 +10,7 @@ import (
 // a whole, by Source.change. The zero view knows nothing.
 type view struct {
 	record *record       // as last read or written; nil if there is none, or nobody has looked
-	token  *oauth2.Token // its token, if the provider sent something beside it: a copy is cheaper than a conversion
+	token  *oauth2.Token // its token, if only strings and numbers came beside it: a copy is cheaper than a conversion
 	bearer *[1]string    // its Authorization header
 
 	times  times
