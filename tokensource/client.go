@@ -296,12 +296,13 @@ func (m *Manager) apiOrigins() (apis origin.Set, err error) {
 		return nil, errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")
 	}
 	for _, raw := range urls {
-		o, err := origin.Parse(raw)
+		u, _ := url.Parse(raw)
+		o, err := origin.Of(u)
 		if err != nil {
 			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
 		}
-		if u, err := url.Parse(raw); err == nil && !origin.Secure(u) && !m.InsecureHTTP {
-			return nil, insecure(o)
+		if err := m.checkSecure(u); err != nil {
+			return nil, err
 		}
 		apis = append(apis, o)
 	}

@@ -174,12 +174,8 @@ func (m *Manager) init() error {
 		}
 	}
 	m.set.registration.TwoLegged = m.set.obtains
-	if u, err := url.Parse(m.set.registration.Issuer); err == nil && !m.InsecureHTTP && !origin.Secure(u) {
-		if o, err := origin.Of(u); err == nil {
-			return insecure(o)
-		}
-	}
-	return nil
+	issuer, _ := url.Parse(m.set.registration.Issuer) // which may be no URL
+	return m.checkSecure(issuer)
 }
 
 // Save stores t as the connection's new login, in place of what was there, and
@@ -328,8 +324,5 @@ func (m *Manager) GoString() string { return m.String() }
 func (m *Manager) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
 func (m *Manager) refreshTimeout() time.Duration {
-	if m.RefreshTimeout > 0 {
-		return m.RefreshTimeout
-	}
-	return defaultRefreshTimeout
+	return cmp.Or(max(m.RefreshTimeout, 0), defaultRefreshTimeout)
 }

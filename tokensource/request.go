@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -150,8 +151,8 @@ type tokenTransport struct {
 }
 
 func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if o, err := origin.Of(r.URL); err == nil && !origin.Secure(r.URL) && !t.m.InsecureHTTP {
-		return nil, closing(r, insecure(o))
+	if err := t.m.checkSecure(r.URL); err != nil {
+		return nil, closing(r, err)
 	}
 	if t.base == nil {
 		return http.DefaultTransport.RoundTrip(r)
@@ -159,8 +160,13 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(r)
 }
 
-// insecure is the error for an http URL that isn't on the loopback.
-func insecure(o origin.Origin) error {
+// checkSecure returns an error if tokens may not go to u: an http URL that isn't on the
+// loopback, unless InsecureHTTP is set.
+func (m *Manager) checkSecure(u *url.URL) error {
+	o, err := origin.Of(u)
+	if err != nil || m.InsecureHTTP || origin.Secure(u) {
+		return nil
+	}
 	return fmt.Errorf("tokensource: tokens would be sent to %v, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", o)
 }
 

@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -49,10 +50,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	if _, err := m.settings(); err != nil {
 		return err
 	}
-	keepAlive := m.KeepAlive
-	if keepAlive <= 0 {
-		keepAlive = defaultKeepAlive
-	}
+	keepAlive := cmp.Or(max(m.KeepAlive, 0), defaultKeepAlive)
 	for {
 		err := m.sweep(ctx, keepAlive)
 		switch {
@@ -64,12 +62,8 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.emit(ctx, Event{Kind: EventFailed, Reason: ReasonStore, Err: err})
 		}
 		pause := max(keepAlive/sweepsPerKeepAlive, minSweep)
-		timer := time.NewTimer(pause/2 + time.Duration(m.random()*float64(pause)))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, pause/2+time.Duration(m.random()*float64(pause))); err != nil {
+			return err
 		}
 	}
 }

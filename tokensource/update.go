@@ -72,7 +72,12 @@ const (
 // pause waits before a record is looked at again, for the tries-th time.
 func (m *Manager) pause(ctx context.Context, tries int) error {
 	d := min(pollMin<<min(tries, 10), pollMax)
-	timer := time.NewTimer(d/2 + time.Duration(m.random()*float64(d/2)))
+	return sleep(ctx, d/2+time.Duration(m.random()*float64(d/2)))
+}
+
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
