@@ -107,16 +107,13 @@ func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) erro
 		defer cancel()
 		return struct{}{}, revoker.Revoke(ctx, token)
 	})
-	limit := time.NewTimer(s.m.refreshTimeout() + lateness)
-	defer limit.Stop()
-	err := errLate
-	select {
-	case a := <-answers:
-		err = a.err
-	case <-limit.C:
-	}
+	a, ok := within(s.m.refreshTimeout()+lateness, answers)
 	lease.stop()
-	if err == nil {
+	err := a.err
+	switch {
+	case !ok:
+		err = errLate
+	case err == nil:
 		return nil
 	}
 	s.giveBack(lease)

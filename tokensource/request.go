@@ -41,28 +41,22 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 		defer cancel()
 		return f.m.Config.TokenSource(w.watch(ctx), expired(r)).Token()
 	})
-	limit := time.NewTimer(f.m.refreshTimeout() + lateness)
-	defer limit.Stop()
-	select {
-	case a := <-answers:
-		if a.err != nil {
-			return nil, outcomeOf(a.err, w), a.err
-		}
-		token, err := checked(a.value, start)
-		if err != nil {
-			return nil, outcomeOf(err, w), err
-		}
-		return token, outcome{}, nil
-	case <-limit.C:
+	a, ok := within(f.m.refreshTimeout()+lateness, answers)
+	if !ok {
 		parent, attempt := f.lease.current(), f.lease.id
 		go func() {
 			a := <-answers
-			if token, err := checked(a.value, start); a.err == nil && err == nil {
+			if token, err := checked(a, start); err == nil {
 				f.s.saveLate(parent, attempt, parent.refreshed(token, time.Now()))
 			}
 		}()
 		return nil, outcome{reason: ReasonUnavailable, mayBeSpent: true}, errLate
 	}
+	token, err := checked(a, start)
+	if err != nil {
+		return nil, outcomeOf(err, w), err
+	}
+	return token, outcome{}, nil
 }
 
 // returned is what a call of the Refresher returned.
@@ -90,6 +84,18 @@ func guarded[T any](call func() (T, error)) <-chan returned[T] {
 	return answers
 }
 
+// within waits for an answer, for as long as limit.
+func within[T any](limit time.Duration, answers <-chan returned[T]) (a returned[T], ok bool) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case a = <-answers:
+		return a, true
+	case <-timer.C:
+		return a, false
+	}
+}
+
 // expired returns r's token for the Refresher: all of it, as a request may need what came
 // beside it, and of an expiry that has passed, or else x/oauth2 would return it as it is.
 func expired(r *record) *oauth2.Token {
@@ -99,8 +105,11 @@ func expired(r *record) *oauth2.Token {
 }
 
 // checked returns what a Refresher returned at the end of a request that began at start.
-func checked(t *oauth2.Token, start time.Time) (*oauth2.Token, error) {
+func checked(a returned[*oauth2.Token], start time.Time) (*oauth2.Token, error) {
+	t := a.value
 	switch {
+	case a.err != nil:
+		return nil, a.err
 	case t == nil || t.AccessToken == "":
 		return nil, configErrorf("returned neither a token nor an error")
 	case !storable(t):

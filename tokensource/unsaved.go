@@ -52,26 +52,19 @@ func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err erro
 		})
 	}
 	first := write(u.parent)
-	limit := time.NewTimer(storeLimit)
-	defer limit.Stop()
-	select {
-	case c := <-first:
-		return c.value.record, c.err
-	case <-limit.C:
-	}
-	second := write(cell{})
-	select {
-	case c := <-first:
-		if c.err != nil {
-			c = <-second
+	c, ok := within(storeLimit, first)
+	if !ok {
+		other := write(cell{})
+		select {
+		case c = <-first:
+		case c = <-other:
+			other = first
 		}
-		return c.value.record, c.err
-	case c := <-second:
 		if c.err != nil {
-			c = <-first
+			c = <-other
 		}
-		return c.value.record, c.err
 	}
+	return c.value.record, c.err
 }
 
 func (u *unsaved) unlock() {
