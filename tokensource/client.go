@@ -76,9 +76,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections is for http.Client's method of that name.
 func (t *apiTransport) CloseIdleConnections() {
-	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+	(&http.Client{Transport: t.base()}).CloseIdleConnections()
 }
 
 // takesToken reports whether the token goes with r. It is an error to ask for that where

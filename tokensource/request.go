@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -163,10 +164,7 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.m.checkSecure(r.URL); err != nil {
 		return nil, closing(r, err)
 	}
-	if t.base == nil {
-		return http.DefaultTransport.RoundTrip(r)
-	}
-	return t.base.RoundTrip(r)
+	return cmp.Or(t.base, http.DefaultTransport).RoundTrip(r)
 }
 
 // checkSecure returns an error if tokens may not go to u: an http URL that isn't on the

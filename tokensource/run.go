@@ -121,14 +121,7 @@ func (s *Source) keepAlive(ctx context.Context, basis *view, r *record, read tim
 	if before, after, ok := s.publish(basis, r, read); ok {
 		tellRecovery(before, after, func(e Event) { s.m.emitAll(ctx, s.name, []Event{e}) })
 	}
-	s.change(func(v *view) *view {
-		if v.id() != r.ID {
-			return v
-		}
-		next := *v
-		next.keepAliveDue = true
-		return &next
-	})
+	s.note(r.ID, func(next *view) { next.keepAliveDue = true })
 	return s.start(ctx)
 }
 

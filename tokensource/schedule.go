@@ -91,10 +91,7 @@ const (
 // backoff is how long to wait after count failures in a row: half of it fixed, half
 // random, and at least what the provider asked for.
 func backoff(count int, retryAfter time.Duration, random float64) time.Duration {
-	d := maxBackoff
-	if count < 10 { // 2^9 s is more than maxBackoff
-		d = min(minBackoff<<max(count-1, 0), maxBackoff)
-	}
+	d := min(minBackoff<<min(max(count-1, 0), 9), maxBackoff) // 2^9 s is more than that
 	d = d/2 + time.Duration(random*float64(d/2))
 	return max(d, min(retryAfter, maxRetryAfter))
 }

@@ -207,6 +207,18 @@ func (s *Source) change(edit func(v *view) *view) *view {
 	}
 }
 
+// note changes what is known of the token id, if that is still the connection's.
+func (s *Source) note(id string, edit func(next *view)) {
+	s.change(func(v *view) *view {
+		if v.id() != id {
+			return v
+		}
+		next := *v
+		edit(&next)
+		return &next
+	})
+}
+
 // publish makes r the token that is served, as read or written by something that began at
 // looked, when the view was basis. It does nothing, and returns false, if there is a newer
 // token of the same login, or the login has changed since basis was loaded: then what was

@@ -55,22 +55,16 @@ type Status struct {
 // request to the provider. The error is [ErrLoginRequired] with ReasonNotConnected if there
 // is no connection of that name, and wraps storage.ErrOpen if its record can't be decrypted.
 func (m *Manager) Status(ctx context.Context, name string) (Status, error) {
-	if _, err := m.settings(); err != nil {
-		return Status{}, err
-	}
-	v := new(view)
-	s := m.existing(name)
-	if s != nil {
-		v = s.known()
-	}
-	r, unsaved := v.record, v.unsaved != nil
-	if !unsaved {
+	v := m.knownOf(name)
+	r := v.record
+	if v.unsaved == nil {
 		c, err := m.read(ctx, name)
 		if err != nil {
 			return Status{Connection: name}, err
 		}
 		r = c.record
 	}
+	s := m.existing(name)
 	return m.statusOf(name, r, v, s != nil && s.inFlight(), time.Now()), nil
 }
 

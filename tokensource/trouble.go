@@ -41,18 +41,13 @@ func (f *flight) giveUp(c cell, v *view, fail failure) {
 // untold remembers a failure of the token id that was perhaps written, and is to be told if
 // it is found in the record.
 func (s *Source) untold(id string, at time.Time) {
-	s.change(func(v *view) *view {
-		if v.id() != id {
-			return v
-		}
-		next := *v
+	s.note(id, func(next *view) {
 		t := trouble{}
-		if v.trouble != nil {
-			t = *v.trouble
+		if next.trouble != nil {
+			t = *next.trouble
 		}
 		t.untold = at
 		next.trouble = &t
-		return &next
 	})
 }
 

@@ -46,13 +46,10 @@ type coded struct{ oauth2.TokenSource }
 func (s coded) Token() (*oauth2.Token, error) {
 	t, err := s.TokenSource.Token()
 	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) || answer.ErrorCode != "" {
-		return t, err
-	}
 	var body struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(answer.Body, &body) != nil {
+	if !errors.As(err, &answer) || answer.ErrorCode != "" || json.Unmarshal(answer.Body, &body) != nil {
 		return t, err
 	}
 	c := *answer
