@@ -282,16 +282,10 @@ func (f *flight) save(parent cell, next *record) (settled bool) {
 		f.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: f.m.storeError(s.name, err)})
 		return true
 	}
-	before, after, _ := s.publish(basis, winner, began)
-	kind := EventRefreshed
-	if winner.ID != next.ID {
-		kind = EventAdopted
-	}
-	f.emit(Event{Kind: kind, Expiry: winner.Expiry})
+	before := s.saved(basis, u, winner, began, f.emit)
 	if before.trouble == nil && parent.Failure != nil && winner.ID == next.ID {
 		f.emit(Event{Kind: EventRecovered, Reason: parent.Failure.Reason, Expiry: winner.Expiry})
 	}
-	tellRecovery(before, after, f.emit)
 	return true
 }
 

@@ -133,7 +133,7 @@ func (s *Source) saveLate(parent cell, attempt string, next *record) {
 	u := &unsaved{record: next, attempt: attempt}
 	winner, err := u.save(context.Background(), s)
 	switch {
-	case isGone(err):
+	case isGone(err), err == nil && winner.ID != next.ID: // what is there instead is told where it is found
 		return
 	case err != nil:
 		if s.keepUnsaved(u) {
@@ -141,12 +141,8 @@ func (s *Source) saveLate(parent cell, attempt string, next *record) {
 		}
 		return
 	}
-	before, after, ok := s.publish(basis, winner, time.Now())
-	if winner.ID != next.ID || !ok {
-		return
-	}
-	events := []Event{{Kind: EventRefreshed, Expiry: winner.Expiry}}
-	tellRecovery(before, after, func(e Event) { events = append(events, e) })
+	var events []Event
+	s.saved(basis, u, winner, time.Now(), func(e Event) { events = append(events, e) })
 	s.m.emitAll(context.Background(), s.name, events)
 }
 

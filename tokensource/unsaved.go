@@ -67,6 +67,18 @@ func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err erro
 	return c.value.record, c.err
 }
 
+// saved publishes what u.save returned, and tells of it.
+func (s *Source) saved(basis *view, u *unsaved, winner *record, began time.Time, emit func(Event)) (before *view) {
+	before, after, _ := s.publish(basis, winner, began)
+	kind := EventRefreshed
+	if winner.ID != u.record.ID {
+		kind = EventAdopted
+	}
+	emit(Event{Kind: kind, Expiry: winner.Expiry})
+	tellRecovery(before, after, emit)
+	return before
+}
+
 func (u *unsaved) unlock() {
 	if u.release != nil {
 		u.release()
@@ -206,12 +218,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 		s.forget(basis.login(), nil)
 		return nil
 	}
-	kind := EventRefreshed
-	if winner.ID != u.record.ID {
-		kind = EventAdopted
-	}
-	s.publish(basis, winner, began)
-	emit(Event{Kind: kind, Expiry: winner.Expiry})
+	s.saved(basis, u, winner, began, emit)
 	s.calledOff(emit)
 	return nil
 }
