@@ -60,6 +60,23 @@ type change struct {
 
 const pageSize = 1000 // as in package sqlstore
 
+// readPage reads hashes and keys from the rows of either driver.
+func readPage(rows interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+}) ([]row, error) {
+	page := make([]row, 0, pageSize)
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.hash, &r.key); err != nil {
+			return nil, err
+		}
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
 // openBare opens the table by the driver alone.
 func (p place) openBare(ctx context.Context) (bare, error) {
 	if p.Engine == "postgres" {

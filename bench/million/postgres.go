@@ -169,15 +169,7 @@ func (b *postgresBare) page(ctx context.Context, after []byte) ([]row, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	page := make([]row, 0, pageSize)
-	for rows.Next() {
-		var r row
-		if err := rows.Scan(&r.hash, &r.key); err != nil {
-			return nil, err
-		}
-		page = append(page, r)
-	}
-	return page, rows.Err()
+	return readPage(rows)
 }
 
 func (b *postgresBare) replace(ctx context.Context, hash, old, version, value []byte) error {

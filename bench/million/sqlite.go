@@ -155,15 +155,7 @@ func (b *sqliteBare) page(ctx context.Context, after []byte) ([]row, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	page := make([]row, 0, pageSize)
-	for rows.Next() {
-		var r row
-		if err := rows.Scan(&r.hash, &r.key); err != nil {
-			return nil, err
-		}
-		page = append(page, r)
-	}
-	return page, rows.Err()
+	return readPage(rows)
 }
 
 func (b *sqliteBare) replace(ctx context.Context, hash, old, version, value []byte) error {
