@@ -118,7 +118,9 @@ func (a *application) connect(t *testing.T, embedded bool) {
 // call calls the provider's API and returns the status.
 func (a *application) call(t *testing.T, path string) int {
 	t.Helper()
-	resp, err := a.manager.Client("alice").Get(a.config.APIURLs()[0] + path)
+	urls, err := a.config.APIURLs(nil)
+	require.NoError(t, err)
+	resp, err := a.manager.Client("alice").Get(urls[0] + path)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)

@@ -2,8 +2,10 @@ package endpoints
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/oauth2"
 
@@ -14,21 +16,20 @@ import (
 // origins of Provider.APIURLs. A request to another origin is an error; when a
 // redirect leads there, it is followed without the token, wherever it goes then.
 //
-// The token is sent as a bearer token (RFC 6750), whatever its token_type is. A
-// request with another kind of Authorization, such as the client's credentials, is
-// sent as it is.
+// The token is sent as Provider.API says: as a bearer token (RFC 6750) if it says
+// nothing else, whatever its token_type is. A request with another kind of
+// Authorization, such as the client's credentials, is sent as it is.
 func (c *Config) Client(ctx context.Context, t *oauth2.Token) *http.Client {
 	conf := c.config()
-	apis, err := origin.ParseSet(conf.APIURLs)
+	api := &apiTransport{config: c, err: conf.err, source: c.TokenSource(ctx, t), base: clientOf(ctx).Transport}
 	switch {
 	case conf.err != nil:
-		err = conf.err
-	case err != nil || len(apis) == 0:
-		err = conf.mistake("Provider.APIURLs must say where the API is that the token is for")
+	case len(conf.APIURLs) == 0:
+		api.err = conf.mistake("Provider.APIURLs must say where the API is that the token is for")
+	default:
+		_, api.err = api.take(t)
 	}
-	return &http.Client{Transport: &apiTransport{
-		provider: &conf.Provider, apis: apis, err: err, source: c.TokenSource(ctx, t), base: clientOf(ctx).Transport,
-	}}
+	return &http.Client{Transport: api}
 }
 
 // clientOf returns the client that ctx carries for x/oauth2.
@@ -42,11 +43,37 @@ func clientOf(ctx context.Context) *http.Client {
 // apiTransport is the http.RoundTripper of Client: it lets the token out to the
 // API's origins only.
 type apiTransport struct {
-	provider *Provider
-	apis     origin.Set
-	err      error // a mistake, which every request reports
-	source   oauth2.TokenSource
-	base     http.RoundTripper // nil means http.DefaultTransport
+	config *Config
+	err    error // a mistake, which every request reports
+	source oauth2.TokenSource
+	base   http.RoundTripper // nil means http.DefaultTransport
+
+	last atomic.Pointer[access]
+}
+
+// access is what a token opens.
+type access struct {
+	token  *oauth2.Token
+	apis   origin.Set
+	header http.Header
+}
+
+// take returns what t opens.
+func (t *apiTransport) take(token *oauth2.Token) (*access, error) {
+	if a := t.last.Load(); a != nil && a.token == token {
+		return a, nil
+	}
+	urls, err := t.config.APIURLs(token)
+	if err != nil {
+		return nil, err
+	}
+	apis, err := origin.ParseSet(urls)
+	if err != nil {
+		return nil, t.config.config().mistake("APIURLs: %w", err)
+	}
+	a := &access{token: token, apis: apis, header: t.config.APIHeader(token)}
+	t.last.Store(a)
+	return a, nil
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -54,11 +81,12 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.err != nil {
 		return nil, closing(r, t.err)
 	}
-	if t.apis.Left(r) {
+	known := t.last.Load()
+	if known.apis.Left(r) {
 		return t.next().RoundTrip(r)
 	}
-	if !t.apis.Takes(r) {
-		return nil, closing(r, t.provider.mistake("the token is for %s and is not sent to %s", t.apis, destination(r)))
+	if err := t.refuse(r, known); err != nil {
+		return nil, closing(r, err)
 	}
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if scheme != "" && !strings.EqualFold(scheme, "Bearer") {
@@ -68,17 +96,33 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, closing(r, err)
 	}
+	a, err := t.take(token)
+	if err == nil && a != known {
+		err = t.refuse(r, a) // the API of a new token may be elsewhere
+	}
+	if err != nil {
+		return nil, closing(r, err)
+	}
 	authorized := *r
 	authorized.Header = r.Header.Clone()
 	if authorized.Header == nil {
 		authorized.Header = http.Header{}
 	}
-	authorized.Header.Set("Authorization", "Bearer "+token.AccessToken)
+	authorized.Header.Del("Authorization") // which was of another token
+	maps.Copy(authorized.Header, a.header)
 	resp, err := t.next().RoundTrip(&authorized)
 	if resp != nil {
 		resp.Request = r // in which there is no token
 	}
 	return resp, err
+}
+
+// refuse reports a request that no token goes along with.
+func (t *apiTransport) refuse(r *http.Request, a *access) error {
+	if a.apis.Takes(r) {
+		return nil
+	}
+	return t.config.config().mistake("the token is for %s and is not sent to %s", a.apis, destination(r))
 }
 
 // CloseIdleConnections lets http.Client's method of that name reach the base.

@@ -118,15 +118,17 @@ func TestClientSendsTheTokenToEachAPIOrigin(t *testing.T) {
 	p := rfc
 	p.APIURLs = []string{"https://api.example/v1", "https://uploads.example"}
 	conf := p.Config(oauth2.Config{ClientID: "id"})
-	assert.Equal(t, p.APIURLs, conf.APIURLs())
-	conf.APIURLs()[0] = "https://evil.example"
+	urls, err := conf.APIURLs(&oauth2.Token{AccessToken: "a1"})
+	require.NoError(t, err)
+	assert.Equal(t, p.APIURLs, urls)
+	urls[0] = "https://evil.example"
 	client := conf.Client(net.context(), &oauth2.Token{AccessToken: "a1"})
 	for _, u := range []string{"https://api.example/start", "https://uploads.example/x"} {
 		resp, err := client.Get(u)
 		require.NoError(t, err)
 		resp.Body.Close()
 	}
-	_, err := client.Get("https://evil.example/")
+	_, err = client.Get("https://evil.example/")
 	assert.ErrorContains(t, err, "the token is for https://api.example, https://uploads.example and is not sent to https://evil.example")
 	assert.Equal(t, []string{"api.example/start Bearer a1", "uploads.example/end Bearer a1", "uploads.example/x Bearer a1"}, bearers(net.requests()))
 }

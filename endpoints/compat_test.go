@@ -48,7 +48,11 @@ func TestMain(m *testing.M) {
 		if r.Method != "POST" || r.URL.Path == "/device" { // asks for a device code, not for a token
 			return network.RoundTrip(r)
 		}
-		p := endpoints.Provider{Endpoint: oauth2.Endpoint{TokenURL: r.URL.String()}}
+		style := oauth2.AuthStyleInParams
+		if _, _, ok := r.BasicAuth(); ok {
+			style = oauth2.AuthStyleInHeader
+		}
+		p := endpoints.Provider{Endpoint: oauth2.Endpoint{TokenURL: r.URL.String(), AuthStyle: style}}
 		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: counting})
 		return p.Context(ctx).Value(oauth2.HTTPClient).(*http.Client).Transport.RoundTrip(r)
 	})
@@ -104,7 +108,8 @@ replace github.com/oauth2keep/oauth2keep => %s
 			if name == "oauth2" {
 				arg = "."
 			}
-			cmd := exec.Command("go", "test", "-v", "-count=1", "-vet=off", arg)
+			// x/oauth2 loses a token whose lifetime it can't read.
+			cmd := exec.Command("go", "test", "-v", "-count=1", "-vet=off", "-skip", "^TestExchangeRequest_JSONResponse_Expiry$/^wrong", arg)
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "GOSUMDB=off", "GOTOOLCHAIN=local")
 			out, err := cmd.CombinedOutput()

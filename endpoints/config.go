@@ -3,10 +3,12 @@ package endpoints
 import (
 	"cmp"
 	"context"
+	"crypto"
+	"encoding/json"
 	"fmt"
-	"net/url"
-	"slices"
-	"strings"
+	"maps"
+	"strconv"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -28,37 +30,44 @@ type Config struct {
 type config struct {
 	*adapter // of the provider
 	scopes   []string
-	err      error // a mistake in it, which every method reports
-	oauth    *oauth2.Config
+	err      error         // a mistake in it, which every method reports
+	oauth    oauth2.Config // that x/oauth2 makes the requests with
+	key      *Key
 }
 
 func (c *Config) config() *config {
 	if c.hidden == nil {
 		p := &adapter{}
-		return &config{adapter: p, err: p.mistake("a Config is made by Provider.Config"), oauth: &oauth2.Config{}}
+		return &config{adapter: p, err: p.mistake("a Config is made by Provider.Config"), oauth: oauth2.Config{}}
 	}
 	return c.hidden()
 }
 
-// AuthCodeURL returns the URL of the provider's consent page. State is returned by
-// the provider to the callback unchanged; package pkce makes and checks it. An
-// option overrides the provider's own parameter of the same name, and an empty
-// value removes a parameter. AuthCodeURL returns "" if the Config has a mistake in
-// it, which every other method reports, or if the provider has no AuthURL.
-func (c *Config) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
-	conf := c.config()
-	authURL := conf.oauth.Endpoint.AuthURL
-	if conf.err != nil || authURL == "" {
-		return ""
+// Key signs the assertions of [PrivateKeyJWT].
+type Key struct {
+	// Signer is an RSA, ECDSA or Ed25519 key, in memory or in a KMS.
+	Signer crypto.Signer
+
+	// Header are members of the JOSE header, such as kid or x5t#S256. The alg is
+	// RS256, ES256 or EdDSA by the kind of the key, unless it is PS256 here.
+	Header map[string]string
+}
+
+// WithKey returns a copy of c that signs assertions with k.
+func (c *Config) WithKey(k Key) *Config {
+	conf := *c.config()
+	k.Header = maps.Clone(k.Header)
+	conf.key = &k
+	return &Config{func() *config { return &conf }}
+}
+
+// input returns what is known of a request before it is made. t is the token that it is
+// about, or nil.
+func (c *config) input(grant string, t *oauth2.Token) *input {
+	return &input{
+		provider: c.adapter, grant: grant, clientID: c.oauth.ClientID, secret: c.oauth.ClientSecret,
+		redirectURL: c.oauth.RedirectURL, key: c.key, token: t,
 	}
-	// Only x/oauth2 can apply an option. Without an AuthURL, the parameters are all
-	// that it returns.
-	bare := &oauth2.Config{ClientID: conf.oauth.ClientID, RedirectURL: conf.oauth.RedirectURL, Scopes: conf.scopes}
-	params, err := url.ParseQuery(strings.TrimPrefix(bare.AuthCodeURL(state, opts...), "?"))
-	if err != nil {
-		return "" // not reached: x/oauth2 has encoded it
-	}
-	return conf.consentURL(authURL, params)
 }
 
 // Exchange converts an authorization code into a token. The error is an
@@ -66,19 +75,29 @@ func (c *Config) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
 //
 // For a provider's embedded flow, which must not send a redirect_uri, leave
 // oauth2.Config.RedirectURL empty or pass oauth2.SetAuthURLParam("redirect_uri", "").
+//
+// Variables are given as options: those that Authorize and ReadCallback have returned.
 func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	conf := c.config()
 	if conf.err != nil {
 		return nil, conf.err
 	}
-	return conf.retrieve(ctx, nil, func(ctx context.Context) (*oauth2.Token, error) {
-		return conf.oauth.Exchange(ctx, code, opts...)
+	in := conf.input(grantExchange, nil)
+	if len(conf.exchange.url.slots) > 0 {
+		params, err := conf.optionsOf("", "", opts)
+		if err != nil {
+			return nil, conf.mistake("%w", err)
+		}
+		in.vars = conf.takeVars(params)
+	}
+	return conf.retrieve(ctx, in, func(ctx context.Context, client *oauth2.Config) (*oauth2.Token, error) {
+		return client.Exchange(ctx, code, opts...)
 	})
 }
 
 // TokenSource returns a source that returns t until it expires, and then refreshes
 // it. Nothing is saved: package tokensource does that. All its requests are made
-// with ctx.
+// with ctx. The variables of a request are those that are kept beside the token.
 func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenSource {
 	conf := c.config()
 	if conf.err != nil {
@@ -100,8 +119,9 @@ type refresher struct {
 }
 
 func (r *refresher) Token() (*oauth2.Token, error) {
-	t, err := r.conf.retrieve(r.ctx, r.last, func(ctx context.Context) (*oauth2.Token, error) {
-		return r.conf.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: r.last.RefreshToken}).Token()
+	in := r.conf.input(grantRefresh, r.last)
+	t, err := r.conf.retrieve(r.ctx, in, func(ctx context.Context, client *oauth2.Config) (*oauth2.Token, error) {
+		return client.TokenSource(ctx, &oauth2.Token{RefreshToken: r.last.RefreshToken}).Token()
 	})
 	if err == nil {
 		r.last = t
@@ -109,19 +129,79 @@ func (r *refresher) Token() (*oauth2.Token, error) {
 	return t, err
 }
 
-// retrieve has x/oauth2 ask for a token in place of last, and returns it with all that
-// came beside it.
-func (c *config) retrieve(ctx context.Context, last *oauth2.Token, ask func(context.Context) (*oauth2.Token, error)) (*oauth2.Token, error) {
-	t := &transport{adapter: c.adapter, forOne: true, known: c.secrets(last)}
-	token, err := ask(t.context(ctx))
-	if err != nil || t.received == nil {
+// retrieve has x/oauth2 ask for a token, and returns it with all that came beside it.
+func (c *config) retrieve(ctx context.Context, in *input, ask func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
+	client := &oauth2.Config{
+		ClientID: c.oauth.ClientID, ClientSecret: c.oauth.ClientSecret, Endpoint: c.oauth.Endpoint, RedirectURL: c.oauth.RedirectURL,
+	}
+	target, err := c.conversationOf(in.grant).target(in)
+	if err != nil {
+		return nil, c.mistake("%w", err)
+	}
+	client.Endpoint.TokenURL = target.String() // x/oauth2 makes a URL of it before the adapter is asked
+	call := &call{input: *in}
+	token, err := ask((&transport{adapter: c.adapter, call: hide(call)}).context(ctx), client)
+	if err != nil || call.received == nil {
 		return token, err
 	}
-	return token.WithExtra(t.received), nil
+	return token.WithExtra(call.received), nil
 }
 
-// APIURLs returns Provider.APIURLs. Package tokensource asks for them.
-func (c *Config) APIURLs() []string { return slices.Clone(c.config().APIURLs) }
+// hide puts v where what prints values can't see it.
+func hide[T any](v T) func() T { return func() T { return v } }
+
+// Inner makes a token of an object that is kept beside t, such as Slack's
+// "authed_user": another token of the same consent, which is refreshed by itself. The
+// object's members are beside it, and the variables of t. Its lifetime counts from now,
+// so it is to be called with what Exchange has just returned.
+func (c *Config) Inner(t *oauth2.Token, name string) (*oauth2.Token, error) {
+	conf := c.config()
+	if conf.err != nil {
+		return nil, conf.err
+	}
+	if t == nil {
+		return nil, conf.mistake("there is no token to look for another in")
+	}
+	object, ok := find(map[string]any{name: t.Extra(name)}, name).(map[string]any)
+	if !ok {
+		return nil, conf.mistake("there is no object %q beside the token", name)
+	}
+	inner := conf.Answer
+	inner.TokenIn = ""
+	members := asSent(object).(map[string]any)
+	issued, err := inner.token(members, grantExchange)
+	if err != nil {
+		return nil, conf.mistake("the object %q beside the token is none: %w", name, err)
+	}
+	a := &answer{in: conf.input(grantExchange, t), members: members}
+	token := &oauth2.Token{AccessToken: issued.access, RefreshToken: issued.refresh, TokenType: issued.kind}
+	if seconds := issued.seconds(); seconds > 0 {
+		token.ExpiresIn, token.Expiry = seconds, time.Now().Add(time.Duration(seconds)*time.Second)
+	}
+	return token.WithExtra(conf.beside(a, issued, true)), nil
+}
+
+// asSent returns a copy of what is kept beside a token, with numbers as they are read
+// from an answer.
+func asSent(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		members := make(map[string]any, len(v))
+		for name, member := range v {
+			members[name] = asSent(member)
+		}
+		return members
+	case []any:
+		list := make([]any, 0, len(v))
+		for _, element := range v {
+			list = append(list, asSent(element))
+		}
+		return list
+	case float64:
+		return json.Number(strconv.FormatFloat(v, 'f', -1, 64))
+	}
+	return v
+}
 
 // Issuer returns Provider.Issuer, or "" if it isn't known. Package pkce compares it with
 // the iss of a callback (RFC 9207).
@@ -140,16 +220,6 @@ func (c *Config) Registration() (issuer, clientID string) {
 func (c Config) String() string {
 	conf := c.config()
 	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.Name, conf.oauth.ClientID)
-}
-
-// secrets returns those that the provider knows, whatever it is sent.
-func (c *config) secrets(t *oauth2.Token) func() []string {
-	return func() []string {
-		if t == nil {
-			return []string{c.oauth.ClientSecret}
-		}
-		return []string{c.oauth.ClientSecret, t.AccessToken, t.RefreshToken}
-	}
 }
 
 // failingSource is the token source of a Config that has a mistake in it.

@@ -31,13 +31,14 @@ func Example() {
 			AuthStyle: oauth2.AuthStyleInParams,
 		},
 		Style: endpoints.AuthStyle{
-			Body:          endpoints.JSONBody,
-			RequestNames:  map[string]string{"client_id": "app_key", "client_secret": "app_secret"},
-			TokenIn:       "data",
-			ResponseNames: map[string]string{"access_token": "accessToken", "expires_in": "ttl"},
-			LifetimeUnit:  time.Millisecond,
-			SuccessMember: "code",
-			SuccessValues: []string{"0"},
+			Body:   endpoints.JSONBody,
+			Params: endpoints.Params{"app_key": {"{client_id}"}, "app_secret": {"{client_secret}"}},
+		},
+		Answer: endpoints.Answer{
+			TokenIn:      "data",
+			Names:        map[string]string{"access_token": "accessToken", "expires_in": "ttl"},
+			LifetimeUnit: time.Millisecond,
+			Success:      map[string]string{"code": "0"},
 		},
 	}
 	if err := provider.Validate(); err != nil {
@@ -49,7 +50,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(token.Extra("expires_in"), token.Extra("shop"))
+	fmt.Println(token.ExpiresIn, token.Extra("data").(map[string]any)["shop"])
 	// Output:
 	// POST /token
 	// {"app_key":"my-id","app_secret":"my-secret","code":"the-code","grant_type":"authorization_code"}

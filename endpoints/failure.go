@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -43,40 +42,47 @@ func (b failureBody) marshal() []byte {
 }
 
 // failure returns the adapted form of an error that the provider sent.
-func (p *Provider) failure(a *answer, members map[string]any) adapted {
-	status := a.resp.StatusCode
+func (p *adapter) failure(a *answer) adapted {
+	status := a.status
 	if !isFailure(status) {
 		status = http.StatusBadRequest // an error inside 200
 	}
 	secrets := a.secrets()
-	code, description := p.Style.errorOf(members)
-	kind := code.declared
-	if code.kind == tokenerror.Unknown && (!tokenerror.LooksLikeCode(code.text) || redact.Text(code.text, secrets) != code.text) {
-		code.text = ""
+	found := p.Answer.errorIn(a)
+	code, kind := found.code, meanings[found.declared]
+	known, _ := tokenerror.Lookup(code)
+	if known != "" {
+		code = known
+	} else if !tokenerror.LooksLikeCode(code) || redact.Text(code, secrets) != code {
+		code = ""
 	}
-	description = redact.Line(description, maxErrorText, secrets)
-	if kind == tokenerror.GrantRejected && a.grant != "refresh_token" && tokenerror.BlamesRedirect(description) {
+	description := redact.Line(found.description, maxErrorText, secrets)
+	if kind == tokenerror.GrantRejected && a.in.grant != grantRefresh && tokenerror.BlamesRedirect(description) {
 		kind = tokenerror.RedirectMismatch
 	}
-	asRFC := code.text != "" && code.text == members["error"] // where a description is optional
-	if code.text == "" {
-		code.text = guessCode(status, description, a.grant)
+	asRFC := code != "" && code == standardMember(a.members, "error") // where a description is optional
+	switch {
+	case code != "":
+	case kind != tokenerror.Unknown:
+		code = codes[kind]
+	default:
+		code = guessCode(status, description, a.in.grant)
 	}
 	if description == "" && !asRFC {
-		description = "HTTP status " + statusText(a.resp)
+		description = "HTTP status " + statusText(a.status)
 	}
 	return adapted{status: status, body: failureBody{
-		Error:       code.text,
+		Error:       code,
 		Description: description,
-		URI:         redact.URL(text(members["error_uri"]), maxErrorText, secrets),
+		URI:         redact.URL(text(p.Answer.at(a.members, "error_uri")), maxErrorText, secrets),
 	}.marshal(), kind: kind}
 }
 
 // unreadable returns the adapted form of an answer that says nothing, such as a
 // firewall's page. Its body is not repeated, since nothing is known about it. A
 // success status becomes 502: what was asked for may have happened.
-func (p *Provider) unreadable(a *answer, cause error) adapted {
-	status := a.resp.StatusCode
+func (p *adapter) unreadable(a *answer, cause error) adapted {
+	status := a.status
 	if !isFailure(status) {
 		status = http.StatusBadGateway
 	}
@@ -85,24 +91,28 @@ func (p *Provider) unreadable(a *answer, cause error) adapted {
 		why += " and leads to the host " + u.Host
 	}
 	media := mediaType(a.resp)
+	var kind tokenerror.Kind
+	if rule := lastResort(p.Answer.Errors, a.status); rule != nil && isFailure(a.status) && media != "text/html" {
+		kind = meanings[rule.Kind]
+	}
 	code := tokenerror.CodeUnreadable
 	switch {
+	case kind != tokenerror.Unknown:
+		code = codes[kind]
 	case status >= 500 || status < 400:
 	case cause == errEmpty:
-		code = guessCode(status, "", a.grant)
-	case cause == errNotJSON && media == "text/plain":
-		code = guessCode(status, string(a.body), a.grant) // some explain an error in a line of text
+		code = guessCode(status, "", a.in.grant)
 	}
 	return adapted{status: status, body: failureBody{
 		Error: code,
 		Description: fmt.Sprintf(unusable+"%s (HTTP status %s, %d bytes of %s)",
-			redact.Line(why, maxErrorText, a.secrets()), statusText(a.resp), len(a.body), media),
-	}.marshal()}
+			redact.Line(why, maxErrorText, a.secrets()), statusText(a.status), len(a.body), media),
+	}.marshal(), kind: kind}
 }
 
 // statusText is the status without the server's own words for it.
-func statusText(resp *http.Response) string {
-	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
+func statusText(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 }
 
 // mediaType is the content type if it is a usual one: any other could be anything.
@@ -115,26 +125,24 @@ func mediaType(resp *http.Response) string {
 	return "unknown type"
 }
 
-// verdict tells what the SuccessMember of a response says, if that is told.
-func (s *AuthStyle) verdict(members map[string]any) (failed, told bool) {
-	if s.SuccessMember == "" {
-		return false, false
+// verdict tells what the member of Success says, if it is there.
+func (a *Answer) verdict(members map[string]any) (failed, told bool) {
+	for path, success := range a.Success {
+		if v := find(members, path); v != nil {
+			return memberText(v) != success, true
+		}
 	}
-	object, name := find(members, s.SuccessMember)
-	if object == nil {
-		return false, false
-	}
-	return !slices.Contains(s.SuccessValues, text(object[name])), true
+	return false, false
 }
 
 // signalsError reports whether the error member of a response with a success status
 // says that it is none.
-func signalsError(members map[string]any) bool {
-	switch e := members["error"].(type) {
+func signalsError(v any) bool {
+	switch e := v.(type) {
 	case nil:
 		return false
 	case string:
-		return e != ""
+		return e != "" && e != "0"
 	case bool:
 		return e
 	case json.Number:
@@ -148,105 +156,13 @@ func signalsError(members map[string]any) bool {
 	return true
 }
 
-// describesError reports whether the members of a response without a token are
-// those of an error.
-func (s *AuthStyle) describesError(members map[string]any) bool {
-	if _, ok := members["access_token"]; ok {
+// describesError reports whether an answer without a token is that of an error.
+func (p *adapter) describesError(a *answer) bool {
+	if p.Answer.at(a.members, "access_token") != nil {
 		return false
 	}
-	code, description := s.errorOf(members)
-	return code.text != "" && description != ""
-}
-
-var (
-	codeMembers        = []string{"error", "name", "error_code", "errorCode", "errorType", "code", "type"}
-	descriptionMembers = []string{
-		"error_description", "message", "error_message", "errorMessage", "errmsg", "msg", "detail", "description", "title",
-	}
-)
-
-// errorCode is an error code of the provider's.
-type errorCode struct {
-	text     string // as the provider writes it, or as the RFC does if it has it
-	kind     tokenerror.Kind
-	declared tokenerror.Kind // kind, if that is what Style.ErrorCodes says
-}
-
-// errorOf finds the code and description of an error in the shapes that occur.
-func (s *AuthStyle) errorOf(members map[string]any) (code errorCode, description string) {
-	for _, place := range errorPlaces(members) {
-		for _, name := range slices.Concat(s.ErrorMembers, codeMembers) {
-			candidate := s.codeIn(place, name)
-			if candidate.kind != tokenerror.Unknown {
-				code = candidate
-				break
-			}
-			if code.text == "" {
-				code = candidate
-			}
-		}
-		for _, name := range descriptionMembers {
-			if description == "" {
-				description, _ = place[name].(string)
-			}
-		}
-		if code.kind != tokenerror.Unknown {
-			break
-		}
-	}
-	for _, name := range []string{"error", "errors"} { // a sentence where a code should be
-		if sentence, ok := members[name].(string); ok && description == "" && sentence != code.text {
-			description = sentence
-		}
-	}
-	return code, description
-}
-
-// errorPlaces returns the objects that may describe the error: the response itself,
-// {"error": {…}} and {"errors": [{…}]}.
-func errorPlaces(members map[string]any) []map[string]any {
-	places := []map[string]any{members}
-	if inner, ok := members["error"].(map[string]any); ok {
-		places = append(places, inner)
-	}
-	list, _ := members["errors"].([]any)
-	for _, element := range list {
-		if inner, ok := element.(map[string]any); ok {
-			places = append(places, inner)
-		}
-	}
-	return places
-}
-
-// codeIn returns the error code that the member holds, or none.
-func (s *AuthStyle) codeIn(place map[string]any, name string) errorCode {
-	v := lookup(place, name)
-	code := s.meaning(text(v))
-	if code.kind == tokenerror.Unknown && !slices.Contains(s.ErrorMembers, name) {
-		// Not a code: a flag; a repeated HTTP status; a sentence; the URL that is
-		// the type of a problem (RFC 9457).
-		_, isFlag := v.(bool)
-		_, notNumber := strconv.Atoi(code.text)
-		if isFlag || notNumber == nil || strings.ContainsAny(code.text, " /:\t\r\n") {
-			return errorCode{}
-		}
-	}
-	return code
-}
-
-// meaning returns what is known of an error code. What ErrorCodes says goes first.
-func (s *AuthStyle) meaning(code string) errorCode {
-	// Finch's documentation has most of its codes with and without the suffix.
-	for _, text := range []string{code, strings.TrimSuffix(code, "_error"), code + "_error"} {
-		if meaning, ok := s.ErrorCodes[text]; ok {
-			_, kind := tokenerror.Lookup(meaning)
-			return errorCode{text, kind, kind}
-		}
-	}
-	if known, kind := tokenerror.Lookup(code); known != "" {
-		return errorCode{text: known, kind: kind}
-	}
-	return errorCode{text: code}
+	found := p.Answer.errorIn(a)
+	return found.declared != "" || found.code != "" && found.description != ""
 }
 
 // guessCode gives a code to an error that came without one. For a refresh it

@@ -1,6 +1,7 @@
 package endpoints_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ func checkFailure(t *testing.T, p endpoints.Provider, grant string, f failure) {
 			assert.Equal(t, f.description, retrieve.ErrorDescription)
 			assert.NotEmpty(t, retrieve.ErrorCode)
 			assert.NotEmpty(t, retrieve.ErrorDescription)
-			assert.Equal(t, f.kind.String(), endpoints.KindOf(err).String())
+			assert.Equal(t, f.kind, endpoints.KindOf(err))
 			assert.NotEmpty(t, endpoints.KindOf(err).Hint())
 			assert.Equal(t, f.status, retrieve.Response.StatusCode)
 			assert.Equal(t, `oauth2: "`+f.code+`" "`+f.description+`"`, strings.ReplaceAll(err.Error(), `\"`, `"`))
@@ -63,11 +64,11 @@ func TestDocumentedErrorsOfFinch(t *testing.T) {
 		{"invalid_request invalid_request_error", "", 400, "invalid_request", endpoints.KindClientRejected},
 		{"invalid_request invalid_request_error", "", 401, "invalid_request", endpoints.KindClientRejected},
 		{"invalid_token invalid_token_error", "", 401, "invalid_token", endpoints.KindLoginRequired},
-		{"unauthorized_request unauthorized_request_error", "", 401, "unauthorized_request", endpoints.KindLoginRequired},
-		{"authentication authentication_error", "", 401, "authentication_error", endpoints.KindLoginRequired},
-		{"authentication authentication_error", "reauthenticate_user", 401, "reauthenticate_user", endpoints.KindLoginRequired},
-		{"authentication authentication_error", "account_setup_required", 401, "account_setup_required", endpoints.KindLoginRequired},
-		{"authentication authentication_error", "not_documented_yet", 401, "authentication_error", endpoints.KindLoginRequired},
+		{"unauthorized_request unauthorized_request_error", "", 401, "", endpoints.KindCodeRejected},
+		{"authentication authentication_error", "", 401, "", endpoints.KindCodeRejected},
+		{"authentication authentication_error", "reauthenticate_user", 401, "reauthenticate_user", endpoints.KindCodeRejected},
+		{"authentication authentication_error", "account_setup_required", 401, "account_setup_required", endpoints.KindCodeRejected},
+		{"authentication authentication_error", "not_documented_yet", 401, "", endpoints.KindCodeRejected},
 		{"payment_required payment_required_error", "payment_required", 402, "payment_required", endpoints.KindClientRejected},
 		{"error_permissions error_permissions_error", "insufficient_account_permissions", 403, "insufficient_account_permissions", endpoints.KindInsufficientScope},
 		{"error_permissions error_permissions_error", "", 403, "error_permissions", endpoints.KindInsufficientScope},
@@ -84,7 +85,7 @@ func TestDocumentedErrorsOfFinch(t *testing.T) {
 				body += `,"finch_code":"` + f.finchCode + `"`
 			}
 			checkFailure(t, endpoints.Finch, "exchange", failure{
-				name + " " + f.finchCode, f.status, "application/json", body + "}", f.code, "What Finch says", f.kind,
+				name + " " + f.finchCode, f.status, "application/json", body + "}", cmp.Or(f.code, name), "What Finch says", f.kind,
 			})
 		}
 	}
@@ -121,9 +122,9 @@ func TestUndocumentedErrorsOfChart(t *testing.T) {
 		{"a sentence in place of the code", 400, "application/json", `{"error":"The code is invalid","statusCode":400}`, "invalid_grant", "The code is invalid", endpoints.KindCodeRejected},
 		{"JSON as text", 400, "text/plain", `{"message":"Invalid code"}`, "invalid_grant", "Invalid code", endpoints.KindCodeRejected},
 		{"an object without a word", 400, "application/json", `{}`, "unreadable_response", "HTTP status 400 Bad Request", endpoints.KindUnreadable},
-		{"text on the code", 400, "text/plain; charset=utf-8", `Invalid code`, "invalid_grant", unreadable + "it is neither JSON nor a form (HTTP status 400 Bad Request, 12 bytes of text/plain)", endpoints.KindCodeRejected},
-		{"text on the client", 401, "text/plain", `Unauthorized`, "invalid_client", unreadable + "it is neither JSON nor a form (HTTP status 401 Unauthorized, 12 bytes of text/plain)", endpoints.KindClientRejected},
-		{"text on trouble", 500, "text/plain", `Internal Server Error`, "unreadable_response", unreadable + "it is neither JSON nor a form (HTTP status 500 Internal Server Error, 21 bytes of text/plain)", endpoints.KindProviderTrouble},
+		{"text on the code", 400, "text/plain; charset=utf-8", `Invalid code`, "invalid_grant", "Invalid code", endpoints.KindCodeRejected},
+		{"text on the client", 401, "text/plain", `Unauthorized`, "invalid_client", "Unauthorized", endpoints.KindClientRejected},
+		{"text on trouble", 500, "text/plain", `Internal Server Error`, "server_error", "Internal Server Error", endpoints.KindProviderTrouble},
 		{"nothing", 400, "", ``, "unreadable_response", unreadable + "it is empty (HTTP status 400 Bad Request, 0 bytes of unknown type)", endpoints.KindUnreadable},
 		{"nothing and 401", 401, "", ``, "invalid_client", unreadable + "it is empty (HTTP status 401 Unauthorized, 0 bytes of unknown type)", endpoints.KindClientRejected},
 		{"nothing and 429", 429, "", ``, "too_many_requests", unreadable + "it is empty (HTTP status 429 Too Many Requests, 0 bytes of unknown type)", endpoints.KindRateLimited},
@@ -162,7 +163,7 @@ func TestNoFirewallsAnswerEndsAGrant(t *testing.T) {
 		for contentType, bodies := range map[string][]string{
 			"text/html":        {"", "<html>Invalid code. Invalid grant. Access denied.</html>"},
 			"text/plain":       {"", "invalid grant", "error: invalid refresh token", "code expired"},
-			"application/json": {"", `{}`, `{"message":"Forbidden"}`, `{"message":"invalid grant"}`, `{"message":"The code has expired"}`, `{"error":"Forbidden"}`, `{"errors":["invalid_grant"]}`, `"invalid_grant"`},
+			"application/json": {"", `{}`, `{"message":"Forbidden"}`, `{"message":"invalid grant"}`, `{"message":"The code has expired"}`, `{"error":"Forbidden"}`, `{"errors":["invalid grant"]}`, `"invalid_grant"`},
 		} {
 			for _, body := range bodies {
 				conf := endpoints.TaxRock.Config(oauth2.Config{ClientID: "id"})
@@ -179,9 +180,11 @@ func TestNoFirewallsAnswerEndsAGrant(t *testing.T) {
 }
 
 func TestErrorShapesOfOtherProviders(t *testing.T) {
-	style := endpoints.AuthStyle{
-		ErrorMembers: []string{"fault.faultcode"},
-		ErrorCodes:   map[string]string{"190": "invalid_grant", "keymanagement.service.InvalidAPICall": "invalid_client"},
+	style := endpoints.Answer{
+		Names: map[string]string{"error": "fault.faultcode"},
+		Errors: []endpoints.ErrorRule{
+			{Code: "190", Kind: endpoints.KindLoginRequired}, {Code: "keymanagement.service.InvalidAPICall", Kind: endpoints.KindClientRejected},
+		},
 	}
 	for _, test := range []struct {
 		name, body, code, description string
@@ -218,7 +221,7 @@ func TestErrorURIIsKeptIfItIsOne(t *testing.T) {
 		"https://docs.example/" + strings.Repeat("x", 300): "",
 		"%": "",
 	} {
-		_, err := exchange(t, endpoints.AuthStyle{}, answerJSON(400, `{"error":"invalid_grant","error_uri":"`+uri+`"}`))
+		_, err := exchange(t, endpoints.Answer{}, answerJSON(400, `{"error":"invalid_grant","error_uri":"`+uri+`"}`))
 		var retrieve *oauth2.RetrieveError
 		require.ErrorAs(t, err, &retrieve)
 		assert.Equal(t, want, retrieve.ErrorURI)
@@ -226,13 +229,13 @@ func TestErrorURIIsKeptIfItIsOne(t *testing.T) {
 }
 
 func TestDescriptionIsOneShortLine(t *testing.T) {
-	_, err := exchange(t, endpoints.AuthStyle{}, answerJSON(400,
+	_, err := exchange(t, endpoints.Answer{}, answerJSON(400,
 		`{"error":"invalid_grant","error_description":"  one\r\n\ttwo\u0000\u202e three `+strings.Repeat("é", 200)+`"}`))
 	var retrieve *oauth2.RetrieveError
 	require.ErrorAs(t, err, &retrieve)
 	assert.Equal(t, "one two three "+strings.Repeat("é", 141)+"…", retrieve.ErrorDescription)
 
-	_, err = exchange(t, endpoints.AuthStyle{}, answerJSON(400, `{"name":"invalid_grant","message":"`+strings.Repeat("long ", 1000)+`"}`))
+	_, err = exchange(t, endpoints.Answer{}, answerJSON(400, `{"name":"invalid_grant","message":"`+strings.Repeat("long ", 1000)+`"}`))
 	require.ErrorAs(t, err, &retrieve)
 	assert.Equal(t, "HTTP status 400 Bad Request", retrieve.ErrorDescription, "a page isn't cut to a line")
 }
@@ -240,12 +243,12 @@ func TestDescriptionIsOneShortLine(t *testing.T) {
 // What a definition says of a code holds for every grant and status, and the code
 // stays the provider's.
 func TestProvidersOwnCodeDecides(t *testing.T) {
-	style := endpoints.AuthStyle{
-		ErrorMembers: []string{"code"},
-		ErrorCodes:   map[string]string{"40029": "invalid_grant", "E7": "temporarily_unavailable", "invalid_client": "invalid_grant"},
-	}
+	style := endpoints.Answer{Errors: []endpoints.ErrorRule{
+		{Code: "40029", Kind: endpoints.KindCodeRejected}, {Code: "E7", Kind: endpoints.KindProviderTrouble},
+		{Code: "invalid_client", Kind: endpoints.KindLoginRequired},
+	}}
 	p := rfc
-	p.Style = style
+	p.Answer = style
 	for _, test := range []struct {
 		status            int
 		code              string

@@ -70,7 +70,9 @@ func TestHostCanBeOverriddenInTheConfig(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, exchangeAtOtherChart, net.only(t))
 	assert.Equal(t, "https://connect.elsewhere.example/?client_id=id&state=s", conf.AuthCodeURL("s"))
-	assert.Equal(t, []string{"https://api.trychartapi.com"}, conf.APIURLs(), "where the API is, the endpoint doesn't say")
+	urls, err := conf.APIURLs(&oauth2.Token{AccessToken: "issued-token"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"https://api.trychartapi.com"}, urls, "where the API is, the endpoint doesn't say")
 }
 
 func TestRegistrationNamesTheIssuerAndTheClient(t *testing.T) {

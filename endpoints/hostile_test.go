@@ -15,7 +15,6 @@ import (
 // hostileProviders have the secrets in every place that a provider may want them.
 func hostileProviders() map[string]endpoints.Provider {
 	base := rfc
-	base.Endpoint.TokenURL = "https://user:ap1-key-ap1-key@auth.example/token"
 	base.RevokeURL = "https://auth.example/revoke"
 	with := func(change func(*endpoints.Provider)) endpoints.Provider {
 		p := base
@@ -27,18 +26,23 @@ func hostileProviders() map[string]endpoints.Provider {
 		"form":   with(func(p *endpoints.Provider) {}),
 		"JSON":   with(func(p *endpoints.Provider) { p.Style.Body = endpoints.JSONBody }),
 		"header": with(func(p *endpoints.Provider) { p.Endpoint.AuthStyle = oauth2.AuthStyleInHeader }),
-		"both":   with(func(p *endpoints.Provider) { p.Style.CredentialsInBoth = true }),
-		"query":  with(func(p *endpoints.Provider) { p.Style.Body = endpoints.QueryBody }),
-		"GET":    with(func(p *endpoints.Provider) { p.Style.Body, p.Style.Method = endpoints.QueryBody, "GET" }),
+		"both": with(func(p *endpoints.Provider) {
+			p.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
+			p.Style.Params = endpoints.Params{"client_id": {"{client_id}"}, "client_secret": {"{client_secret}"}}
+		}),
+		"query": with(func(p *endpoints.Provider) { p.Style.Body = endpoints.QueryBody }),
+		"GET":   with(func(p *endpoints.Provider) { p.Style.Body, p.Style.Method = endpoints.QueryBody, "GET" }),
 		"hook": with(func(p *endpoints.Provider) {
-			p.Style.Request = func(r *http.Request, params url.Values) error {
-				params.Set("client_assertion", secrets["assertion"])
-				r.Header.Set("X-Signature", "v1 "+secrets["assertion"])
+			p.Request = func(r *endpoints.Request) error {
+				r.Params.Set("client_assertion", secrets["assertion"])
+				r.HTTP.Header.Set("X-Signature", "v1 "+secrets["assertion"])
 				return nil
 			}
-			p.Style.RequestNames = map[string]string{"client_secret": "app", "code": "ticket", "refresh_token": "spare", "token": "dead"}
+			p.Style.Params = endpoints.Params{
+				"app": {"{client_secret}"}, "ticket": {"{code}"}, "spare": {"{refresh_token}"}, "dead": {"{token}"},
+			}
 		}),
-		"bearer": with(func(p *endpoints.Provider) { p.Style.RevokeWithBearer = true }),
+		"bearer": with(func(p *endpoints.Provider) { p.Revoke.Auth = endpoints.AccessTokenAuth }),
 	}
 }
 

@@ -4,55 +4,55 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// ErrorKind says what to do about an error of a token endpoint. See [KindOf].
-type ErrorKind int
+// ErrorKind says what to do about an error. See [KindOf].
+type ErrorKind string
 
 const (
-	// KindUnknown is the kind of nil, of a cancelled context, of errors that don't
-	// come from a token endpoint, and of error codes that aren't known.
-	KindUnknown ErrorKind = iota
+	// KindUnknown is the kind of nil, and of what isn't known.
+	KindUnknown ErrorKind = ""
 
-	// KindCodeRejected: the authorization code is invalid, expired or spent. Send
-	// the user through the consent page again.
-	KindCodeRejected
+	// KindDenied: the user said no at the consent page.
+	KindDenied ErrorKind = "denied"
+
+	// KindCodeRejected: the authorization code is invalid, expired or spent.
+	KindCodeRejected ErrorKind = "code_rejected"
 
 	// KindRedirectMismatch: the redirect_uri is not the one that is registered or
-	// that the code was issued for. The application is misconfigured.
-	KindRedirectMismatch
+	// that the code was issued for.
+	KindRedirectMismatch ErrorKind = "redirect_mismatch"
 
 	// KindClientRejected: the provider doesn't take the application's client id
-	// or secret, or its request, or has no token endpoint at that URL. The
-	// application is misconfigured.
-	KindClientRejected
+	// or secret, or its request.
+	KindClientRejected ErrorKind = "client_rejected"
 
-	// KindLoginRequired: the grant is gone. Only the user can give another one, at
-	// the consent page.
-	KindLoginRequired
+	// KindTokenRejected: the API doesn't take the access token, and another one
+	// would help.
+	KindTokenRejected ErrorKind = "token_rejected"
 
-	// KindInsufficientScope: the token lacks a permission. The user has to grant
-	// it at the consent page.
-	KindInsufficientScope
+	// KindLoginRequired: the grant is gone, and only the user, at the consent
+	// page, can give another. In a rule of Answer it stands for KindCodeRejected,
+	// too: which one it is depends on what the request spent.
+	KindLoginRequired ErrorKind = "login_required"
 
-	// KindRateLimited: too many requests. Wait for as long as RetryAfter says.
-	KindRateLimited
+	// KindInsufficientScope: the token lacks a permission.
+	KindInsufficientScope ErrorKind = "insufficient_scope"
 
-	// KindProviderTrouble: the provider can't be reached or is in trouble. Try
-	// again later.
-	KindProviderTrouble
+	// KindRateLimited: too many requests.
+	KindRateLimited ErrorKind = "rate_limited"
 
-	// KindUnreadable: the answer isn't one of a token endpoint, but of a firewall
-	// or a broken server. Try again later.
-	KindUnreadable
+	// KindProviderTrouble: the provider can't be reached or is in trouble.
+	KindProviderTrouble ErrorKind = "provider_trouble"
 
-	// KindNotAdapted: the provider was sent x/oauth2's own form, because a plain
-	// *oauth2.Config was used without Provider.Context. Fix the program.
-	KindNotAdapted
+	// KindUnreadable: the answer isn't one of a token endpoint.
+	KindUnreadable ErrorKind = "unreadable"
+
+	// KindNotAdapted: the provider was sent x/oauth2's own form.
+	KindNotAdapted ErrorKind = "not_adapted"
 )
 
 // kinds are what the kinds of package tokenerror are called here.
@@ -115,9 +115,11 @@ func RetryAfter(err error) time.Duration {
 }
 
 // Hint returns a sentence fit for the screen of the user who is connecting or has
-// connected an account. It is "" for KindUnknown.
+// connected an account. It is "" for KindUnknown and KindTokenRejected.
 func (k ErrorKind) Hint() string {
 	switch k {
+	case KindDenied:
+		return "The connection was not allowed. Please connect the account again if that was a mistake."
 	case KindCodeRejected:
 		return "This sign-in link has expired or was used already. Please connect the account again."
 	case KindRedirectMismatch, KindClientRejected, KindNotAdapted:
@@ -132,31 +134,4 @@ func (k ErrorKind) Hint() string {
 		return "The provider can't be reached at the moment. Please try again later."
 	}
 	return ""
-}
-
-// String returns the kind in words.
-func (k ErrorKind) String() string {
-	switch k {
-	case KindUnknown:
-		return "unknown"
-	case KindCodeRejected:
-		return "code rejected"
-	case KindRedirectMismatch:
-		return "redirect mismatch"
-	case KindClientRejected:
-		return "client rejected"
-	case KindLoginRequired:
-		return "login required"
-	case KindInsufficientScope:
-		return "insufficient scope"
-	case KindRateLimited:
-		return "rate limited"
-	case KindProviderTrouble:
-		return "provider trouble"
-	case KindUnreadable:
-		return "unreadable answer"
-	case KindNotAdapted:
-		return "not adapted"
-	}
-	return "ErrorKind(" + strconv.Itoa(int(k)) + ")"
 }

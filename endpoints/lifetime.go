@@ -1,9 +1,11 @@
 package endpoints
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -14,66 +16,69 @@ import (
 // usual lifetime ends, and long enough that it isn't refreshed at every call.
 const unreadableLifetime = 5 * time.Minute
 
-var errLifetime = errors.New("the lifetime in it can't be read")
+var errLifetime = errors.New("the lifetime can't be read")
 
-// setLifetime sets expires_in to a whole number of seconds, the one form that
-// x/oauth2 reads, or removes it if the token doesn't expire.
-//
-// A token is never made to last for ever because its lifetime can't be read. If
-// it comes from a refresh, or with a refresh token, it gets a short one, because
-// an error would lose a rotated refresh token; otherwise that is an error.
-func (s *AuthStyle) setLifetime(members map[string]any, grant string) error {
-	lifetime, err := s.lifetime(members)
+// lifetime returns how long the token in an answer lives. Zero means until it is
+// refused, which is also assumed of a token that can't be refreshed and whose lifetime
+// is there but can't be read: an error would lose it, after what it was issued for is
+// spent.
+func (a *Answer) lifetime(members map[string]any, refreshable bool) time.Duration {
+	lifetime, err := a.readLifetime(members)
 	switch {
 	case err == nil && lifetime > 0:
-	case s.DefaultLifetime > 0:
-		lifetime = s.DefaultLifetime
-	case err != nil && (grant == "refresh_token" || members["refresh_token"] != nil):
-		lifetime = unreadableLifetime
-	case err != nil:
-		return err
+		return lifetime
+	case a.DefaultLifetime > 0:
+		return a.DefaultLifetime
+	case err != nil && refreshable:
+		return unreadableLifetime
 	}
-	delete(members, "expires_in")
-	if lifetime > 0 {
-		// At least 1, since x/oauth2 takes 0 for "never"; and no more than fits
-		// into the int32 that it reads.
-		seconds := min(max(int64(lifetime/time.Second), 1), math.MaxInt32)
-		members["expires_in"] = json.Number(strconv.FormatInt(seconds, 10))
-	}
-	return nil
+	return 0
 }
 
-// lifetime reads how long the token lives. Zero means that the response doesn't
-// say; so do null, an empty string and 0, which providers send for "never".
-func (s *AuthStyle) lifetime(members map[string]any) (time.Duration, error) {
-	if s.ExpiresAt != "" {
-		at, err := instant(lookup(members, s.ExpiresAt))
-		if err != nil {
-			return 0, err
-		}
-		if !at.IsZero() {
+// readLifetime reads how long the token lives. Zero means that the answer doesn't say;
+// so do null, an empty string, 0 and -1, which providers send for "never".
+func (a *Answer) readLifetime(members map[string]any) (time.Duration, error) {
+	var unreadable error
+	if a.Names["expires_at"] != "" {
+		at, err := a.instant(a.at(members, "expires_at"))
+		if err == nil && !at.IsZero() {
 			return max(time.Until(at), time.Second), nil
 		}
+		unreadable = err
 	}
-	units, err := number(members["expires_in"])
+	units, err := number(a.at(members, "expires_in"))
 	switch {
-	case err != nil || units == 0:
-		return 0, err
+	case err != nil || units == 0 || units == -1:
+		return 0, cmp.Or(err, unreadable)
 	case units < 0:
 		return 0, errLifetime
 	}
-	lifetime := units * float64(s.lifetimeUnit())
+	lifetime := units * float64(cmp.Or(a.LifetimeUnit, time.Second))
 	if lifetime >= math.MaxInt64 {
 		return math.MaxInt64, nil
 	}
 	return max(time.Duration(lifetime), 1), nil // a fraction of a nanosecond isn't never
 }
 
-// instant reads a point in time: seconds or milliseconds since 1970, told apart by
-// their size, or RFC 3339 text. The zero time means that there is none.
-func instant(v any) (time.Time, error) {
+// layouts are those in which a point in time is read that TimeLayout isn't for.
+var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00"}
+
+// instant reads a point in time: in the layouts, or as seconds or milliseconds since
+// 1970, told apart by their size. The zero time means that there is none.
+func (a *Answer) instant(v any) (time.Time, error) {
 	if s, ok := v.(string); ok {
-		if t, err := time.Parse(time.RFC3339, strings.TrimSpace(s)); err == nil {
+		s = strings.TrimSpace(s)
+		if a.TimeLayout != "" {
+			if t, err := time.Parse(a.TimeLayout, s); err == nil {
+				return t, nil
+			}
+		}
+		for _, layout := range layouts {
+			if t, err := time.Parse(layout, s); err == nil {
+				return t, nil
+			}
+		}
+		if t, err := http.ParseTime(s); err == nil {
 			return t, nil
 		}
 	}
@@ -82,7 +87,7 @@ func instant(v any) (time.Time, error) {
 	switch {
 	case err != nil:
 		return time.Time{}, err
-	case n == 0:
+	case n == 0 || n == -1:
 		return time.Time{}, nil
 	case n < 0 || n > 1000*secondsIn5138:
 		return time.Time{}, errLifetime

@@ -33,7 +33,7 @@ func Metadata(t *oauth2.Token, v any) error {
 	}
 	encoded, err := json.Marshal(members)
 	if m, ok := v.(*map[string]any); ok && err == nil {
-		*m, err = decodeMembers("", encoded)
+		*m, err = decodeMembers("", encoded, nil)
 		n := numbers{decoded: true}
 		n.exact(*m)
 	} else if err == nil {

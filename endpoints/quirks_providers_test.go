@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -27,28 +25,16 @@ const (
 )
 
 // shoplineRequest signs a request over its body, as Shopline wants it.
-func shoplineRequest(r *http.Request, params url.Values) error {
-	appKey := params.Get("client_id")
-	body, err := json.Marshal(map[string]string{"code": params.Get("code")})
+func shoplineRequest(r *endpoints.Request) error {
+	body, err := json.Marshal(map[string]string{"code": r.Value("code")})
 	if err != nil {
 		return err
 	}
-	mac := hmac.New(sha256.New, []byte(params.Get("client_secret")))
+	mac := hmac.New(sha256.New, []byte(r.Value("client_secret")))
 	mac.Write(body)
-	r.Header.Set("Appkey", appKey)
-	r.Header.Set("Sign", hex.EncodeToString(mac.Sum(nil)))
-	r.Header.Set("Content-Type", "application/json")
-	r.Body = io.NopCloser(strings.NewReader(string(body)))
-	return nil
-}
-
-// facebookRequest spends the access token for another one.
-func facebookRequest(_ *http.Request, params url.Values) error {
-	if params.Get("grant_type") == "refresh_token" {
-		params.Set("grant_type", "fb_exchange_token")
-		params.Set("fb_exchange_token", params.Get("refresh_token"))
-		params.Del("refresh_token")
-	}
+	r.HTTP.Header.Set("Sign", hex.EncodeToString(mac.Sum(nil)))
+	r.HTTP.Header.Set("Content-Type", "application/json")
+	r.HTTP.Body = io.NopCloser(strings.NewReader(string(body)))
 	return nil
 }
 
@@ -58,8 +44,8 @@ var quirks = []quirk{
 	{
 		name: "Google",
 		provider: endpoints.Provider{
-			Endpoint:   endpointOf("google.example", inParams),
-			AuthParams: map[string]string{"access_type": "offline", "prompt": "consent"},
+			Endpoint: endpointOf("google.example", inParams),
+			Consent:  endpoints.Consent{Params: endpoints.Params{"access_type": {"offline"}, "prompt": {"consent"}}},
 		},
 		scopes:   []string{"a", "b"},
 		authURL:  "https://google.example/authorize?access_type=offline&client_id=id&code_challenge=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU&code_challenge_method=S256&prompt=consent&response_type=code&scope=a+b",
@@ -73,8 +59,8 @@ var quirks = []quirk{
 	{
 		name: "Shopify, extra parameter at the exchange",
 		provider: endpoints.Provider{
-			Endpoint:       endpointOf("shop.myshopify.example", inParams),
-			ExchangeParams: map[string]string{"expiring": "1"},
+			Endpoint: endpointOf("shop.myshopify.example", inParams),
+			Exchange: endpoints.AuthStyle{Params: endpoints.Params{"expiring": {"1"}}},
 		},
 		exchange:    "POST shop.myshopify.example/token\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&expiring=1&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","scope":"write_orders"}`,
@@ -83,11 +69,11 @@ var quirks = []quirk{
 	{
 		name: "Basecamp, extra parameters, no PKCE, no grant_type",
 		provider: endpoints.Provider{
-			Endpoint:       endpointOf("37signals.example", inParams),
-			ExchangeParams: map[string]string{"type": "web_server"},
-			RefreshParams:  map[string]string{"type": "refresh"},
-			AuthParams:     map[string]string{"type": "web_server"},
-			Style:          endpoints.AuthStyle{NoPKCE: true, Omit: []string{"grant_type", "response_type"}},
+			Endpoint: endpointOf("37signals.example", inParams),
+			Consent:  endpoints.Consent{Params: endpoints.Params{"type": {"web_server"}, "response_type": nil}, PKCE: endpoints.NoPKCE},
+			Style:    endpoints.AuthStyle{Params: endpoints.Params{"grant_type": nil}},
+			Exchange: endpoints.AuthStyle{Params: endpoints.Params{"type": {"web_server"}}},
+			Refresh:  endpoints.AuthStyle{Params: endpoints.Params{"type": {"refresh"}}},
 		},
 		authURL:     "https://37signals.example/authorize?client_id=id&type=web_server",
 		opts:        []oauth2.AuthCodeOption{oauth2.VerifierOption("verifier")},
@@ -100,11 +86,10 @@ var quirks = []quirk{
 	{
 		name: "Linear, scopes with commas, default scopes",
 		provider: endpoints.Provider{
-			Endpoint:      endpointOf("linear.example", inParams),
-			DefaultScopes: []string{"read", "write"},
-			Style:         endpoints.AuthStyle{ScopeSeparator: ",", NoPKCE: true},
+			Endpoint: endpointOf("linear.example", inParams),
+			Consent:  endpoints.Consent{Scopes: []string{"read", "write"}, ScopeSeparator: ",", PKCE: endpoints.NoPKCE},
 		},
-		authURL:     "https://linear.example/authorize?client_id=id&response_type=code&scope=read%2Cwrite",
+		authURL:     "https://linear.example/authorize?client_id=id&response_type=code&scope=read,write",
 		exchange:    "POST linear.example/token\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","scope":["read","write"]}`,
 		accessToken: "a1", extra: `{"scope":["read","write"]}`,
@@ -114,16 +99,15 @@ var quirks = []quirk{
 		provider: endpoints.Provider{
 			Endpoint:  endpointOf("slack.example", inParams),
 			RevokeURL: "https://slack.example/revoke",
-			Style: endpoints.AuthStyle{
-				ScopeParam: "user_scope", ScopeSeparator: ",", NoPKCE: true, TokenIn: "authed_user",
-				SuccessMember: "ok", SuccessValues: []string{"true"}, RevokeWithBearer: true,
-			},
+			Consent:   endpoints.Consent{Params: endpoints.Params{"user_scope": {"{scope}"}}, ScopeSeparator: ",", PKCE: endpoints.NoPKCE},
+			Revoke:    endpoints.AuthStyle{Auth: endpoints.AccessTokenAuth},
+			Answer:    endpoints.Answer{TokenIn: "authed_user", Success: map[string]string{"ok": "true"}},
 		},
 		scopes:      []string{"chat:write", "users:read"},
-		authURL:     "https://slack.example/authorize?client_id=id&response_type=code&user_scope=chat%3Awrite%2Cusers%3Aread",
+		authURL:     "https://slack.example/authorize?client_id=id&response_type=code&user_scope=chat%3Awrite,users%3Aread",
 		exchange:    "POST slack.example/token\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"ok":true,"app_id":"A1","authed_user":{"id":"U1","scope":"chat:write","access_token":"a1","token_type":"user"},"team":{"id":"T1"}}`,
-		accessToken: "a1", extra: `{"ok":true,"app_id":"A1","id":"U1","scope":"chat:write","team":{"id":"T1"}}`,
+		accessToken: "a1", extra: `{"ok":true,"app_id":"A1","authed_user":{"id":"U1","scope":"chat:write","access_token":"a1","token_type":"user"},"team":{"id":"T1"}}`,
 		revoke: "POST slack.example/revoke\nAuthorization: Bearer a1",
 	},
 	{
@@ -136,10 +120,10 @@ var quirks = []quirk{
 	{
 		name: "Notion, JSON and credentials in the header",
 		provider: endpoints.Provider{
-			Endpoint:   endpointOf("notion.example", inHeader),
-			RevokeURL:  "https://notion.example/revoke",
-			AuthParams: map[string]string{"owner": "user"},
-			Style:      endpoints.AuthStyle{Body: endpoints.JSONBody, NoPKCE: true, Header: map[string]string{"Notion-Version": "2022-06-28"}},
+			Endpoint:  endpointOf("notion.example", inHeader),
+			RevokeURL: "https://notion.example/revoke",
+			Consent:   endpoints.Consent{Params: endpoints.Params{"owner": {"user"}}, PKCE: endpoints.NoPKCE},
+			Style:     endpoints.AuthStyle{Body: endpoints.JSONBody, Header: map[string]string{"Notion-Version": "2022-06-28"}},
 		},
 		authURL:     "https://notion.example/authorize?client_id=id&owner=user&response_type=code",
 		exchange:    "POST notion.example/token\nAuthorization: Basic aWQ6czNjcmV0\n(JSON)\nNotion-Version: 2022-06-28\n" + `{"code":"c0de","grant_type":"authorization_code"}`,
@@ -148,19 +132,11 @@ var quirks = []quirk{
 		revoke: "POST notion.example/revoke\nAuthorization: Basic aWQ6czNjcmV0\n(JSON)\nNotion-Version: 2022-06-28\n" + `{"token":"a1"}`,
 	},
 	{
-		name: "credentials in both, from the header",
+		name: "credentials in both",
 		provider: endpoints.Provider{
-			Endpoint: endpointOf("both.example", inHeader), Style: endpoints.AuthStyle{CredentialsInBoth: true},
-		},
-		exchange:    "POST both.example/token\nAuthorization: Basic aWQ6czNjcmV0\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
-		answer:      `200 {"access_token":"a1"}`,
-		accessToken: "a1",
-	},
-	{
-		name: "credentials in both, from the parameters",
-		provider: endpoints.Provider{
-			Endpoint: endpointOf("both.example", inParams), Style: endpoints.AuthStyle{CredentialsInBoth: true},
+			Endpoint:  endpointOf("both.example", inHeader),
 			RevokeURL: "https://both.example/revoke",
+			Style:     endpoints.AuthStyle{Params: endpoints.Params{"client_id": {"{client_id}"}, "client_secret": {"{client_secret}"}}},
 		},
 		exchange:    "POST both.example/token\nAuthorization: Basic aWQ6czNjcmV0\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1"}`,
@@ -172,10 +148,9 @@ var quirks = []quirk{
 		provider: endpoints.Provider{
 			Endpoint:   endpointOf("clover.example", inParams),
 			RefreshURL: "https://clover.example/refresh",
-			Style: endpoints.AuthStyle{
-				Body: endpoints.JSONBody, Omit: []string{"grant_type"}, OmitAtRefresh: []string{"client_secret"},
-				ExpiresAt: "access_token_expiration",
-			},
+			Style:      endpoints.AuthStyle{Body: endpoints.JSONBody, Params: endpoints.Params{"grant_type": nil}},
+			Refresh:    endpoints.AuthStyle{Params: endpoints.Params{"client_secret": nil}},
+			Answer:     endpoints.Answer{Names: map[string]string{"expires_at": "access_token_expiration"}},
 		},
 		exchange:    "POST clover.example/token\n(JSON)\n" + `{"client_id":"id","client_secret":"s3cret","code":"c0de"}`,
 		answer:      `200 {"access_token":"a1","refresh_token":"r1","access_token_expiration":2524608000,"refresh_token_expiration":2524608001}`,
@@ -188,11 +163,9 @@ var quirks = []quirk{
 		name: "Facebook, GET, refresh with the access token",
 		provider: endpoints.Provider{
 			Endpoint: endpointOf("facebook.example", inParams),
-			Style: endpoints.AuthStyle{
-				Method: "GET", Body: endpoints.QueryBody, Omit: []string{"response_type"},
-				ResponseNames: map[string]string{"access_token": "access_token", "refresh_token": "access_token"},
-				Request:       facebookRequest,
-			},
+			Style:    endpoints.AuthStyle{Method: "GET"},
+			Refresh:  endpoints.AuthStyle{Params: endpoints.Params{"grant_type": {"fb_exchange_token"}, "fb_exchange_token": {"{refresh_token}"}}},
+			Answer:   endpoints.Answer{Names: map[string]string{"refresh_token": "access_token"}},
 		},
 		exchange:    "GET facebook.example/token?client_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","token_type":"bearer","expires_in":5184000}`,
@@ -206,7 +179,8 @@ var quirks = []quirk{
 		provider: endpoints.Provider{
 			Endpoint:   endpointOf("figma.example", inHeader),
 			RefreshURL: "https://figma.example/v1/oauth/refresh",
-			Style:      endpoints.AuthStyle{OmitAtRefresh: []string{"grant_type"}, ScopeSeparator: ","},
+			Refresh:    endpoints.AuthStyle{Params: endpoints.Params{"grant_type": nil}},
+			Consent:    endpoints.Consent{ScopeSeparator: ","},
 		},
 		exchange:    "POST figma.example/token\nAuthorization: Basic aWQ6czNjcmV0\n(form)\ncode=c0de&grant_type=authorization_code",
 		answer:      `200 {"user_id":12345678901234567,"access_token":"a1","refresh_token":"r1","expires_in":7776000}`,
@@ -220,10 +194,13 @@ var quirks = []quirk{
 		provider: endpoints.Provider{
 			Endpoint:  endpointOf("tiktok.example", inParams),
 			RevokeURL: "https://tiktok.example/revoke",
-			Style:     endpoints.AuthStyle{RequestNames: map[string]string{"client_id": "client_key"}, ScopeSeparator: ",", NoPKCE: true},
+			Consent: endpoints.Consent{
+				Params: endpoints.Params{"client_key": {"{client_id}"}}, ScopeSeparator: ",", PKCE: endpoints.NoPKCE,
+			},
+			Style: endpoints.AuthStyle{Params: endpoints.Params{"client_key": {"{client_id}"}}},
 		},
 		scopes:      []string{"user.info.basic", "video.list"},
-		authURL:     "https://tiktok.example/authorize?client_key=id&response_type=code&scope=user.info.basic%2Cvideo.list",
+		authURL:     "https://tiktok.example/authorize?client_key=id&response_type=code&scope=user.info.basic,video.list",
 		exchange:    "POST tiktok.example/token\n(form)\nclient_key=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","refresh_token":"r1","expires_in":86400,"open_id":"o1"}`,
 		accessToken: "a1", lifetime: 24 * time.Hour,
@@ -236,16 +213,17 @@ var quirks = []quirk{
 		name: "TikTok for business",
 		provider: endpoints.Provider{
 			Endpoint: endpointOf("business.tiktok.example", inParams),
-			Style: endpoints.AuthStyle{
-				Body: endpoints.JSONBody, Omit: []string{"grant_type"}, TokenIn: "data",
-				RequestNames:  map[string]string{"client_id": "app_id", "client_secret": "secret", "code": "auth_code"},
-				SuccessMember: "code", SuccessValues: []string{"0"},
-				ErrorMembers: []string{"code"}, ErrorCodes: map[string]string{"40110": "invalid_grant"},
+			Style: endpoints.AuthStyle{Body: endpoints.JSONBody, Params: endpoints.Params{
+				"app_id": {"{client_id}"}, "secret": {"{client_secret}"}, "auth_code": {"{code}"}, "grant_type": nil,
+			}},
+			Answer: endpoints.Answer{
+				TokenIn: "data", Success: map[string]string{"code": "0"},
+				Errors: []endpoints.ErrorRule{{Code: "40110", Kind: endpoints.KindCodeRejected}},
 			},
 		},
 		exchange:    "POST business.tiktok.example/token\n(JSON)\n" + `{"app_id":"id","auth_code":"c0de","secret":"s3cret"}`,
 		answer:      `200 {"code":0,"message":"OK","request_id":"q1","data":{"access_token":"a1","advertiser_ids":["7"]}}`,
-		accessToken: "a1", extra: `{"code":0,"message":"OK","request_id":"q1","advertiser_ids":["7"]}`,
+		accessToken: "a1", extra: `{"code":0,"message":"OK","request_id":"q1","data":{"access_token":"a1","advertiser_ids":["7"]}}`,
 	},
 	{
 		name: "WeChat",
@@ -255,11 +233,14 @@ var quirks = []quirk{
 				TokenURL: "https://wechat.example/access_token", AuthStyle: inParams,
 			},
 			RefreshURL: "https://wechat.example/refresh_token",
-			Style: endpoints.AuthStyle{
-				Method: "GET", Body: endpoints.QueryBody, NoPKCE: true, OmitAtRefresh: []string{"client_secret"},
-				RequestNames:  map[string]string{"client_id": "appid", "client_secret": "secret"},
-				SuccessMember: "errcode", SuccessValues: []string{"0"}, ErrorMembers: []string{"errcode"},
-				ErrorCodes: map[string]string{"40029": "invalid_grant", "40030": "invalid_grant", "42002": "invalid_grant"},
+			Consent:    endpoints.Consent{Params: endpoints.Params{"appid": {"{client_id}"}}, PKCE: endpoints.NoPKCE},
+			Style:      endpoints.AuthStyle{Method: "GET", Params: endpoints.Params{"appid": {"{client_id}"}, "secret": {"{client_secret}"}}},
+			Refresh:    endpoints.AuthStyle{Params: endpoints.Params{"secret": nil}},
+			Answer: endpoints.Answer{
+				Success: map[string]string{"errcode": "0"},
+				Errors: []endpoints.ErrorRule{
+					{Code: "40029", Kind: endpoints.KindCodeRejected}, {Code: "40030", Kind: endpoints.KindLoginRequired},
+				},
 			},
 		},
 		scopes:      []string{"snsapi_login"},
@@ -275,38 +256,36 @@ var quirks = []quirk{
 		name: "Shopline, signed request, token in data.accessToken",
 		provider: endpoints.Provider{
 			Endpoint: endpointOf("shopline.example", inParams),
-			Style: endpoints.AuthStyle{
-				Request:       shoplineRequest,
-				ResponseNames: map[string]string{"access_token": "data.accessToken"}, ExpiresAt: "data.expireTime",
-				SuccessMember: "code", SuccessValues: []string{"200"},
+			Style:    endpoints.AuthStyle{Header: map[string]string{"Appkey": "{client_id}"}},
+			Request:  shoplineRequest,
+			Answer: endpoints.Answer{
+				Names:   map[string]string{"access_token": "data.accessToken", "expires_at": "data.expireTime"},
+				Success: map[string]string{"code": "200"},
 			},
 		},
 		exchange:    "POST shopline.example/token\nAppkey: id\n(JSON)\nSign: 944d1bcb5c9076fa6c199dab4694b041890455a83d33792ce196baf2a71c1fd0\n" + `{"code":"c0de"}`,
 		answer:      `200 {"code":200,"i18nCode":"SUCCESS","data":{"accessToken":"a1","expireTime":"2050-01-01T00:00:00.000+00:00","scope":"read"}}`,
 		accessToken: "a1", expiry: time.Unix(2524608000, 0),
-		extra: `{"code":200,"i18nCode":"SUCCESS","data":{"expireTime":"2050-01-01T00:00:00.000+00:00","scope":"read"}}`,
+		extra: `{"code":200,"i18nCode":"SUCCESS","data":{"accessToken":"a1","expireTime":"2050-01-01T00:00:00.000+00:00","scope":"read"}}`,
 	},
 	{
 		name: "Sentry, 201, renamed members, expiresAt",
 		provider: endpoints.Provider{
 			Endpoint: endpointOf("sentry.example", inParams),
-			Style: endpoints.AuthStyle{
-				Body:          endpoints.JSONBody,
-				ResponseNames: map[string]string{"access_token": "token", "refresh_token": "refreshToken"},
-				ExpiresAt:     "expiresAt",
-			},
+			Style:    endpoints.AuthStyle{Body: endpoints.JSONBody},
+			Answer:   endpoints.Answer{Names: map[string]string{"access_token": "token", "refresh_token": "refreshToken", "expires_at": "expiresAt"}},
 		},
 		exchange:    "POST sentry.example/token\n(JSON)\n" + `{"client_id":"id","client_secret":"s3cret","code":"c0de","grant_type":"authorization_code"}`,
 		answer:      `201 {"id":"38","token":"a1","refreshToken":"r1","expiresAt":"2050-01-01T00:00:00.000Z","scopes":["org:read"]}`,
 		accessToken: "a1", expiry: time.Unix(2524608000, 0),
 		refresh:   "POST sentry.example/token\n(JSON)\n" + `{"client_id":"id","client_secret":"s3cret","grant_type":"refresh_token","refresh_token":"r1"}`,
 		refreshed: `201 {"token":"a2","refreshToken":"r2","expiresAt":"2050-01-01T00:00:00.000Z"}`, newToken: "a2", refreshToken: "r2",
-		extra: `{"id":"38","expiresAt":"2050-01-01T00:00:00.000Z","scopes":["org:read"]}`,
+		extra: `{"id":"38","token":"a1","refreshToken":"r1","expiresAt":"2050-01-01T00:00:00.000Z","scopes":["org:read"]}`,
 	},
 	{
 		name: "Fiserv, lifetime in milliseconds",
 		provider: endpoints.Provider{
-			Endpoint: endpointOf("fiserv.example", inParams), Style: endpoints.AuthStyle{LifetimeUnit: time.Millisecond},
+			Endpoint: endpointOf("fiserv.example", inParams), Answer: endpoints.Answer{LifetimeUnit: time.Millisecond},
 		},
 		exchange:    "POST fiserv.example/token\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","expires_in":"900000"}`,
@@ -315,7 +294,7 @@ var quirks = []quirk{
 	{
 		name: "Jobber, lifetime that isn't told",
 		provider: endpoints.Provider{
-			Endpoint: endpointOf("jobber.example", inParams), Style: endpoints.AuthStyle{DefaultLifetime: time.Hour},
+			Endpoint: endpointOf("jobber.example", inParams), Answer: endpoints.Answer{DefaultLifetime: time.Hour},
 		},
 		exchange:    "POST jobber.example/token\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","refresh_token":"r1"}`,
@@ -325,7 +304,7 @@ var quirks = []quirk{
 		name: "COROS", // its refresh, which answers without a token, can't be said
 		provider: endpoints.Provider{
 			Endpoint: endpointOf("coros.example", inParams),
-			Style:    endpoints.AuthStyle{SuccessMember: "result", SuccessValues: []string{"0000"}, ErrorMembers: []string{"result"}},
+			Answer:   endpoints.Answer{Success: map[string]string{"result": "0000"}, Names: map[string]string{"error": "result"}},
 		},
 		exchange:    "POST coros.example/token\n(form)\nclient_id=id&client_secret=s3cret&code=c0de&grant_type=authorization_code",
 		answer:      `200 {"access_token":"a1","refresh_token":"r1","openId":"o1","expires_in":2592000}`,

@@ -1,10 +1,14 @@
 package endpoints
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpauth"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 const (
@@ -12,29 +16,76 @@ const (
 	rejectionPatience = 5 * time.Second // how long that may take
 )
 
-// TokenRejected tells what a 401 of the provider's API means: whether it is about
-// the token, and the provider's code for that. The code is "" if the response
-// doesn't say, as when it is a firewall's. The response's body can still be read
-// afterwards. TokenRejected waits no longer than five seconds for it, and reads none
-// of it if a WWW-Authenticate header tells enough. Package tokensource asks.
+// TokenRejected tells whether an answer of the provider's API refuses the token that
+// the request had, and the provider's code for that: see API.Errors. The code is "" if
+// the answer doesn't say, as when it is a firewall's. The answer's body can still be
+// read afterwards. TokenRejected waits no longer than five seconds for it; it reads
+// none of it unless the status is 401 or in a rule, or if a WWW-Authenticate header
+// tells enough. Package tokensource asks.
 func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool) {
-	style := &c.config().Style
-	code, _ = httpauth.Refused(resp.Header)
-	if code == "" {
-		members, err := decodeMembers(resp.Header.Get("Content-Type"), httpauth.Peek(resp, maxRejection, rejectionPatience))
-		if err != nil {
-			return "", true
-		}
-		found, _ := style.errorOf(members)
-		if code = found.text; code == "" {
-			return "unauthorized", true // the API's own words, but no code in them
+	conf := c.config()
+	rules := conf.API.Errors
+	ruled := slices.ContainsFunc(rules, func(r ErrorRule) bool { return r.Status == resp.StatusCode })
+	if resp.StatusCode != http.StatusUnauthorized && !ruled {
+		return "", false
+	}
+	challenge, _ := httpauth.Refused(resp.Header)
+	if challenge != "" && !ruled {
+		return refused(challenge)
+	}
+	members, readable := apiMembers(resp)
+	found := conf.Answer.errorOf(members, resp.StatusCode, nil)
+	if known, _ := tokenerror.Lookup(found.code); known != "" {
+		found.code = known
+	}
+	codes, _ := conf.Answer.codesIn(members)
+	if challenge != "" {
+		codes = append([]string{challenge}, codes...)
+		found.code = challenge
+	}
+	rule, matched := ruleFor(rules, resp.StatusCode, members, codes)
+	if rule == nil && httpauth.RefusalOf(found.code) == httpauth.RefusalUnknown {
+		rule = lastResort(rules, resp.StatusCode)
+	}
+	switch {
+	case rule != nil:
+		return rule.refuses(cmp.Or(matched, found.code))
+	case resp.StatusCode != http.StatusUnauthorized:
+		return "", false
+	case found.code == "" && readable:
+		return "unauthorized", true // the API's own words, but no code in them
+	}
+	return refused(found.code)
+}
+
+// apiMembers returns the members of an answer of the API, and whether it has any. Of a
+// success only JSON is looked at, and only if it isn't long.
+func apiMembers(resp *http.Response) (members map[string]any, readable bool) {
+	if !isFailure(resp.StatusCode) {
+		media := mediaOf(resp.Header)
+		if resp.ContentLength > maxRejection || media != "application/json" && !strings.HasSuffix(media, "+json") {
+			return nil, false
 		}
 	}
-	meaning := code
-	if own, ok := style.ErrorCodes[style.meaning(code).text]; ok {
-		meaning = own // what the Style says holds for the API as well
+	body := httpauth.Peek(resp, maxRejection, rejectionPatience)
+	members, err := decodeMembers(resp.Header.Get("Content-Type"), body, nil)
+	return members, err == nil
+}
+
+// refuses returns what a rule says of an answer that has the code.
+func (r *ErrorRule) refuses(code string) (string, bool) {
+	switch r.Kind {
+	case KindTokenRejected:
+		return code, true
+	case KindLoginRequired:
+		return cmp.Or(code, "login_required"), true
 	}
-	switch httpauth.RefusalOf(meaning) {
+	return code, false
+}
+
+// refused returns what a code of an API says about the token.
+func refused(code string) (string, bool) {
+	switch httpauth.RefusalOf(code) {
 	case httpauth.RefusalToken:
 		return code, true
 	case httpauth.RefusalOther:

@@ -73,9 +73,10 @@ func TestTokenRejectedLeavesTheErrorOfABodyThatBreaksOff(t *testing.T) {
 // token at the API.
 func TestTokenRejectedGoesByTheProvidersOwnCodes(t *testing.T) {
 	p := rfc
-	p.Style = endpoints.AuthStyle{
-		ErrorMembers: []string{"code"},
-		ErrorCodes:   map[string]string{"40029": "invalid_grant", "40013": "invalid_client", "expired": "login_required"},
+	p.API.Errors = []endpoints.ErrorRule{
+		{Status: 401, Code: "40029", Kind: endpoints.KindLoginRequired},
+		{Status: 401, Code: "40013", Kind: endpoints.KindClientRejected},
+		{Status: 401, Code: "expired", Kind: endpoints.KindTokenRejected},
 	}
 	conf := p.Config(oauth2.Config{ClientID: "id"})
 	for body, want := range map[string]bool{`{"code":40029}`: true, `{"code":"expired"}`: true, `{"code":40013}`: false} {

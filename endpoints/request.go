@@ -10,110 +10,277 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// request returns the request to send in place of r, and its parameters as the
-// provider calls them, made from those of r. It changes params, but not r.
-func (p *adapter) request(r *http.Request, params url.Values) (sent *http.Request, theirs url.Values, err error) {
-	s := &p.Style
-	grant := params.Get("grant_type")
-	sent = r.Clone(tokenerror.WithAdapted(r.Context(), tokenerror.Adapted{Grant: grant}))
-	sent.Body, sent.GetBody, sent.ContentLength = nil, nil, 0
-	sent.Method = s.method()
-	switch grant {
-	case "authorization_code":
-		addMissing(params, p.ExchangeParams)
-	case "refresh_token":
-		addMissing(params, p.RefreshParams)
-		if u, err := url.Parse(p.RefreshURL); err == nil && p.RefreshURL != "" {
-			sent.URL, sent.Host = u, ""
-		}
-	}
-	if s.CredentialsInBoth {
-		completeCredentials(sent, params)
-	}
-	s.setHeader(sent, params)
-	params = s.params(params)
-	if grant == "refresh_token" {
-		for _, name := range s.OmitAtRefresh {
-			params.Del(cmp.Or(s.RequestNames[name], name))
-		}
-	}
-	if s.Request != nil {
-		err = s.Request(sent, params)
-	}
-	switch {
-	case err != nil:
-		err = fmt.Errorf("Style.Request: %w", err)
-	case sent.Body != nil:
-		err = resetBody(sent)
-	default:
-		encode(sent, params, s.Body)
-	}
-	return sent, params, err
+// The grants of [Request.Grant].
+const (
+	grantExchange   = "authorization_code"
+	grantRefresh    = "refresh_token"
+	grantRevoke     = "revoke"
+	grantIntrospect = "introspect"
+)
+
+// conversation is how one kind of request is made: an AuthStyle that was read.
+type conversation struct {
+	style   AuthStyle // with that of Provider.Style
+	auth    ClientAuth
+	url     template
+	at      *url.URL // url, if it is the same for all
+	patches []patch  // in their order
+	header  []headerTemplate
+	moved   []string // the names that the header uses
 }
 
-// setHeader sets the headers of r, and takes from the parameters those that are
-// sent there.
-func (s *AuthStyle) setHeader(r *http.Request, params url.Values) {
-	r.Header.Set("Accept", "application/json")
-	for name, value := range s.Header {
-		r.Header.Set(name, value)
-	}
-	for param, header := range s.HeaderParams {
-		if v := params.Get(param); v != "" {
-			r.Header.Set(header, v)
-		}
-		params.Del(param)
-	}
+type headerTemplate struct {
+	name  string
+	value template
 }
 
-// params turns parameters into the provider's own terms: without what it doesn't
-// take, and without empty values, which RFC 6749, sections 3.1 and 3.2, treats as
-// omitted. It changes them, and returns them.
-func (s *AuthStyle) params(params url.Values) url.Values {
-	var renamed url.Values
+// newConversation reads a style for requests to a URL.
+func (p *Provider) newConversation(narrow AuthStyle, rawURL string) conversation {
+	c := conversation{style: p.Style.merge(narrow), url: parseTemplate(rawURL)}
+	c.auth = cmp.Or(c.style.Auth, authOf(p.Endpoint.AuthStyle))
+	if len(c.url.slots) == 0 {
+		c.at, _ = url.Parse(rawURL)
+		if c.at != nil {
+			c.at.Host = strings.TrimSuffix(c.at.Host, ":") // as http.NewRequest does
+		}
+	}
+	header := c.style.Header
+	if c.auth == AccessTokenAuth {
+		header = mergedHeader(header, p.apiHeader())
+	} else {
+		c.patches = append(c.patches, p.Style.Params.compile())
+	}
+	c.patches = append(c.patches, narrow.Params.compile())
+	c.header = compileHeader(header)
+	for _, h := range c.header {
+		c.moved = append(c.moved, h.value.names()...)
+	}
+	return c
+}
+
+func compileHeader(header map[string]string) []headerTemplate {
+	var all []headerTemplate
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		all = append(all, headerTemplate{name, parseTemplate(header[name])})
+	}
+	return all
+}
+
+// target returns the URL of a request.
+func (c *conversation) target(in *input) (*url.URL, error) {
+	if c.at != nil {
+		u := *c.at
+		return &u, nil
+	}
+	filled, err := c.url.fillURL(in.value, in.provider.InsecureHTTP)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(filled)
+	if err != nil {
+		return nil, fmt.Errorf("%s doesn't become a URL by the values of its variables", c.url.text) // err would quote them
+	}
+	return u, nil
+}
+
+// input is what one request is made of, beside its Provider.
+type input struct {
+	provider    *adapter
+	grant       string // as Request.Grant, or another grant_type
+	clientID    string
+	secret      string
+	redirectURL string
+	key         *Key
+	token       *oauth2.Token // that the request is about, or nil
+	vars        url.Values    // given by an option
+
+	rfc     url.Values // the RFC's parameters
+	options url.Values // of the call, but for the variables
+}
+
+// own are the parameters of RFC 6749, RFC 7636, RFC 7009 and RFC 8628 by grant. What
+// else is in a request that x/oauth2 has made is an option.
+var own = map[string][]string{
+	grantExchange:   {"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier"},
+	grantRefresh:    {"grant_type", "client_id", "client_secret", "refresh_token"},
+	grantRevoke:     {"client_id", "client_secret", "token"},
+	grantIntrospect: {"client_id", "client_secret", "token"},
+}
+
+// ownOfOthers are those of the grants that have no style of their own.
+var ownOfOthers = []string{
+	"grant_type", "client_id", "client_secret", "scope", "device_code", "username", "password", "refresh_token", "assertion",
+}
+
+// split tells the RFC's parameters from others. One of the RFC's that is there without
+// a value is kept out by an option.
+func split(params url.Values, names []string) (rfc, options url.Values) {
+	rfc, options = make(url.Values, len(params)), nil
 	for name, values := range params {
-		values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
-		theirs, isRenamed := s.RequestNames[name]
-		switch {
-		case len(values) == 0 || s.omits(name):
-			delete(params, name)
-		case isRenamed:
-			if renamed == nil {
-				renamed = make(url.Values, len(s.RequestNames))
-			}
-			renamed[theirs] = values
-			delete(params, name)
-		default:
-			params[name] = values
+		if slices.Contains(names, name) && len(values) > 0 && values[0] != "" {
+			rfc[name] = values
+			continue
 		}
+		if options == nil {
+			options = make(url.Values)
+		}
+		options[name] = values
 	}
-	maps.Copy(params, renamed)
-	return params
+	return rfc, options
 }
 
-// addMissing adds the provider's parameters that the request doesn't have. A
-// parameter that is there but empty was removed on purpose.
-func addMissing(params url.Values, defaults map[string]string) {
-	for name, value := range defaults {
-		if _, ok := params[name]; !ok {
-			params.Set(name, value)
-		}
+// read takes the parameters of a request that x/oauth2 has made.
+func (in *input) read(r *http.Request, form url.Values) {
+	if in.grant == "" {
+		in.grant = form.Get("grant_type")
 	}
+	if in.vars == nil {
+		in.vars = in.provider.takeVars(form)
+	}
+	names, ok := own[in.grant]
+	if !ok {
+		names = ownOfOthers
+	}
+	in.rfc, in.options = split(form, names)
+	if id, secret, ok := basicAuth(r); ok && in.clientID == "" {
+		in.clientID, in.secret = id, secret
+	}
+	in.clientID = cmp.Or(in.clientID, in.rfc.Get("client_id"))
+	in.secret = cmp.Or(in.secret, in.rfc.Get("client_secret"))
+	delete(in.rfc, "client_id")
+	delete(in.rfc, "client_secret")
+	in.redirectURL = cmp.Or(in.redirectURL, in.rfc.Get("redirect_uri"))
 }
 
-// completeCredentials copies the client's id and secret from the header to the
-// parameters or the other way.
-func completeCredentials(r *http.Request, params url.Values) {
-	if id := params.Get("client_id"); id != "" {
-		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(params.Get("client_secret")))
-	} else if id, secret, ok := basicAuth(r); ok {
-		params.Set("client_id", id)
-		params.Set("client_secret", secret)
+// value returns what a name in braces stands for.
+func (in *input) value(name string) (string, error) {
+	if v, ok := in.parameter(name); ok {
+		return v, nil
 	}
+	v := in.vars.Get(name)
+	if v == "" {
+		v = beside(in.token, name)
+	}
+	if v == "" {
+		return in.provider.Vars.defaultOf(name), nil
+	}
+	return v, in.provider.Vars.check(name, v)
+}
+
+// parameter returns what the RFC has under that name, sent or not.
+func (in *input) parameter(name string) (v string, ok bool) {
+	switch name {
+	case "client_id":
+		return in.clientID, true
+	case "client_secret":
+		return in.secret, true
+	case "redirect_uri":
+		return in.redirectURL, true
+	case "access_token", "token_type", "refresh_token":
+		if in.token != nil {
+			v = map[string]string{
+				"access_token": in.token.AccessToken, "token_type": in.token.TokenType, "refresh_token": in.token.RefreshToken,
+			}[name]
+		}
+		return cmp.Or(v, in.rfc.Get(name)), true
+	}
+	if values, sent := in.rfc[name]; sent && len(values) > 0 {
+		return values[0], true
+	}
+	return "", false
+}
+
+// conversationOf returns how requests of a grant are made.
+func (p *adapter) conversationOf(grant string) *conversation {
+	switch grant {
+	case grantExchange:
+		return &p.exchange
+	case grantRefresh:
+		return &p.refresh
+	case grantRevoke:
+		return &p.revoke
+	case grantIntrospect:
+		return &p.introspect
+	}
+	return &p.other
+}
+
+// request returns the request to send in place of r, and its parameters as the
+// provider calls them. It doesn't change r.
+func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, theirs url.Values, err error) {
+	c := p.conversationOf(in.grant)
+	sent = r.Clone(tokenerror.WithAdapted(r.Context(), tokenerror.Adapted{Grant: in.grant}))
+	sent.Body, sent.GetBody, sent.ContentLength, sent.Host = nil, nil, 0, ""
+	sent.Method = c.style.Method
+	sent.Header.Del("Authorization")
+	sent.Header.Set("Accept", "application/json")
+	if sent.URL, err = c.target(in); err != nil {
+		return sent, nil, err
+	}
+	if theirs, err = c.params(sent, in); err != nil {
+		return sent, nil, err
+	}
+	if err = c.setHeader(sent, in); err != nil {
+		return sent, theirs, err
+	}
+	if p.Request != nil {
+		if err = p.Request(&Request{Grant: in.grant, Params: theirs, HTTP: sent, value: in.value}); err != nil {
+			return sent, theirs, fmt.Errorf("Request: %w", err)
+		}
+	}
+	if sent.Body != nil {
+		return sent, theirs, resetBody(sent)
+	}
+	encode(sent, theirs, c.style.Body)
+	return sent, theirs, nil
+}
+
+// params returns the parameters of the request, under the names of the provider.
+func (c *conversation) params(sent *http.Request, in *input) (url.Values, error) {
+	if in.provider.Consent.PKCE == NoPKCE {
+		delete(in.rfc, "code_verifier")
+		delete(in.options, "code_verifier")
+	}
+	if err := c.authenticate(sent, in, sent.URL.String()); err != nil {
+		return nil, err
+	}
+	params := maps.Clone(in.rfc)
+	if c.auth == AccessTokenAuth {
+		clear(params)
+	}
+	for _, name := range c.moved {
+		delete(params, name)
+	}
+	for _, patch := range c.patches {
+		if err := patch.apply(params, in.value); err != nil {
+			return nil, err
+		}
+	}
+	finish(params, in.options)
+	return params, nil
+}
+
+func (c *conversation) setHeader(sent *http.Request, in *input) error {
+	for _, h := range c.header {
+		v, known, err := h.value.fill(in.value)
+		if err != nil {
+			return err
+		}
+		if strings.ContainsFunc(v, isControl) {
+			return fmt.Errorf("the value of the header %s isn't accepted", h.name)
+		}
+		if known {
+			sent.Header.Set(h.name, v)
+		}
+	}
+	return nil
 }
 
 // basicAuth returns the client's credentials as x/oauth2 puts them into the header:
@@ -196,12 +363,12 @@ func appendString(to []byte, s string) []byte {
 	return append(to, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 }
 
-// resetBody makes the body that Style.Request has set one of known length.
+// resetBody makes the body that Request has set one of known length.
 func resetBody(r *http.Request) error {
 	defer r.Body.Close()
 	body, err := readAll(r.Body)
 	if err != nil {
-		return fmt.Errorf("can't read the body that Style.Request has set: %w", err)
+		return fmt.Errorf("can't read the body that Request has set: %w", err)
 	}
 	setBody(r, body)
 	return nil

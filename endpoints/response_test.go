@@ -14,11 +14,11 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-// exchange exchanges a code at a provider of that style, which answers so.
-func exchange(t testing.TB, style endpoints.AuthStyle, h http.HandlerFunc) (*oauth2.Token, error) {
+// exchange exchanges a code at a provider that answers so, in that way.
+func exchange(t testing.TB, answer endpoints.Answer, h http.HandlerFunc) (*oauth2.Token, error) {
 	t.Helper()
 	p := rfc
-	p.Style = style
+	p.Answer = answer
 	return p.Config(oauth2.Config{ClientID: "id"}).Exchange(answering(h).context(), "c0de")
 }
 
@@ -38,10 +38,16 @@ func TestTokenIsReadWhateverTheContentType(t *testing.T) {
 		{"form", "application/x-www-form-urlencoded", form},
 		{"form with a charset", "application/x-www-form-urlencoded; charset=utf-8", form},
 		{"form as text", "text/plain", form + "\n"},
+		{"form as a page", "text/html", form},
+		{"form as nothing", "", form},
+		{"form in a page", "text/html", "<html><body>access_token=issued-token&amp;scope=a+b</body></html>\n"},
+		{"JSON in a page", "text/html; charset=utf-8", "<!doctype html>\n<html> <body><pre>" + json + "</pre></body>\n</html>"},
+		{"JSON in an array", "application/json", "[" + json + "]"},
+		{"JSONP", "text/javascript", "callback( " + json + " );\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, status := range []int{200, 201, 202} { // Sentry says 201
-				token, err := exchange(t, endpoints.AuthStyle{}, answer(status, test.contentType, test.body))
+				token, err := exchange(t, endpoints.Answer{}, answer(status, test.contentType, test.body))
 				require.NoError(t, err)
 				assert.True(t, token.AccessToken == "issued-token")
 				assert.Equal(t, "a b", token.Extra("scope"))
@@ -59,10 +65,12 @@ func TestAnswerWithoutATokenIsUnreadable(t *testing.T) {
 		{"a page as JSON", "application/json", "<html></html>", "it is neither JSON nor a form (HTTP status 200 OK, 13 bytes of application/json)"},
 		{"JSON cut off", "application/json", `{"access_token":"iss`, "it is neither JSON nor a form (HTTP status 200 OK, 20 bytes of application/json)"},
 		{"JSON and more", "application/json", `{"access_token":"x"}{}`, "it is neither JSON nor a form (HTTP status 200 OK, 22 bytes of application/json)"},
-		{"JSON that isn't an object", "application/json", `["access_token"]`, "it is neither JSON nor a form (HTTP status 200 OK, 16 bytes of application/json)"},
+		{"JSON that isn't an object", "application/json", `[7]`, "it is neither JSON nor a form (HTTP status 200 OK, 3 bytes of application/json)"},
+		{"an array without a token", "application/json", `["access_token"]`, "there is no access_token in it (HTTP status 200 OK, 16 bytes of application/json)"},
 		{"text", "text/plain", `ok`, "it is neither JSON nor a form (HTTP status 200 OK, 2 bytes of text/plain)"},
 		{"a form of nothing known, as text", "text/plain", `a=b`, "it is neither JSON nor a form (HTTP status 200 OK, 3 bytes of text/plain)"},
-		{"a form as a page", "text/html", `access_token=issued-token`, "it is neither JSON nor a form (HTTP status 200 OK, 25 bytes of text/html)"},
+		{"a form of nothing known, as a page", "text/html", `a=b`, "it is neither JSON nor a form (HTTP status 200 OK, 3 bytes of text/html)"},
+		{"a form in the middle of a page", "text/html", `<p>Hello,</p> <p>access_token=issued-token</p>`, "it is neither JSON nor a form (HTTP status 200 OK, 46 bytes of text/html)"},
 		{"a form that is none", formType, `access_token=%zz`, "it is neither JSON nor a form (HTTP status 200 OK, 16 bytes of application/x-www-form-urlencoded)"},
 		{"a form without a token", formType, `a=b`, "there is no access_token in it (HTTP status 200 OK, 3 bytes of application/x-www-form-urlencoded)"},
 		{"no token", "application/json", `{"scope":"a"}`, "there is no access_token in it (HTTP status 200 OK, 13 bytes of application/json)"},
@@ -73,7 +81,7 @@ func TestAnswerWithoutATokenIsUnreadable(t *testing.T) {
 		{"a numeric refresh token", "application/json", `{"access_token":"x","refresh_token":123}`, "the refresh_token in it is not a string (HTTP status 200 OK, 40 bytes of application/json)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := exchange(t, endpoints.AuthStyle{}, answer(200, test.contentType, test.body))
+			_, err := exchange(t, endpoints.Answer{}, answer(200, test.contentType, test.body))
 			var retrieve *oauth2.RetrieveError
 			require.ErrorAs(t, err, &retrieve)
 			assert.Equal(t, "unreadable_response", retrieve.ErrorCode)
@@ -87,27 +95,27 @@ func TestAnswerWithoutATokenIsUnreadable(t *testing.T) {
 const formType = "application/x-www-form-urlencoded"
 
 func TestErrorInsideASuccessIsAnError(t *testing.T) {
-	slack := endpoints.AuthStyle{SuccessMember: "ok", SuccessValues: []string{"true"}}
-	wechat := endpoints.AuthStyle{
-		SuccessMember: "errcode", SuccessValues: []string{"0"}, ErrorMembers: []string{"errcode"},
-		ErrorCodes: map[string]string{"40029": "invalid_grant"},
+	slack := endpoints.Answer{Success: map[string]string{"ok": "true"}}
+	wechat := endpoints.Answer{
+		Success: map[string]string{"errcode": "0"}, Names: map[string]string{"error": "errcode"},
+		Errors: []endpoints.ErrorRule{{Code: "40029", Kind: endpoints.KindCodeRejected}},
 	}
-	coros := endpoints.AuthStyle{SuccessMember: "result", SuccessValues: []string{"0000"}, ErrorMembers: []string{"result"}}
-	tiktok := endpoints.AuthStyle{TokenIn: "data", SuccessMember: "error.code", SuccessValues: []string{"ok"}}
+	coros := endpoints.Answer{Success: map[string]string{"result": "0000"}, Names: map[string]string{"error": "result"}}
+	tiktok := endpoints.Answer{TokenIn: "data", Success: map[string]string{"error.code": "ok"}}
 	for _, test := range []struct {
 		name, body        string
-		style             endpoints.AuthStyle
+		style             endpoints.Answer
 		code, description string
 		kind              endpoints.ErrorKind
 	}{
-		{"error", `{"error":"invalid_grant","error_description":"Spent"}`, endpoints.AuthStyle{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
-		{"error beside a token", `{"access_token":"x","error":"invalid_grant"}`, endpoints.AuthStyle{}, "invalid_grant", "", endpoints.KindCodeRejected},
-		{"error in capitals", `{"Error":"invalid_grant"}`, endpoints.AuthStyle{}, "invalid_grant", "", endpoints.KindCodeRejected},
-		{"error is an object", `{"error":{"code":"invalid_client","message":"Who?"}}`, endpoints.AuthStyle{}, "invalid_client", "Who?", endpoints.KindClientRejected},
-		{"error is true", `{"error":true,"message":"The code was used."}`, endpoints.AuthStyle{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
-		{"error is a number", `{"error":17,"message":"The code was used."}`, endpoints.AuthStyle{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
-		{"error is a list", `{"error":["x"],"message":"The code was used."}`, endpoints.AuthStyle{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
-		{"a code and a message instead of a token", `{"code":"invalid_grant","message":"Spent"}`, endpoints.AuthStyle{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
+		{"error", `{"error":"invalid_grant","error_description":"Spent"}`, endpoints.Answer{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
+		{"error beside a token", `{"access_token":"x","error":"invalid_grant"}`, endpoints.Answer{}, "invalid_grant", "", endpoints.KindCodeRejected},
+		{"error in capitals", `{"Error":"invalid_grant"}`, endpoints.Answer{}, "invalid_grant", "", endpoints.KindCodeRejected},
+		{"error is an object", `{"error":{"code":"invalid_client","message":"Who?"}}`, endpoints.Answer{}, "invalid_client", "Who?", endpoints.KindClientRejected},
+		{"error is true", `{"error":true,"message":"The code was used."}`, endpoints.Answer{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
+		{"error is a number", `{"error":17,"message":"The code was used."}`, endpoints.Answer{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
+		{"error is a list", `{"error":["x"],"message":"The code was used."}`, endpoints.Answer{}, "invalid_grant", "The code was used.", endpoints.KindCodeRejected},
+		{"a code and a message instead of a token", `{"code":"invalid_grant","message":"Spent"}`, endpoints.Answer{}, "invalid_grant", "Spent", endpoints.KindCodeRejected},
 		{"slack", `{"ok":false,"error":"invalid_code"}`, slack, "invalid_code", "", endpoints.KindCodeRejected},
 		{"slack, with a token all the same", `{"ok":false,"access_token":"x"}`, slack, "unreadable_response", "HTTP status 200 OK", endpoints.KindUnreadable},
 		{"wechat", `{"errcode":40029,"errmsg":"invalid code"}`, wechat, "40029", "invalid code", endpoints.KindCodeRejected},
@@ -129,20 +137,20 @@ func TestErrorInsideASuccessIsAnError(t *testing.T) {
 }
 
 func TestWhatSaysThatThereWasNoErrorIsNone(t *testing.T) {
-	coros := endpoints.AuthStyle{SuccessMember: "result", SuccessValues: []string{"0000"}}
-	slack := endpoints.AuthStyle{SuccessMember: "ok", SuccessValues: []string{"true"}}
+	coros := endpoints.Answer{Success: map[string]string{"result": "0000"}}
+	slack := endpoints.Answer{Success: map[string]string{"ok": "true"}}
 	for _, test := range []struct {
 		body  string
-		style endpoints.AuthStyle
+		style endpoints.Answer
 	}{
-		{`{"access_token":"issued-token","error":""}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","error":null,"error_description":null,"error_uri":0}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","error":false,"error_description":{}}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","error":0}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","error":0.0}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","error":{},"ERROR_URI":["x"]}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","error":[]}`, endpoints.AuthStyle{}},
-		{`{"access_token":"issued-token","code":200,"message":"success"}`, endpoints.AuthStyle{}},
+		{`{"access_token":"issued-token","error":""}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","error":null,"error_description":null,"error_uri":0}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","error":false,"error_description":{}}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","error":0}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","error":0.0}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","error":{},"ERROR_URI":["x"]}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","error":[]}`, endpoints.Answer{}},
+		{`{"access_token":"issued-token","code":200,"message":"success"}`, endpoints.Answer{}},
 		{`{"access_token":"issued-token","result":"0000","message":"OK","error":"none"}`, coros},
 		{`{"access_token":"issued-token","ok":true,"error":"none"}`, slack},
 		{`{"access_token":"issued-token"}`, slack},
@@ -211,7 +219,7 @@ func TestEveryOtherMemberReachesTokenExtraAndMetadata(t *testing.T) {
 		Big  int64
 		Huge json.Number
 	}
-	token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, body))
+	token, err := exchange(t, endpoints.Answer{}, answerJSON(200, body))
 	require.NoError(t, err)
 	require.NoError(t, endpoints.Metadata(token, &ids))
 	assert.Equal(t, int64(9007199254740993), ids.Big)
@@ -221,8 +229,8 @@ func TestEveryOtherMemberReachesTokenExtraAndMetadata(t *testing.T) {
 // A hook may put values of any type into the members.
 func TestMembersOfAHookAreDecodedAsTheOthers(t *testing.T) {
 	p := rfc
-	p.Style.Response = func(_ int, members map[string]any) error {
-		members["id"], members["big"], members["list"] = 7, int64(9007199254740993), []string{"a"}
+	p.Response = func(r *endpoints.Response) error {
+		r.Members["id"], r.Members["big"], r.Members["list"] = 7, int64(9007199254740993), []string{"a"}
 		return nil
 	}
 	for _, way := range ways {
@@ -233,8 +241,8 @@ func TestMembersOfAHookAreDecodedAsTheOthers(t *testing.T) {
 		assert.Equal(t, "9007199254740993", fmt.Sprint(token.Extra("big")))
 		assert.Equal(t, []any{"a"}, token.Extra("list"))
 	}
-	p.Style.Response = func(_ int, members map[string]any) error {
-		members["f"] = func() {}
+	p.Response = func(r *endpoints.Response) error {
+		r.Members["f"] = func() {}
 		return nil
 	}
 	for _, way := range ways {
@@ -245,7 +253,7 @@ func TestMembersOfAHookAreDecodedAsTheOthers(t *testing.T) {
 }
 
 func TestMembersInCapitalsAreReadAsXOAuth2ReadsThem(t *testing.T) {
-	token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, `{"Access_Token":"issued-token","ACCESS_TOKEN":"later","Expires_In":"soon","Refresh_Token":"refresh-token"}`))
+	token, err := exchange(t, endpoints.Answer{}, answerJSON(200, `{"Access_Token":"issued-token","ACCESS_TOKEN":"later","Expires_In":"soon","Refresh_Token":"refresh-token"}`))
 	require.NoError(t, err)
 	assert.True(t, token.AccessToken == "later", "the first in the order of the alphabet")
 	assert.True(t, token.RefreshToken == "refresh-token")
@@ -254,42 +262,42 @@ func TestMembersInCapitalsAreReadAsXOAuth2ReadsThem(t *testing.T) {
 
 func TestTokenTypeThatIsNoTextIsLeftOut(t *testing.T) {
 	for _, tokenType := range []string{`null`, `""`, `0`, `{}`} {
-		token, err := exchange(t, endpoints.AuthStyle{}, answerJSON(200, `{"access_token":"issued-token","token_type":`+tokenType+`}`))
+		token, err := exchange(t, endpoints.Answer{}, answerJSON(200, `{"access_token":"issued-token","token_type":`+tokenType+`}`))
 		require.NoError(t, err)
 		assert.Equal(t, "Bearer", token.Type())
 		assert.Nil(t, token.Extra("token_type"))
 	}
 }
 
-func TestWrappedTokenIsLiftedAndNotKeptTwice(t *testing.T) {
+func TestWrappedTokenIsFoundAndKeptAsItWasSent(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		style endpoints.AuthStyle
+		style endpoints.Answer
 		body  string
 		extra map[string]any
 	}{
 		{
-			"in an object", endpoints.AuthStyle{TokenIn: "data"},
+			"in an object", endpoints.Answer{TokenIn: "data"},
 			`{"code":0,"access_token":"another","data":{"access_token":"issued-token","open_id":"u1"}}`,
-			map[string]any{"code": 0.0, "open_id": "u1"},
+			map[string]any{"code": 0.0, "data": map[string]any{"access_token": "issued-token", "open_id": "u1"}},
 		},
 		{
-			"in an object of an object", endpoints.AuthStyle{TokenIn: "response.data"},
+			"in an object of an object", endpoints.Answer{TokenIn: "response.data"},
 			`{"response":{"status":"fine","data":{"access_token":"issued-token"}}}`,
-			map[string]any{"response": map[string]any{"status": "fine"}},
+			map[string]any{"response": map[string]any{"status": "fine", "data": map[string]any{"access_token": "issued-token"}}},
 		},
 		{
-			"by its path", endpoints.AuthStyle{ResponseNames: map[string]string{"access_token": "authed_user.access_token"}},
+			"by its path", endpoints.Answer{Names: map[string]string{"access_token": "authed_user.access_token"}},
 			`{"ok":true,"access_token":"the bot's","authed_user":{"id":"U1","access_token":"issued-token"}}`,
-			map[string]any{"ok": true, "authed_user": map[string]any{"id": "U1"}},
+			map[string]any{"ok": true, "authed_user": map[string]any{"id": "U1", "access_token": "issued-token"}},
 		},
 		{
-			"by a name with a dot", endpoints.AuthStyle{ResponseNames: map[string]string{"access_token": "api.token"}},
+			"by a name with a dot", endpoints.Answer{Names: map[string]string{"access_token": "api.token"}},
 			`{"api.token":"issued-token"}`,
-			map[string]any{},
+			map[string]any{"api.token": "issued-token"},
 		},
 		{
-			"not this time", endpoints.AuthStyle{TokenIn: "data", ResponseNames: map[string]string{"access_token": "token", "refresh_token": "a.b"}},
+			"not this time", endpoints.Answer{TokenIn: "data", Names: map[string]string{"access_token": "token", "refresh_token": "a.b"}},
 			`{"data":"text","access_token":"issued-token","token":null}`,
 			map[string]any{"data": "text", "token": nil},
 		},
@@ -306,23 +314,21 @@ func TestWrappedTokenIsLiftedAndNotKeptTwice(t *testing.T) {
 }
 
 func TestResponseHookSeesTheMembersFirst(t *testing.T) {
-	style := endpoints.AuthStyle{Response: func(status int, members map[string]any) error {
-		if status == 418 {
+	p := rfc
+	p.Response = func(r *endpoints.Response) error {
+		if r.Status == 418 {
 			return context.DeadlineExceeded
 		}
-		members["access_token"] = members["teapot"]
-		delete(members, "teapot")
+		r.Members["access_token"] = r.Members["teapot"]
+		delete(r.Members, "teapot")
 		return nil
-	}}
-	token, err := exchange(t, style, answerJSON(200, `{"teapot":"issued-token"}`))
+	}
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	token, err := conf.Exchange(answering(answerJSON(200, `{"teapot":"issued-token"}`)).context(), "c0de")
 	require.NoError(t, err)
 	assert.True(t, token.AccessToken == "issued-token")
 	assert.Nil(t, token.Extra("teapot"))
 
-	_, err = exchange(t, style, answerJSON(418, `{"teapot":"short"}`))
-	assert.EqualError(t, err, `oauth2: "unreadable_response" "the answer can't be used: Style.Response: context deadline exceeded (HTTP status 418 I'm a teapot, 18 bytes of application/json)"`)
-
-	style.Response = func(_ int, members map[string]any) error { members["x"] = func() {}; return nil }
-	_, err = exchange(t, style, answerJSON(200, `{"access_token":"issued-token"}`))
-	assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err), "a hook's value that JSON can't hold")
+	_, err = conf.Exchange(answering(answerJSON(418, `{"teapot":"short"}`)).context(), "c0de")
+	assert.EqualError(t, err, `oauth2: "unreadable_response" "the answer can't be used: Response: context deadline exceeded (HTTP status 418 I'm a teapot, 18 bytes of application/json)"`)
 }

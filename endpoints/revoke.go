@@ -1,6 +1,7 @@
 package endpoints
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,25 +17,50 @@ import (
 )
 
 // Revoke asks the provider to revoke t: its refresh token if it has one, and its
-// access token otherwise (RFC 7009). It returns nil if the token was dead already,
-// also where the provider calls that an error, against section 2.2.
-// For a provider that has no endpoint for it, the error wraps errors.ErrUnsupported.
+// access token otherwise (RFC 7009), unless Provider.Revoke says which. It returns nil
+// if the token was dead already, also where the provider calls that an error, against
+// section 2.2. For a provider that has no endpoint for it, the error wraps
+// errors.ErrUnsupported.
 func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	conf := c.config()
-	p := &conf.Provider
-	switch {
-	case conf.err != nil:
+	if conf.err != nil {
 		return conf.err
-	case p.RevokeURL == "":
-		return p.mistake("the provider has no endpoint to revoke tokens at: %w", errors.ErrUnsupported)
-	case t == nil || t.AccessToken == "" && (t.RefreshToken == "" || p.Style.RevokeWithBearer):
-		return p.mistake("there is no token to revoke")
 	}
-	ctx = context.WithValue((&transport{adapter: conf.adapter, known: conf.secrets(t)}).context(ctx), revocation{}, true)
-	r, err := conf.revocationRequest(ctx, t)
+	if conf.RevokeURL == "" {
+		return conf.mistake("the provider has no endpoint to revoke tokens at: %w", errors.ErrUnsupported)
+	}
+	err := conf.tell(ctx, &call{input: *conf.input(grantRevoke, t)}, "revoke")
+	if wasDead(err) || conf.refusesBearer(grantRevoke, err) {
+		return nil
+	}
+	return err
+}
+
+// refusesBearer reports whether err says that an access token, by which the request of
+// that grant was authenticated, is dead: or it would have been taken.
+func (c *config) refusesBearer(grant string, err error) bool {
+	meaning, answered := tokenerror.Of(err)
+	return answered && c.conversationOf(grant).auth == AccessTokenAuth && meaning.Status == http.StatusUnauthorized &&
+		meaning.Kind != tokenerror.Unreadable
+}
+
+// tell makes a request about a token and returns the error of its answer.
+func (c *config) tell(ctx context.Context, call *call, verb string) error {
+	conversation, t := c.conversationOf(call.grant), call.token
+	if t == nil || t.AccessToken == "" && (t.RefreshToken == "" || conversation.needsAccessToken()) {
+		return c.mistake("there is no token to %s", verb)
+	}
+	target, err := conversation.target(&call.input)
 	if err != nil {
-		return p.mistake("can't make the revocation request: %w", err)
+		return c.mistake("%w", err)
 	}
+	form := url.Values{"token": {cmp.Or(t.RefreshToken, t.AccessToken)}}
+	ctx = (&transport{adapter: c.adapter, call: hide(call)}).context(ctx)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return c.mistake("can't make the request: %w", err)
+	}
+	r.Header.Set("Content-Type", formType)
 	resp, err := ctx.Value(oauth2.HTTPClient).(*http.Client).Do(r)
 	if err != nil {
 		return err
@@ -43,14 +69,12 @@ func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	if !isFailure(resp.StatusCode) {
 		return nil
 	}
-	err = retrieveError(resp)
-	if p.Style.RevokeWithBearer && resp.StatusCode == http.StatusUnauthorized && KindOf(err) != KindUnreadable {
-		return nil // the token that came with the request is dead, or it would have been taken
-	}
-	if wasDead(err) {
-		return nil
-	}
-	return err
+	return retrieveError(resp)
+}
+
+// needsAccessToken reports whether the request makes no sense without one.
+func (c *conversation) needsAccessToken() bool {
+	return c.auth == AccessTokenAuth || slices.Contains(c.uses(), "access_token")
 }
 
 // wasDead reports whether the error of a revocation says that the token is dead. It
@@ -80,63 +104,6 @@ func wasDead(err error) bool {
 	words += " " + strings.ReplaceAll(strings.ToLower(retrieve.ErrorCode), "_", " ")
 	return has("token", "grant") && !has("endpoint", "route", "url") &&
 		has("not found", "already revoked", "expired", "no longer", "does not exist", "unknown token", "token unknown")
-}
-
-// revocationRequest makes the request as RFC 7009 has it, for the transport to adapt.
-func (c *config) revocationRequest(ctx context.Context, t *oauth2.Token) (*http.Request, error) {
-	p := &c.Provider
-	form := url.Values{}
-	inParams := p.Endpoint.AuthStyle == oauth2.AuthStyleInParams
-	if !p.Style.RevokeWithBearer {
-		form.Set("token", t.AccessToken)
-		if t.RefreshToken != "" {
-			form.Set("token", t.RefreshToken)
-		}
-		if inParams {
-			form.Set("client_id", c.oauth.ClientID)
-			form.Set("client_secret", c.oauth.ClientSecret)
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.RevokeURL, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", formType)
-	switch {
-	case p.Style.RevokeWithBearer:
-		r.Header.Set("Authorization", "Bearer "+t.AccessToken)
-	case !inParams:
-		r.SetBasicAuth(url.QueryEscape(c.oauth.ClientID), url.QueryEscape(c.oauth.ClientSecret))
-	}
-	return r, nil
-}
-
-// revocation marks the context of a request that Config.Revoke makes. The API's own
-// revocation call has the same URL, but is API traffic.
-type revocation struct{}
-
-func isRevocation(ctx context.Context) bool {
-	ours, _ := ctx.Value(revocation{}).(bool)
-	return ours
-}
-
-// adaptRevocation adapts the answer to a revocation, of which nothing is wanted but
-// whether it failed. A success may be empty.
-func (p *Provider) adaptRevocation(a *answer) adapted {
-	members, err := a.members()
-	if err != nil {
-		if isFailure(a.resp.StatusCode) {
-			return p.unreadable(a, err)
-		}
-		return adapted{status: a.resp.StatusCode}
-	}
-	failed, told := p.Style.verdict(members)
-	members = p.Style.flatten(members)
-	lowerStandard(members)
-	if isFailure(a.resp.StatusCode) || failed || !told && signalsError(members) {
-		return p.failure(a, members)
-	}
-	return adapted{status: a.resp.StatusCode}
 }
 
 // retrieveError makes the error that x/oauth2 makes of an adapted response.

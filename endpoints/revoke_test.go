@@ -90,7 +90,7 @@ token=v1.refresh%2Ftoken%2B%3D%3D`},
 
 func TestRevokeTellsWhetherItFailed(t *testing.T) {
 	own := rfc
-	own.Style.ErrorCodes = map[string]string{"E7": "invalid_grant"}
+	own.Answer.Errors = []endpoints.ErrorRule{{Code: "E7", Kind: endpoints.KindLoginRequired}}
 	tests := []struct {
 		name     string
 		provider endpoints.Provider
@@ -98,23 +98,23 @@ func TestRevokeTellsWhetherItFailed(t *testing.T) {
 		code     string // "" for success
 		kind     endpoints.ErrorKind
 	}{
-		{"success with a body", endpoints.Finch, answerJSON(200, `{"status":"success","message":"It is done.","code":"ok"}`), "", 0},
-		{"success without a body", endpoints.TaxRock, answer(204, "", ""), "", 0},
-		{"success that is no JSON", endpoints.TaxRock, answer(200, "text/html", "<p>OK</p>"), "", 0},
-		{"a token that was dead already", endpoints.Finch, answerJSON(401, `{"code":401,"name":"invalid_token","message":"Invalid access token"}`), "", 0},
-		{"a token that was dead already, without a word", endpoints.Chart, answer(401, "", ""), "", 0},
+		{"success with a body", endpoints.Finch, answerJSON(200, `{"status":"success","message":"It is done.","code":"ok"}`), "", ""},
+		{"success without a body", endpoints.TaxRock, answer(204, "", ""), "", ""},
+		{"success that is no JSON", endpoints.TaxRock, answer(200, "text/html", "<p>OK</p>"), "", ""},
+		{"a token that was dead already", endpoints.Finch, answerJSON(401, `{"code":401,"name":"invalid_token","message":"Invalid access token"}`), "", ""},
+		{"a token that was dead already, without a word", endpoints.Chart, answer(401, "", ""), "", ""},
 		{"a proxy that wants a login", endpoints.Chart, answer(401, "text/html", "<html>Who are you?</html>"), "unreadable_response", endpoints.KindUnreadable},
 		{"a firewall's page", endpoints.Finch, answer(403, "text/html", "<html>Forbidden</html>"), "unreadable_response", endpoints.KindUnreadable},
 		{"the client's credentials", endpoints.TaxRock, answerJSON(401, `{"error":"invalid_client","error_description":"Wrong secret"}`), "invalid_client", endpoints.KindClientRejected},
 		{"trouble", endpoints.Chart, answerJSON(503, `{"message":"Down"}`), "server_error", endpoints.KindProviderTrouble},
 		{"an error inside 200", rfc, answerJSON(200, `{"error":"invalid_client"}`), "invalid_client", endpoints.KindClientRejected},
-		{"a dead token is an error, RFC 6749's way", rfc, answerJSON(400, `{"error":"invalid_token"}`), "", 0},
-		{"the same, Google's way", rfc, answerJSON(400, `{"error":"invalid_token","error_description":"Token expired or revoked"}`), "", 0},
-		{"the same, as the end of a grant", rfc, answerJSON(400, `{"error":"invalid_grant","error_description":"expired, revoked, or issued to another client"}`), "", 0},
-		{"the same, by a status", rfc, answerJSON(404, `{"error":"token_not_found"}`), "", 0},
-		{"the same, in words", rfc, answerJSON(404, `{"message":"The token was not found"}`), "", 0},
-		{"the same, with success", rfc, answerJSON(200, `{"error":"token_revoked"}`), "", 0},
-		{"the same, by the provider's own code", own, answerJSON(400, `{"error":"E7"}`), "", 0},
+		{"a dead token is an error, RFC 6749's way", rfc, answerJSON(400, `{"error":"invalid_token"}`), "", ""},
+		{"the same, Google's way", rfc, answerJSON(400, `{"error":"invalid_token","error_description":"Token expired or revoked"}`), "", ""},
+		{"the same, as the end of a grant", rfc, answerJSON(400, `{"error":"invalid_grant","error_description":"expired, revoked, or issued to another client"}`), "", ""},
+		{"the same, by a status", rfc, answerJSON(404, `{"error":"token_not_found"}`), "", ""},
+		{"the same, in words", rfc, answerJSON(404, `{"message":"The token was not found"}`), "", ""},
+		{"the same, with success", rfc, answerJSON(200, `{"error":"token_revoked"}`), "", ""},
+		{"the same, by the provider's own code", own, answerJSON(400, `{"error":"E7"}`), "", ""},
 		{"a token of another client", rfc, answerJSON(400, `{"error":"invalid_token","error_description":"Unmatching clients"}`), "invalid_token", endpoints.KindLoginRequired},
 		{"no such endpoint", rfc, answerJSON(404, `{"error":"not_found","error_description":"There is no token endpoint at this URL"}`), "not_found", endpoints.KindClientRejected},
 		{"no such page", rfc, answer(404, "text/html", "token not found"), "unreadable_response", endpoints.KindClientRejected},

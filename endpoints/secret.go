@@ -15,8 +15,11 @@ const maxErrorText = 300
 // requestSecrets returns the values in a request that may not come back in an error.
 func requestSecrets(r *http.Request, params url.Values) []string {
 	var secrets []string
+	if r == nil {
+		return nil
+	}
 	for name, values := range params {
-		if redact.IsSecretName(name) || name == "code" || strings.HasSuffix(name, "_code") {
+		if isSecret(name) {
 			secrets = append(secrets, values...)
 		}
 	}
@@ -36,6 +39,25 @@ func requestSecrets(r *http.Request, params url.Values) []string {
 		secrets = append(secrets, cookie.Value)
 	}
 	return secrets
+}
+
+// secrets returns those that a request knows, whatever it sends.
+func (in *input) secrets() []string {
+	secrets := []string{in.secret}
+	if in.token != nil {
+		secrets = append(secrets, in.token.AccessToken, in.token.RefreshToken)
+	}
+	for name, values := range in.rfc {
+		if isSecret(name) {
+			secrets = append(secrets, values...)
+		}
+	}
+	return secrets
+}
+
+// isSecret reports whether what a parameter of that name has is one.
+func isSecret(name string) bool {
+	return redact.IsSecretName(name) || name == "code" || strings.HasSuffix(name, "_code")
 }
 
 // responseSecrets returns the tokens and the like in a response.

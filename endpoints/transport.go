@@ -2,15 +2,15 @@ package endpoints
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,28 +29,97 @@ const (
 	formType = "application/x-www-form-urlencoded"
 )
 
-// adapter is a Provider that was checked, once, and what follows from it.
+// adapter is a Provider that was read and checked, once.
 type adapter struct {
-	Provider         // a copy, which nobody changes
-	invalid    error // what is wrong with it; every token request reports it
-	tokenURL   string
-	refreshURL string // this and the others as net/http prints them
-	revokeURL  string
+	Provider       // a copy, which nobody changes
+	invalid  error // what is wrong with it; every token request reports it
+
+	authURL template
+	consent patch
+	apis    []template
+	api     []headerTemplate
+	kept    []string // the names of what later requests need
+
+	exchange, refresh, revoke, introspect conversation
+	other                                 conversation // a grant that has no style of its own
 }
 
 func newAdapter(p Provider) *adapter {
 	p = p.clone()
-	invalid := p.Validate()
-	if reflect.ValueOf(p.Style).IsZero() {
-		invalid = p.validate() // nothing to adapt: x/oauth2 as it is, probing included
-	}
-	return &adapter{
+	a := &adapter{
 		Provider:   p,
-		invalid:    invalid,
-		tokenURL:   normalized(p.Endpoint.TokenURL),
-		refreshURL: normalized(p.RefreshURL),
-		revokeURL:  normalized(p.RevokeURL),
+		invalid:    p.Validate(),
+		authURL:    parseTemplate(p.Endpoint.AuthURL),
+		consent:    p.Consent.Params.compile(),
+		api:        compileHeader(p.apiHeader()),
+		exchange:   p.newConversation(p.Exchange, p.Endpoint.TokenURL),
+		refresh:    p.newConversation(p.Refresh, cmp.Or(p.RefreshURL, p.Endpoint.TokenURL)),
+		revoke:     p.newConversation(p.Revoke, p.RevokeURL),
+		introspect: p.newConversation(p.Introspect, p.IntrospectURL),
+		other:      p.newConversation(AuthStyle{}, p.Endpoint.TokenURL),
 	}
+	for _, u := range p.APIURLs {
+		a.apis = append(a.apis, parseTemplate(u))
+	}
+	a.kept = a.keptNames()
+	return a
+}
+
+// keptNames returns the names of the variables that are needed after an exchange.
+func (p *adapter) keptNames() []string {
+	names := slices.Clone(p.Callback.Keep)
+	add := func(t template) {
+		for _, s := range t.slots {
+			if _, variable := p.Vars[s.name]; variable && !slices.Contains(names, s.name) {
+				names = append(names, s.name)
+			}
+		}
+	}
+	for _, t := range p.apis {
+		add(t)
+	}
+	for _, h := range p.api {
+		add(h.value)
+	}
+	add(p.exchange.url) // the token endpoint's, also for refreshes
+	for _, c := range []*conversation{&p.refresh, &p.revoke, &p.introspect} {
+		add(c.url)
+		for _, h := range c.header {
+			add(h.value)
+		}
+		for _, patch := range c.patches {
+			for _, param := range patch.params {
+				for _, t := range param.values {
+					add(t)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// transport adapts token requests and their responses, and passes all other
+// traffic on untouched. It is where x/oauth2, which always sends a form and parses
+// the answer itself, can be taught a provider's ways.
+type transport struct {
+	*adapter
+	base http.RoundTripper // nil means http.DefaultTransport
+
+	// of the Config's call that the transport is made for, and nil for a plain
+	// *oauth2.Config. A function, since what prints t can't look into one.
+	call func() *call
+
+	probes probes
+}
+
+// call is a call of a Config's method.
+type call struct {
+	input
+
+	// received is what the provider sent, so that x/oauth2, which reads an answer
+	// twice and numbers as a float64, needn't.
+	received map[string]any
+	members  func(*answer) // sees the members of an answer instead of x/oauth2
 }
 
 // context returns ctx with a client whose token requests t adapts. The client that
@@ -62,56 +131,42 @@ func (t *transport) context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, &client)
 }
 
-// transport adapts token requests and their responses, and passes all other
-// traffic on untouched. It is where x/oauth2, which always sends a form and parses
-// the answer itself, can be taught a provider's ways.
-type transport struct {
-	*adapter
-	base http.RoundTripper // nil means http.DefaultTransport
-
-	// A transport that is made for one call keeps what the provider sent, so that
-	// x/oauth2, which reads an answer twice and numbers as a float64, needn't.
-	forOne   bool
-	received map[string]any
-
-	// known, if set, returns secrets that may come back though they aren't sent. What
-	// prints t can't look into a function.
-	known func() []string
-}
-
-// normalized returns the URL as a request for it has it.
-func normalized(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return ""
-	}
-	u.Host = strings.TrimSuffix(u.Host, ":") // as http.NewRequest does
-	return u.String()
-}
-
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !t.adapts(r) {
 		return t.next().RoundTrip(r)
 	}
-	form, params, err := readForm(r)
+	form, err := readForm(r)
 	if t.invalid != nil {
 		return nil, t.invalid
 	}
 	if err != nil {
 		return nil, t.mistake("%w", err)
 	}
-	var sent *http.Request
-	a := &answer{grant: params.Get("grant_type")}
-	a.requestSecrets = func() []string { // only an error asks for them
-		original, _ := url.ParseQuery(form)
-		secrets := append(requestSecrets(r, original), requestSecrets(sent, params)...)
-		if t.known != nil {
-			secrets = append(secrets, t.known()...)
-		}
-		return secrets
+	if t.call != nil {
+		call := t.call()
+		return t.send(r, &call.input, call, form)
 	}
-	sent, params, err = t.request(r, params)
+	if err := t.plainMistake(form.Get("grant_type")); err != nil {
+		return nil, err
+	}
+	return t.probes.once(r, form, func() (*http.Response, error) {
+		return t.send(r, &input{provider: t.adapter}, nil, form)
+	})
+}
+
+// send sends r, of which form are the parameters, as the provider wants it, and
+// returns the answer as x/oauth2 wants it.
+func (t *transport) send(r *http.Request, in *input, call *call, form url.Values) (*http.Response, error) {
+	a := &answer{in: in, call: call}
+	original := url.Values(cloneLists(form))
+	in.read(r, form)
+	var sent *http.Request
+	var params url.Values
+	a.requestSecrets = func() []string { // only an error asks for them
+		return slices.Concat(requestSecrets(r, original), requestSecrets(sent, params), in.secrets())
+	}
+	sent, params, err := t.request(r, in)
 	if err != nil {
 		return nil, t.mistake("%w", redact.Error(err, a.secrets()))
 	}
@@ -122,24 +177,27 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.response(r, a)
 }
 
-// adapts reports whether r is a token request as x/oauth2 and Config.Revoke make
+// adapts reports whether r is a token request as x/oauth2 and Config's methods make
 // them, and not API traffic or adapted already.
 func (t *transport) adapts(r *http.Request) bool {
-	if r.Method != http.MethodPost || mediaOf(r.Header) != formType {
-		return false
-	}
 	if _, adapted := tokenerror.AdaptedFrom(r.Context()); adapted {
 		return false // by a transport further up
 	}
-	switch r.URL.String() {
-	case "":
-		return false
-	case t.tokenURL, t.refreshURL:
+	if t.call != nil {
 		return true
-	case t.revokeURL:
-		return isRevocation(r.Context())
 	}
-	return false
+	if r.Method != http.MethodPost || mediaOf(r.Header) != formType {
+		return false
+	}
+	return t.exchange.isFor(r.URL) || t.refresh.isFor(r.URL)
+}
+
+// isFor reports whether requests of the conversation go to u.
+func (c *conversation) isFor(u *url.URL) bool {
+	if c.at != nil {
+		return *u == *c.at || u.String() == c.at.String()
+	}
+	return len(c.url.slots) > 0 && matchesCode(braces.ReplaceAllString(c.url.text, "*"), u.String())
 }
 
 func (t *transport) next() http.RoundTripper { return baseOf(t.base) }
@@ -158,21 +216,20 @@ func mediaOf(h http.Header) string {
 }
 
 // readForm reads and closes the body of r, which must be a form.
-func readForm(r *http.Request) (form string, params url.Values, err error) {
+func readForm(r *http.Request) (url.Values, error) {
 	if r.Body == nil {
-		return "", url.Values{}, nil
+		return url.Values{}, nil
 	}
 	defer r.Body.Close()
 	body, err := readAll(r.Body)
 	if err != nil {
-		return "", nil, fmt.Errorf("can't read the token request: %w", err)
+		return nil, fmt.Errorf("can't read the token request: %w", err)
 	}
-	form = string(body)
-	params, err = url.ParseQuery(form)
+	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return "", nil, errors.New("the token request is not a form") // err would quote it
+		return nil, errors.New("the token request is not a form") // err would quote it
 	}
-	return form, params, nil
+	return form, nil
 }
 
 var errTooLarge = fmt.Errorf("it is larger than %d bytes", maxBody)
@@ -189,6 +246,7 @@ func readAll(r io.Reader) ([]byte, error) {
 // response turns the answer to r into what x/oauth2 expects.
 func (t *transport) response(r *http.Request, a *answer) (*http.Response, error) {
 	resp := a.resp
+	a.status = resp.StatusCode
 	if resp.Body != nil {
 		defer resp.Body.Close()
 		a.body, a.err = readAll(resp.Body)
@@ -196,14 +254,7 @@ func (t *transport) response(r *http.Request, a *answer) (*http.Response, error)
 			return nil, redact.Error(t.errorf("can't read the token response: %w", a.err), a.secrets())
 		}
 	}
-	adapt := t.adaptResponse
-	if isRevocation(r.Context()) {
-		adapt = t.adaptRevocation
-	}
-	rfc := adapt(a)
-	if rfc.members != nil {
-		rfc = t.success(a, rfc)
-	}
+	rfc := t.adapt(a)
 	adapted := &http.Response{
 		Status:        strconv.Itoa(rfc.status) + " " + http.StatusText(rfc.status),
 		StatusCode:    rfc.status,
@@ -217,50 +268,10 @@ func (t *transport) response(r *http.Request, a *answer) (*http.Response, error)
 		Request:       r,
 	}
 	if isFailure(rfc.status) { // an error keeps the response
-		adapted.Request = withoutSecrets(r, tokenerror.Adapted{Grant: a.grant, Kind: rfc.kind})
+		adapted.Request = withoutSecrets(r, tokenerror.Adapted{Grant: a.in.grant, Kind: rfc.kind})
 		keepHeaders(adapted.Header, resp.Header, a.secrets())
 	}
 	return adapted, nil
-}
-
-// success encodes the members of a token response for x/oauth2. If t is made for one
-// call, x/oauth2 is handed no more than what it reads itself, and the rest is kept.
-func (t *transport) success(a *answer, rfc adapted) adapted {
-	members := rfc.members
-	var err error
-	if t.Style.Response != nil { // which may have put values of any type there
-		rfc.body, err = json.Marshal(members)
-		if err == nil {
-			members, err = decodeMembers("", rfc.body)
-		}
-	}
-	n := numbers{decoded: t.forOne}
-	n.exact(members)
-	switch {
-	case err != nil:
-	case t.forOne:
-		t.received, rfc.body = members, marshalToken(members)
-	case rfc.asSent && !n.changed && trim(a.body)[0] == '{':
-		rfc.body = trim(a.body)
-	default:
-		rfc.body, err = json.Marshal(members)
-	}
-	if err != nil {
-		return t.unreadable(a, errNotJSON)
-	}
-	return rfc
-}
-
-// marshalToken makes a JSON object of what x/oauth2 reads of a token response.
-func marshalToken(members map[string]any) []byte {
-	body := append(make([]byte, 0, 512), '{')
-	for _, name := range []string{"access_token", "token_type", "refresh_token"} {
-		if s, ok := members[name].(string); ok {
-			body = append(appendString(append(appendString(body, name), ':'), s), ',')
-		}
-	}
-	seconds, _ := members["expires_in"].(float64) // 0 is none to x/oauth2
-	return append(strconv.AppendInt(append(body, `"expires_in":`...), int64(seconds), 10), '}')
 }
 
 // keptHeaders are the headers of an answer that an error keeps: when to try again,

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -81,6 +80,7 @@ func TestOnlyTokenRequestsAreTouched(t *testing.T) {
 }
 
 func TestAPITrafficPassesByteForByte(t *testing.T) {
+	versions := map[string]string{"Provider.Config": "Finch-Api-Version: 2020-09-17\n"} // a plain Config knows only the token
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			net := newInternet(t, answer(200, "text/plain", "the API's answer"))
@@ -98,7 +98,7 @@ Accept-Encoding: gzip
 Authorization: Bearer access-token
 Content-Length: 21
 Content-Type: application/x-www-form-urlencoded
-User-Agent: Go-http-client/1.1
+`+versions[way.name]+`User-Agent: Go-http-client/1.1
 
 grant_type=none&x=%zz`, net.only(t))
 		})
@@ -124,9 +124,9 @@ func TestContextTwiceAdaptsOnce(t *testing.T) {
 			net := newInternet(t, answerJSON(200, `{"code":0,"data":{"access_token":"issued-token"}}`))
 			p := endpoints.Finch
 			p.Style.Body = endpoints.FormBody // so that it could be taken for one that isn't adapted yet
-			p.Style.TokenIn = "data"
-			p.Style.Request = func(_ *http.Request, params url.Values) error {
-				params.Add("adapted", "1")
+			p.Answer.TokenIn = "data"
+			p.Request = func(r *endpoints.Request) error {
+				r.Params.Add("adapted", "1")
 				return nil
 			}
 			ctx := p.Context(test.wrap(p.Context(net.context())))
@@ -194,23 +194,24 @@ func TestTheCallersRequestIsNotChanged(t *testing.T) {
 
 func TestBodyLengthAndGetBodyAreAllAdapted(t *testing.T) {
 	const form, json = "client_id=id&grant_type=refresh_token&refresh_token=old", `{"client_id":"id","grant_type":"refresh_token","refresh_token":"old"}`
-	hook := func(r *http.Request, params url.Values) error {
-		r.Body = io.NopCloser(strings.NewReader("signed body"))
+	hook := func(r *endpoints.Request) error {
+		r.HTTP.Body = io.NopCloser(strings.NewReader("signed body"))
 		return nil
 	}
 	for _, test := range []struct {
 		name  string
 		style endpoints.AuthStyle
+		hook  func(*endpoints.Request) error
 		want  string
 	}{
-		{"form", endpoints.AuthStyle{}, form},
-		{"JSON", endpoints.AuthStyle{Body: endpoints.JSONBody}, json},
-		{"query", endpoints.AuthStyle{Body: endpoints.QueryBody}, ""},
-		{"hook", endpoints.AuthStyle{Request: hook}, "signed body"},
+		{"form", endpoints.AuthStyle{}, nil, form},
+		{"JSON", endpoints.AuthStyle{Body: endpoints.JSONBody}, nil, json},
+		{"query", endpoints.AuthStyle{Body: endpoints.QueryBody}, nil, ""},
+		{"hook", endpoints.AuthStyle{}, hook, "signed body"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := rfc
-			p.Style = test.style
+			p.Style, p.Request = test.style, test.hook
 			_, err := adapter(p, roundTripper(func(r *http.Request) (*http.Response, error) {
 				assert.Equal(t, int64(len(test.want)), r.ContentLength)
 				for range 2 {
@@ -227,8 +228,8 @@ func TestBodyLengthAndGetBodyAreAllAdapted(t *testing.T) {
 }
 
 func TestRedirectsOfATokenRequestAreNotFollowed(t *testing.T) {
-	hook := func(r *http.Request, params url.Values) error {
-		r.Body = io.NopCloser(strings.NewReader(params.Encode()))
+	hook := func(r *endpoints.Request) error {
+		r.HTTP.Body = io.NopCloser(strings.NewReader(r.Params.Encode()))
 		return nil
 	}
 	styles := map[string]endpoints.AuthStyle{
@@ -236,7 +237,7 @@ func TestRedirectsOfATokenRequestAreNotFollowed(t *testing.T) {
 		"JSON":  {Body: endpoints.JSONBody},
 		"query": {Body: endpoints.QueryBody},
 		"GET":   {Body: endpoints.QueryBody, Method: "GET"},
-		"hook":  {Request: hook},
+		"hook":  {},
 	}
 	bodies := map[string]string{"no": "", "an HTML": "<a href=x>Moved</a>", "a JSON": `{"access_token":"issued-token"}`}
 	for style, s := range styles {
@@ -251,7 +252,9 @@ func TestRedirectsOfATokenRequestAreNotFollowed(t *testing.T) {
 						io.WriteString(w, body)
 					})
 					p := rfc
-					p.Style = s
+					if p.Style = s; style == "hook" {
+						p.Request = hook
+					}
 					conf := p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret})
 					_, err := conf.Exchange(net.context(), code)
 					net.only(t)
@@ -375,12 +378,12 @@ func TestRequestThatIsNoFormIsNotSent(t *testing.T) {
 
 func TestBodyOfAHookThatCantBeReadIsNotSent(t *testing.T) {
 	p := rfc
-	p.Style.Request = func(r *http.Request, _ url.Values) error {
-		r.Body = io.NopCloser(failingReader{})
+	p.Request = func(r *endpoints.Request) error {
+		r.HTTP.Body = io.NopCloser(failingReader{})
 		return nil
 	}
 	_, err := p.Config(oauth2.Config{ClientID: "id"}).Exchange(context.Background(), "c0de")
-	assert.ErrorContains(t, err, "endpoints: RFC: can't read the body that Style.Request has set: read failed")
+	assert.ErrorContains(t, err, "endpoints: RFC: can't read the body that Request has set: read failed")
 	assert.Equal(t, endpoints.KindUnknown, endpoints.KindOf(err))
 }
 

@@ -1,8 +1,6 @@
 package endpoints_test
 
 import (
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -188,7 +186,7 @@ User-Agent: Go-http-client/1.1
 func TestAnOptionWinsOverTheProvidersParameter(t *testing.T) {
 	p := rfc
 	p.Style.Body = endpoints.JSONBody
-	p.ExchangeParams = map[string]string{"audience": "default", "expiring": "1"}
+	p.Exchange.Params = endpoints.Params{"audience": {"default"}, "expiring": {"1"}}
 	for _, test := range []struct {
 		opts []oauth2.AuthCodeOption
 		want string
@@ -213,11 +211,7 @@ func TestAnOptionWinsOverTheProvidersParameter(t *testing.T) {
 func TestAParameterThatOccursTwiceIsAnArray(t *testing.T) {
 	p := rfc
 	p.Style.Body = endpoints.JSONBody
-	p.Style.Request = func(_ *http.Request, params url.Values) error {
-		params.Add("resource", "a")
-		params.Add("resource", "b")
-		return nil
-	}
+	p.Exchange.Params = endpoints.Params{"resource": {"a", "b"}}
 	net := newInternet(t, answerJSON(200, `{"access_token":"issued-token"}`))
 	_, err := p.Config(oauth2.Config{ClientID: "id"}).Exchange(net.context(), "c0de")
 	require.NoError(t, err)

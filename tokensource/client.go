@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
@@ -17,8 +19,9 @@ import (
 
 // An API is a Refresher that knows the provider's API. *endpoints.Config is one.
 type API interface {
-	// APIURLs returns a URL of each origin that tokens may be sent to.
-	APIURLs() []string
+	// APIURLs returns a URL of each origin that t may be sent to. It is asked once, for
+	// all connections, without a token.
+	APIURLs(t *oauth2.Token) ([]string, error)
 
 	// TokenRejected says what a 401 means: whether another token may be taken, and the
 	// API's code if it says that the connection has ended. It must not read the body to
@@ -288,7 +291,9 @@ func (m *Manager) apiOrigins() (apis origin.Set, err error) {
 	}
 	urls := m.APIURLs
 	if c, ok := m.Config.(API); ok && len(urls) == 0 {
-		urls = c.APIURLs()
+		if urls, err = c.APIURLs(nil); err != nil {
+			return nil, err
+		}
 	}
 	if len(urls) == 0 {
 		return nil, errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")

@@ -10,6 +10,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 )
 
 func TestTokenIsSentToTheOriginOfTheAPIOnly(t *testing.T) {
@@ -152,11 +153,11 @@ type apiConfig struct {
 	url string
 }
 
-func (c apiConfig) APIURLs() []string {
+func (c apiConfig) APIURLs(*oauth2.Token) ([]string, error) {
 	if c.url == "" {
-		return nil
+		return nil, nil
 	}
-	return []string{c.url}
+	return []string{c.url}, nil
 }
 
 func (c apiConfig) TokenRejected(*http.Response) (string, bool) { return "", true }

@@ -22,7 +22,7 @@ import (
 // nor can they be refreshed, and the body of a 401 says what is wrong.
 type finch struct{ *fakeProvider }
 
-func (finch) APIURLs() []string { return []string{apiURL} }
+func (finch) APIURLs(*oauth2.Token) ([]string, error) { return []string{apiURL}, nil }
 
 func (finch) TokenRejected(resp *http.Response) (code string, rejected bool) {
 	body, _ := io.ReadAll(resp.Body)

@@ -122,7 +122,7 @@ type leaky struct {
 }
 
 func (leaky) Registration() (issuer, clientID string) { return testIssuer, testClient }
-func (leaky) APIURLs() []string                       { return []string{apiURL} }
+func (leaky) APIURLs(*oauth2.Token) ([]string, error) { return []string{apiURL}, nil }
 func (leaky) TokenRejected(*http.Response) (string, bool) {
 	return "s3cr3t-access", true
 }

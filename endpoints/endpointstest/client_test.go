@@ -22,7 +22,7 @@ func TestClientCredentials(t *testing.T) {
 	client := s.Config(p, "")
 	conf := clientcredentials.Config{
 		ClientID: client.ClientID, ClientSecret: client.ClientSecret, TokenURL: client.Endpoint.TokenURL, AuthStyle: client.Endpoint.AuthStyle,
-		EndpointParams: url.Values{"audience": {p.RefreshParams["audience"]}},
+		EndpointParams: url.Values{"audience": p.Refresh.Params["audience"]},
 	}
 	ctx := s.Provider(p).Context(t.Context())
 	code := func() string {

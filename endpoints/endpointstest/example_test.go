@@ -19,7 +19,8 @@ func Example() {
 	}
 	defer server.Close()
 	client := server.Config(endpoints.TaxRock, "http://localhost:8080/callback")
-	config := server.Provider(endpoints.TaxRock).Config(client)
+	provider := server.Provider(endpoints.TaxRock)
+	config := provider.Config(client)
 
 	verifier := oauth2.GenerateVerifier()
 	consentPage := config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier))
@@ -31,7 +32,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	resp, err := config.Client(ctx, token).Get(config.APIURLs()[0] + "/client-accounts")
+	resp, err := config.Client(ctx, token).Get(provider.APIURLs[0] + "/client-accounts")
 	if err != nil {
 		log.Fatal(err)
 	}

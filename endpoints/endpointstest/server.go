@@ -78,7 +78,7 @@ const closeTimeout = 5 * time.Second
 func (s *Server) Provider(p endpoints.Provider) endpoints.Provider {
 	site := s.site(p)
 	login := host(p.Endpoint.AuthURL)
-	urls := []*string{&p.Issuer, &p.Endpoint.AuthURL, &p.Endpoint.TokenURL, &p.RefreshURL, &p.RevokeURL}
+	urls := []*string{&p.Issuer, &p.Endpoint.AuthURL, &p.Endpoint.TokenURL, &p.RefreshURL, &p.RevokeURL, &p.IntrospectURL}
 	p.APIURLs = slices.Clone(p.APIURLs)
 	for i := range p.APIURLs {
 		urls = append(urls, &p.APIURLs[i])

@@ -57,7 +57,7 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, here.Validate())
 
 		here.Endpoint.AuthURL, here.Endpoint.TokenURL = p.Endpoint.AuthURL, p.Endpoint.TokenURL
-		here.RevokeURL, here.APIURLs[0] = p.RevokeURL, p.APIURLs[0]
+		here.RevokeURL, here.IntrospectURL, here.APIURLs[0] = p.RevokeURL, p.IntrospectURL, p.APIURLs[0]
 		assert.Equal(t, p, here)
 	}
 	other := endpoints.Chart // the host that Chart's reference names

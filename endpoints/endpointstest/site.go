@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
 // maxBody is more than any documented request has.
@@ -87,7 +89,7 @@ func newSite(s *Server, d dialect) *site {
 	p := d.provider()
 	site.route(p.Endpoint.AuthURL, route{methods: []string{http.MethodGet, http.MethodPost}, answer: site.consentPage, on: consentPage})
 	site.route(p.Endpoint.TokenURL, site.json(http.MethodPost, TokenEndpoint, site.token))
-	if p.Style.RevokeWithBearer {
+	if p.Revoke.Auth == endpoints.AccessTokenAuth {
 		site.route(p.RevokeURL, site.json(http.MethodPost, Revocation, site.disconnect))
 	} else {
 		site.route(p.RevokeURL, site.json(http.MethodPost, Revocation, site.revoke))

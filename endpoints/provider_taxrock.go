@@ -16,7 +16,7 @@ var (
 func taxRock(login, api string) Provider {
 	// The audience is the production API's in the sandbox too. A refresh without
 	// it gives a token for something else.
-	const audience = "https://delegate.api.taxrock.com"
+	audience := Params{"audience": {"https://delegate.api.taxrock.com"}}
 	return Provider{
 		Name: "TaxRock",
 		Endpoint: oauth2.Endpoint{
@@ -26,11 +26,10 @@ func taxRock(login, api string) Provider {
 		},
 		// Not in TaxRock's documentation: it is where the server that stands
 		// behind its login revokes refresh tokens.
-		RevokeURL:     login + "/oauth/revoke",
-		APIURLs:       []string{api},
-		AuthParams:    map[string]string{"audience": audience},
-		RefreshParams: map[string]string{"audience": audience},
-		DefaultScopes: []string{"offline_access", "read:client-accounts"},
-		Style:         AuthStyle{Body: JSONBody},
+		RevokeURL: login + "/oauth/revoke",
+		APIURLs:   []string{api},
+		Consent:   Consent{Params: audience, Scopes: []string{"offline_access", "read:client-accounts"}},
+		Style:     AuthStyle{Body: JSONBody},
+		Refresh:   AuthStyle{Params: audience},
 	}
 }

@@ -11,7 +11,7 @@ import (
 // A token doesn't expire; it lives until it is revoked. Chart knows no scopes. For
 // its embedded flow, which must not send a redirect_uri, see [Config.Exchange].
 // Chart's reference names another host, https://api.trychart.com: to use it, copy
-// Chart and change Endpoint.TokenURL, RevokeURL and APIURLs.
+// Chart and change Endpoint.TokenURL, RevokeURL, IntrospectURL and APIURLs.
 //
 // https://docs.trychart.com
 var Chart = Provider{
@@ -21,15 +21,18 @@ var Chart = Provider{
 		TokenURL:  "https://api.trychartapi.com/auth/token",
 		AuthStyle: oauth2.AuthStyleInParams,
 	},
-	RevokeURL: "https://api.trychartapi.com/disconnect",
-	APIURLs:   []string{"https://api.trychartapi.com"},
-	Style: AuthStyle{
-		Body:             JSONBody,
-		Omit:             []string{"response_type", "grant_type", "scope"},
-		NoPKCE:           true,
-		HeaderParams:     map[string]string{"x-chart-async": "x-chart-async"},
-		RevokeWithBearer: true,
+	RevokeURL:     "https://api.trychartapi.com/disconnect",
+	IntrospectURL: "https://api.trychartapi.com/introspect",
+	APIURLs:       []string{"https://api.trychartapi.com"},
+	Vars:          Vars{"x-chart-async": {"", "true"}},
+	Consent:       Consent{Params: Params{"response_type": nil, "scope": nil}, PKCE: NoPKCE},
+	Style:         AuthStyle{Body: JSONBody},
+	Exchange: AuthStyle{
+		Params: Params{"grant_type": nil},
+		Header: map[string]string{"x-chart-async": "{x-chart-async}"},
 	},
+	Revoke:     AuthStyle{Auth: AccessTokenAuth},
+	Introspect: AuthStyle{Method: "GET", Auth: AccessTokenAuth},
 }
 
 // ChartAsync is an option of Exchange that makes Chart answer as soon as it has

@@ -1,0 +1,131 @@
+package endpoints_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+// tenant is a valid provider in which every kind of setting occurs.
+func tenant() endpoints.Provider {
+	return endpoints.Provider{
+		Name:   "T",
+		Issuer: "https://auth.example",
+		Endpoint: oauth2.Endpoint{
+			AuthURL:   "https://auth.example/{org}/authorize",
+			TokenURL:  "https://{shop}/token",
+			AuthStyle: oauth2.AuthStyleInParams,
+		},
+		RefreshURL: "https://auth.example/refresh",
+		RevokeURL:  "https://auth.example/revoke",
+		APIURLs:    []string{"{api}/v1"},
+		Vars: endpoints.Vars{
+			"shop": {"*.shops.example.com"},
+			"org":  {"*"},
+			"api":  {"https://*.api.example.com"},
+		},
+		Consent:  endpoints.Consent{Params: endpoints.Params{"prompt": {"consent"}}, Scopes: []string{"a"}, ScopeSeparator: ","},
+		Callback: endpoints.Callback{Names: map[string]string{"code": "auth_code"}, Keep: []string{"shop", "account"}},
+		Style:    endpoints.AuthStyle{Body: endpoints.JSONBody, Params: endpoints.Params{"key": {"{client_id}"}}, Header: map[string]string{"X-Version": "1"}},
+		Exchange: endpoints.AuthStyle{Params: endpoints.Params{"kind": {"web"}, "grant_type": nil}},
+		Refresh:  endpoints.AuthStyle{Params: endpoints.Params{"account": {"{account}"}}},
+		Answer: endpoints.Answer{
+			TokenIn: "data",
+			Names:   map[string]string{"access_token": "token", "expires_at": "until"},
+			Success: map[string]string{"ok": "true"},
+			Errors:  []endpoints.ErrorRule{{Code: "17", Kind: endpoints.KindLoginRequired}},
+		},
+		API: endpoints.API{
+			Header: map[string]string{"X-Token": "{access_token}"},
+			Errors: []endpoints.ErrorRule{{Status: 403, In: "error.code", Code: "expired", Kind: endpoints.KindTokenRejected}},
+		},
+	}
+}
+
+var mistakes = []struct {
+	change func(p *endpoints.Provider)
+	want   string
+}{
+	// URLs and variables
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "" }, `Endpoint.TokenURL is missing`},
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "/token" }, `Endpoint.TokenURL must be an absolute http or https URL`},
+	{func(p *endpoints.Provider) { p.RevokeURL = "http://auth.example/revoke" }, "RevokeURL" + insecure},
+	{func(p *endpoints.Provider) { p.APIURLs = []string{"{api}/v1", ""} }, `APIURLs[1] must be an absolute http or https URL`},
+	{func(p *endpoints.Provider) { p.RefreshURL = "https://{region}.example/refresh" }, `RefreshURL has {region}, which Vars doesn't declare`},
+	{func(p *endpoints.Provider) { p.Vars["region"] = []string{"eu"} }, `Vars["region"] has no effect: nothing refers to {region}`},
+	{func(p *endpoints.Provider) { p.Vars["shop"] = []string{"*"} }, `Vars["shop"][0] accepts any host, and the callback names it: anyone can write a callback`},
+	{func(p *endpoints.Provider) { p.Vars["shop"] = []string{"shops.example.*"} }, `Vars["shop"][0] must have two fixed labels after its last *, or anyone can have such a host`},
+	{func(p *endpoints.Provider) { p.Vars["api"] = []string{"api.example.com"} }, `Vars["api"][0] must begin with https://, as the variable is a whole URL`},
+	{func(p *endpoints.Provider) { p.Vars["org"] = nil }, `Vars["org"] accepts no value`},
+	{func(p *endpoints.Provider) { p.Issuer = "auth.example" }, `Issuer must be an absolute http or https URL`},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = 3 }, `Endpoint.AuthStyle is unknown: 3`},
+
+	// requests
+	{func(p *endpoints.Provider) { p.Style.Body = "xml" }, `Style.Body is unknown: "xml"`},
+	{func(p *endpoints.Provider) { p.Refresh.Method = "PUT" }, `Refresh.Method is unknown: "PUT"`},
+	{func(p *endpoints.Provider) { p.Refresh.Method, p.Refresh.Body = "GET", endpoints.JSONBody }, `Refresh.Body contradicts Method: a GET has no body`},
+	{func(p *endpoints.Provider) {
+		p.Style.Method, p.Style.Body, p.Refresh.Body = "GET", "", endpoints.FormBody
+	}, `Refresh.Body contradicts Method: a GET has no body`},
+	{func(p *endpoints.Provider) { p.Style.Auth = "client_secret" }, `Style.Auth is unknown: "client_secret"`},
+	{func(p *endpoints.Provider) { p.Style.Auth = endpoints.ClientSecretBasic }, `Style.Auth contradicts Endpoint.AuthStyle`},
+	{func(p *endpoints.Provider) { p.Refresh.Auth = endpoints.AccessTokenAuth }, `Refresh.Auth can't be AccessTokenAuth: there is no access token yet, or it has expired`},
+	{func(p *endpoints.Provider) { p.Revoke.Audience = "x" }, `Revoke.Audience has no effect: the client makes no assertion`},
+	{func(p *endpoints.Provider) { p.Introspect.Method = "GET" }, `Introspect has no effect without IntrospectURL`},
+	{func(p *endpoints.Provider) { p.Style.Params["grant_type"] = []string{"x"} }, `Style.Params["grant_type"] would give all requests the same grant type`},
+	{func(p *endpoints.Provider) { p.Exchange.Params["code"] = []string{"x"} }, `Exchange.Params["code"][0] gives a fixed value to what is different in each request, or has a field of its own`},
+	{func(p *endpoints.Provider) { p.Refresh.Params["redirect_uri"] = nil }, `Refresh.Params["redirect_uri"] removes what is never sent`},
+	{func(p *endpoints.Provider) { p.Exchange.Params["id"] = []string{"{client-id}"} }, `Exchange.Params["id"][0] has {client-id}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
+	{func(p *endpoints.Provider) { p.Refresh.Params["old"] = []string{"{code}"} }, `Refresh.Params["old"][0] has {code}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
+	{func(p *endpoints.Provider) { p.Exchange.Params["kind"] = []string{""} }, `Exchange.Params["kind"][0] is empty, and what is empty is never sent: remove the parameter with nil`},
+	{func(p *endpoints.Provider) { p.Style.Header["Content-Type"] = "text/plain" }, `Style.Header["Content-Type"] has no effect: the request has its own`},
+
+	// consent page and callback
+	{func(p *endpoints.Provider) { p.Consent.ScopeSeparator = " " }, `Consent.ScopeSeparator is written into the URL as it is and can't be " ": a space is %20 or +`},
+	{func(p *endpoints.Provider) { p.Consent.PKCE = "s256" }, `Consent.PKCE is unknown: "s256"`},
+	{func(p *endpoints.Provider) { p.Consent.Params["scope"] = nil }, `Consent.Scopes has no effect: Params removes scope`},
+	{func(p *endpoints.Provider) { p.Consent.Scopes = []string{"a b"} }, `Consent.Scopes[0] is not a single scope: "a b"`},
+	{func(p *endpoints.Provider) { p.Consent.Params["grant_type"] = nil }, `Consent.Params["grant_type"] removes what is never sent`},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthURL, p.Vars["org"] = "", nil; delete(p.Vars, "org") }, `Consent has no effect without Endpoint.AuthURL`},
+	{func(p *endpoints.Provider) { p.Callback.Names["cod"] = "x" }, `Callback.Names["cod"] is none of the RFC's names: code, state, error, error_description, error_uri, iss`},
+	{func(p *endpoints.Provider) { p.Callback.Keep = append(p.Callback.Keep, "code") }, `Callback.Keep[2] can't be "code"`},
+	{func(p *endpoints.Provider) {
+		p.Callback.Errors = []endpoints.ErrorRule{{Status: 400, Kind: endpoints.KindDenied}}
+	}, `Callback.Errors[0].Status has no effect: a callback has none`},
+	{func(p *endpoints.Provider) { p.Callback.Iss, p.Issuer = true, "" }, `Callback.Iss has no effect without Issuer`},
+
+	// answers and the endpoints.API
+	{func(p *endpoints.Provider) { p.Answer.Names["acces_token"] = "t" }, `Answer.Names["acces_token"] is none of the RFC's names: access_token, token_type, refresh_token, expires_in, expires_at, scope, error, error_description, error_uri`},
+	{func(p *endpoints.Provider) { p.Answer.Names["access_token"] = "data.token" }, `Answer.Names["access_token"] is named from TokenIn on: "token"`},
+	{func(p *endpoints.Provider) { p.Answer.Names["error"] = "errors[0].code" }, `Answer.Names["error"] can't match: "errors[0].code" is not a path of members with dots`},
+	{func(p *endpoints.Provider) { p.Answer.TokenIn = "data..token" }, `Answer.TokenIn can't match: "data..token" is not a path of members with dots`},
+	{func(p *endpoints.Provider) { p.Answer.LifetimeUnit = -time.Second }, `Answer.LifetimeUnit is negative`},
+	{func(p *endpoints.Provider) { p.Answer.TimeLayout = "dd.MM.yyyy" }, `Answer.TimeLayout is no layout of package time: "dd.MM.yyyy"`},
+	{func(p *endpoints.Provider) { p.Answer.Success["ok"] = "" }, `Answer.Success["ok"] is empty`},
+	{func(p *endpoints.Provider) { p.Answer.Errors[0].Kind = "" }, `Answer.Errors[0].Kind is missing`},
+	{func(p *endpoints.Provider) { p.Answer.Errors[0].Kind = "nonsense" }, `Answer.Errors[0].Kind can't be "nonsense" here`},
+	{func(p *endpoints.Provider) { p.Answer.Errors[0].Kind = endpoints.KindTokenRejected }, `Answer.Errors[0].Kind can't be "token_rejected" here`},
+	{func(p *endpoints.Provider) {
+		p.Answer.Errors[0] = endpoints.ErrorRule{Kind: endpoints.KindLoginRequired}
+	}, `Answer.Errors[0] would give every unknown error the same meaning`},
+	{func(p *endpoints.Provider) {
+		p.Answer.Errors = []endpoints.ErrorRule{{Code: "1*", Kind: endpoints.KindLoginRequired}, {Status: 400, Code: "17", Kind: endpoints.KindRateLimited}}
+	}, `Answer.Errors[1] is never reached: Answer.Errors[0] matches before it`},
+	{func(p *endpoints.Provider) { p.API.Errors[0].Status = 0 }, `API.Errors[0].Status is missing: every answer of the API would have to be read`},
+	{func(p *endpoints.Provider) { p.API.Header["Authorization"] = "Bearer token" }, `API.Header["Authorization"] has no {access_token} in it`},
+	{func(p *endpoints.Provider) { p.API.Header["Authorization"] = "Bearer {access_token}" }, `API.Header sends {access_token} more than once`},
+}
+
+func TestMistakesNameTheirField(t *testing.T) {
+	require.NoError(t, tenant().Validate())
+	for _, m := range mistakes {
+		p := tenant()
+		m.change(&p)
+		assert.EqualError(t, p.Validate(), "endpoints: T: "+m.want)
+	}
+}

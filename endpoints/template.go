@@ -1,0 +1,163 @@
+package endpoints
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/oauth2keep/oauth2keep/internal/origin"
+)
+
+// template is a text of a definition in which names in braces stand for values.
+type template struct {
+	text  string
+	slots []slot // where the names are, in their order
+}
+
+// slot is a name in braces.
+type slot struct {
+	name     string
+	from, to int // where it is in the text, with its braces
+	at       place
+}
+
+// values tells what a name in braces stands for, "" if there is nothing, and refuses
+// a value that isn't accepted.
+type values func(name string) (string, error)
+
+var braces = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
+
+func parseTemplate(text string) template {
+	t := template{text: text}
+	if !strings.Contains(text, "{") {
+		return t
+	}
+	for _, m := range braces.FindAllStringSubmatchIndex(text, -1) {
+		t.slots = append(t.slots, slot{name: text[m[2]:m[3]], from: m[0], to: m[1], at: placeOf(text, m[0], m[1])})
+	}
+	return t
+}
+
+// names returns the names in t, in their order.
+func (t template) names() []string {
+	var names []string
+	for _, s := range t.slots {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// namesIn returns the names that stand in braces in s.
+func namesIn(s string) []string { return parseTemplate(s).names() }
+
+// replace puts what f makes of each slot in its place.
+func (t template) replace(f func(slot) (string, error)) (string, error) {
+	if len(t.slots) == 0 {
+		return t.text, nil
+	}
+	var b strings.Builder
+	last := 0
+	for _, s := range t.slots {
+		v, err := f(s)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(t.text[last:s.from])
+		b.WriteString(v)
+		last = s.to
+	}
+	b.WriteString(t.text[last:])
+	return b.String(), nil
+}
+
+// fill replaces the names by their values. It reports whether all of them had one.
+func (t template) fill(value values) (filled string, known bool, err error) {
+	known = true
+	filled, err = t.replace(func(s slot) (string, error) {
+		v, err := value(s.name)
+		known = known && v != ""
+		return v, err
+	})
+	return filled, known && err == nil, err
+}
+
+// fillURL replaces the names in a URL, after it has looked whether each value can
+// stand in its place. It allows plain http where insecure does.
+func (t template) fillURL(value values, insecure bool) (string, error) {
+	return t.replace(func(s slot) (string, error) {
+		v, err := value(s.name)
+		switch {
+		case err != nil:
+			return "", err
+		case v == "":
+			return "", fmt.Errorf("the variable %s, which is in %s, has no value", s.name, t.text)
+		}
+		written, ok := s.at.harmless(v, insecure)
+		if !ok {
+			return "", fmt.Errorf("the value of the variable %s isn't accepted", s.name) // it may be hostile: not quoted
+		}
+		return written, nil
+	})
+}
+
+// place is where in a URL a name in braces stands. It decides which values can't
+// change the meaning of the URL around it.
+type place int
+
+const (
+	asURL     place = iota // at the beginning: an origin, perhaps with a path
+	asHost                 // the whole host
+	asLabel                // a part of the host
+	asSegment              // in the path
+	asQuery                // in the query or the fragment
+)
+
+// placeOf returns the place of what stands at text[i:j].
+func placeOf(text string, i, j int) place {
+	head, tail := text[:i], text[j:]
+	switch {
+	case i == 0:
+		return asURL
+	case strings.ContainsAny(head, "?#"):
+		return asQuery
+	}
+	scheme := strings.Index(head, "://")
+	if scheme < 0 && strings.HasPrefix(text, "{") {
+		return asSegment // after a variable that is a URL
+	}
+	authority := head[scheme+len("://"):]
+	switch {
+	case strings.Contains(authority, "/"):
+		return asSegment
+	case authority == "" && (tail == "" || strings.ContainsAny(tail[:1], "/?#:")):
+		return asHost
+	}
+	return asLabel
+}
+
+const labels = `[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?`
+
+var (
+	label    = regexp.MustCompile(`^` + labels + `$`)
+	hostname = regexp.MustCompile(`^` + labels + `(\.` + labels + `)+(:[0-9]{1,5})?$`)
+)
+
+// harmless reports whether v can stand at the place, and returns it as it has to be
+// written there.
+func (at place) harmless(v string, insecure bool) (string, bool) {
+	switch at {
+	case asURL:
+		u, err := url.Parse(v)
+		ok := err == nil && (u.Scheme == "https" || u.Scheme == "http" && (insecure || origin.Secure(u))) &&
+			u.User == nil && hostname.MatchString(u.Host) && !strings.ContainsAny(v, "?#\\{}%") && !strings.Contains(v, "/..")
+		return strings.TrimSuffix(v, "/"), ok
+	case asHost:
+		return v, hostname.MatchString(v)
+	case asLabel:
+		return v, label.MatchString(v)
+	case asSegment:
+		return url.PathEscape(v), v != "." && v != ".."
+	}
+	return url.QueryEscape(v), true
+}

@@ -1,0 +1,153 @@
+package endpoints
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+func (p *Provider) checkStyles() error {
+	for _, c := range p.styles() {
+		if !isZero(*c.style) && *c.url == "" {
+			return wrong(c.field, "has no effect without %sURL", c.field)
+		}
+		if err := p.checkStyle(c); err != nil {
+			return err
+		}
+		if err := p.checkParams(c.field+".Params", c.style.Params, c); err != nil {
+			return err
+		}
+		if err := p.checkHeader(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Provider) checkStyle(c described) error {
+	s, merged := c.style, p.Style.merge(*c.style)
+	switch {
+	case !slices.Contains([]string{"", "POST", "GET", "DELETE"}, s.Method):
+		return wrong(c.field+".Method", "is unknown: %q", s.Method)
+	case !slices.Contains([]BodyFormat{"", FormBody, JSONBody, QueryBody}, s.Body):
+		return wrong(c.field+".Body", "is unknown: %q", s.Body)
+	case merged.Method == "GET" && merged.Body != QueryBody:
+		return wrong(c.field+".Body", "contradicts Method: a GET has no body")
+	case !slices.Contains([]ClientAuth{
+		"", ClientSecretPost, ClientSecretBasic, ClientSecretBasicRaw, PrivateKeyJWT, ClientSecretJWT, PublicClient, AccessTokenAuth,
+	}, s.Auth):
+		return wrong(c.field+".Auth", "is unknown: %q", s.Auth)
+	case s.Auth == AccessTokenAuth && c.field != "Revoke" && c.field != "Introspect":
+		return wrong(c.field+".Auth", "can't be AccessTokenAuth: there is no access token yet, or it has expired")
+	case s.Auth == AccessTokenAuth && s.Body != "" && len(s.Params) == 0:
+		return wrong(c.field+".Body", "has no effect: AccessTokenAuth sends no parameters but those of Params")
+	case c.field == "Style" && s.Auth != "" && p.Endpoint.AuthStyle != oauth2.AuthStyleAutoDetect && s.Auth != authOf(p.Endpoint.AuthStyle):
+		return wrong("Style.Auth", "contradicts Endpoint.AuthStyle")
+	case s.Audience != "" && !p.makesAssertion(c):
+		return wrong(c.field+".Audience", "has no effect: the client makes no assertion")
+	}
+	return nil
+}
+
+// makesAssertion reports whether a request of the style, or of one that is made of it,
+// has an assertion.
+func (p *Provider) makesAssertion(c described) bool {
+	if c.field != "Style" {
+		return p.Style.merge(*c.style).Auth.makesAssertion()
+	}
+	return slices.ContainsFunc(p.styles(), func(c described) bool {
+		return *c.url != "" && p.Style.merge(*c.style).Auth.makesAssertion()
+	})
+}
+
+// checkParams checks the parameters of one request, also of the consent page.
+func (p *Provider) checkParams(field string, params Params, c described) error {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		field := fmt.Sprintf("%s[%q]", field, name)
+		_, inStyle := p.Style.Params[name]
+		switch values := params[name]; {
+		case name == "":
+			return wrong(field, "has no name")
+		case len(values) == 0 && !slices.Contains(c.sent, name) && (!inStyle || c.field == "Style"):
+			return wrong(field, "removes what is never sent")
+		case len(values) > 0 && c.field == "Style" && name == "grant_type" && !strings.Contains(values[0], "{"):
+			return wrong(field, "would give all requests the same grant type")
+		default:
+			for i, v := range values {
+				if err := p.checkValue(fmt.Sprintf("%s[%d]", field, i), name, v, c); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkValue checks one value of a parameter or header.
+func (p *Provider) checkValue(field, name, v string, c described) error {
+	if v == "" {
+		return wrong(field, "is empty, and what is empty is never sent: remove the parameter with nil")
+	}
+	for _, used := range namesIn(v) {
+		_, variable := p.Vars[used]
+		if !variable && !slices.Contains(p.Callback.Keep, used) && !slices.Contains(c.sent, used) && !slices.Contains(c.known, used) {
+			return wrong(field, "has {%s}, which is neither a parameter of this request nor in Vars or Callback.Keep", used)
+		}
+	}
+	if p.Consent.PKCE == NoPKCE && slices.ContainsFunc(namesIn(v), isPKCE) {
+		return wrong(field, "has what Consent.PKCE leaves out")
+	}
+	if strings.ContainsFunc(v, isControl) {
+		return wrong(field, "has a control character in it")
+	}
+	if len(namesIn(v)) == 0 && slices.Contains(ownNames, name) {
+		return wrong(field, "gives a fixed value to what is different in each request, or has a field of its own")
+	}
+	return nil
+}
+
+// isPKCE reports whether a parameter is one of RFC 7636.
+func isPKCE(name string) bool {
+	return name == "code_verifier" || name == "code_challenge" || name == "code_challenge_method"
+}
+
+func (p *Provider) checkHeader(c described) error {
+	auth := cmp.Or(p.Style.merge(*c.style).Auth, authOf(p.Endpoint.AuthStyle))
+	inHeader := auth == ClientSecretBasic || auth == ClientSecretBasicRaw || auth == AccessTokenAuth
+	for _, name := range slices.Sorted(maps.Keys(c.style.Header)) {
+		field := fmt.Sprintf("%s.Header[%q]", c.field, name)
+		if err := checkField(field, name, c.style.Header); err != nil {
+			return err
+		}
+		if inHeader && strings.EqualFold(name, "Authorization") {
+			return wrong(field, "contradicts how the client authenticates: %s has that field", auth)
+		}
+		if err := p.checkValue(field, name, c.style.Header[name], c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkField checks the name of a header field.
+func checkField(field, name string, header map[string]string) error {
+	switch strings.ToLower(name) {
+	case "":
+		return wrong(field, "has no name")
+	case "content-type", "content-length", "host", "cookie":
+		return wrong(field, "has no effect: the request has its own")
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("(),/:;<=>?@[]{}\\\"", r) }) {
+		return wrong(field, "is no name of a header field")
+	}
+	for other := range header {
+		if other < name && strings.EqualFold(other, name) {
+			return wrong(field, "is there twice: as %q, too", other)
+		}
+	}
+	return nil
+}

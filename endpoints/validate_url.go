@@ -1,0 +1,163 @@
+package endpoints
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/origin"
+)
+
+type namedURL struct{ field, url string }
+
+// urls returns the URLs that are set.
+func (p *Provider) urls() []namedURL {
+	all := []namedURL{
+		{"Endpoint.AuthURL", p.Endpoint.AuthURL}, {"Endpoint.TokenURL", p.Endpoint.TokenURL},
+		{"Endpoint.DeviceAuthURL", p.Endpoint.DeviceAuthURL}, {"RefreshURL", p.RefreshURL},
+		{"RevokeURL", p.RevokeURL}, {"IntrospectURL", p.IntrospectURL},
+	}
+	for i, u := range p.APIURLs {
+		all = append(all, namedURL{fmt.Sprintf("APIURLs[%d]", i), u})
+	}
+	return slices.DeleteFunc(all, func(u namedURL) bool { return u.url == "" && !strings.HasPrefix(u.field, "API") })
+}
+
+func (p *Provider) checkURLs() error {
+	if p.Endpoint.TokenURL == "" {
+		return wrong("Endpoint.TokenURL", "is missing")
+	}
+	for _, u := range p.urls() {
+		for _, m := range braces.FindAllStringSubmatchIndex(u.url, -1) {
+			name := u.url[m[2]:m[3]]
+			at := placeOf(u.url, m[0], m[1])
+			if _, declared := p.Vars[name]; !declared && (name != "client_id" || at < asSegment) {
+				return wrong(u.field, "has {%s}, which Vars doesn't declare", name)
+			}
+			if err := p.checkEntries(name, at, u.url[m[1]:]); err != nil {
+				return err
+			}
+		}
+		if err := p.checkURL(u); err != nil {
+			return err
+		}
+	}
+	if u := (namedURL{"Issuer", p.Issuer}); p.Issuer != "" {
+		if err := p.checkURL(u); err != nil {
+			return err
+		}
+		if strings.ContainsAny(p.Issuer, "?#{}") {
+			return wrong("Issuer", "can't have a query, a fragment or a variable (RFC 8414, section 2)")
+		}
+	}
+	if s := p.Endpoint.AuthStyle; s < oauth2.AuthStyleAutoDetect || s > oauth2.AuthStyleInHeader {
+		return wrong("Endpoint.AuthStyle", "is unknown: %d", s)
+	}
+	return nil
+}
+
+// checkURL checks a URL with something harmless in the place of its variables.
+func (p *Provider) checkURL(u namedURL) error {
+	sample := u.url
+	if loc := braces.FindStringIndex(sample); loc != nil && loc[0] == 0 {
+		sample = "https://host.example" + sample[loc[1]:]
+	}
+	sample = braces.ReplaceAllString(sample, "x")
+	parsed, err := url.Parse(sample)
+	if err == nil {
+		_, err = origin.Of(parsed)
+	}
+	switch {
+	case err != nil || strings.ContainsAny(sample, "{}"):
+		return wrong(u.field, "must be an absolute http or https URL")
+	case !p.InsecureHTTP && !origin.Secure(parsed):
+		return wrong(u.field, "must be an https URL, or one of http at this machine; InsecureHTTP allows others")
+	case parsed.User != nil:
+		return wrong(u.field, "has a user in it")
+	case strings.Contains(u.url, "#") && u.field != "Endpoint.AuthURL":
+		return wrong(u.field, "has a fragment, which is never sent")
+	}
+	return nil
+}
+
+// checkEntries checks what Vars accepts for a variable that stands at a place of a URL,
+// with tail after it.
+func (p *Provider) checkEntries(name string, at place, tail string) error {
+	for i, entry := range p.Vars[name] {
+		field := fmt.Sprintf("Vars[%q][%d]", name, i)
+		host, wild := "", at <= asHost && entry == "*"
+		switch at {
+		case asURL:
+			if entry != "*" && entry != "" && !p.isSecure(entry) {
+				return wrong(field, "must begin with https://, as the variable is a whole URL")
+			}
+			_, rest, _ := strings.Cut(entry, "://")
+			host, _, _ = strings.Cut(rest, "/")
+		case asHost:
+			host = entry
+		case asLabel:
+			end := strings.IndexAny(tail+"/", "/?#:{")
+			host = entry + tail[:min(end, len(tail))]
+		}
+		if wild && slices.Contains(p.Callback.Keep, name) {
+			return wrong(field, "accepts any host, and the callback names it: anyone can write a callback")
+		}
+		if last := strings.LastIndex(host, "*"); last >= 0 && !wild && strings.Count(host[last:], ".") < 2 {
+			return wrong(field, "must have two fixed labels after its last *, or anyone can have such a host")
+		}
+	}
+	return nil
+}
+
+// isSecure reports whether an entry begins with an origin that a secret can be sent to.
+func (p *Provider) isSecure(entry string) bool {
+	u, err := url.Parse(strings.ReplaceAll(entry, "*", "x"))
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && p.InsecureHTTP || origin.Secure(u))
+}
+
+func (p *Provider) checkVars() error {
+	used := make(map[string]bool)
+	note := func(texts ...string) {
+		for _, text := range texts {
+			for _, name := range namesIn(text) {
+				used[name] = true
+			}
+		}
+	}
+	for _, u := range p.urls() {
+		note(u.url)
+	}
+	for _, s := range p.styles() {
+		note(slices.Collect(maps.Values(s.style.Header))...)
+		for _, values := range s.style.Params {
+			note(values...)
+		}
+	}
+	for _, values := range p.Consent.Params {
+		note(values...)
+	}
+	note(slices.Collect(maps.Values(p.API.Header))...)
+	for _, name := range slices.Sorted(maps.Keys(p.Vars)) {
+		field := fmt.Sprintf("Vars[%q]", name)
+		switch {
+		case braces.FindString("{"+name+"}") != "{"+name+"}":
+			return wrong(field, "isn't a name of letters, digits, '_', '-' and '.'")
+		case slices.Contains(ownNames, name):
+			return wrong(field, "is a parameter of the RFC")
+		case !used[name] && p.Request == nil && p.Response == nil:
+			return wrong(field, "has no effect: nothing refers to {%s}", name)
+		case len(p.Vars[name]) == 0:
+			return wrong(field, "accepts no value")
+		}
+		for i, entry := range p.Vars[name] {
+			if entry == "" && i > 0 || slices.Contains(p.Vars[name][:i], entry) {
+				return wrong(fmt.Sprintf("%s[%d]", field, i), "has no effect")
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package endpoints
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// Vars declares variables: names that stand in braces in a URL, a parameter or a
+// header of a Provider and have a value of their own for each connection, such as a
+// shop, a tenant or a data center.
+//
+//	Vars{"shop": {"*.myshopify.com"}, "region": {"us", "eu"}}
+//
+// The value of a variable is taken from, in this order,
+//
+//   - an option of the call, oauth2.SetAuthURLParam("shop", "tea-house.myshopify.com"),
+//   - the callback, if Callback.Keep has the name,
+//   - what is kept beside the token: members of the answer, of which the name may
+//     be a path with dots, and the variables of the exchange,
+//   - the first entry here, if it has no "*".
+//
+// The value that an exchange used is kept beside the token, as Token.Extra("shop"),
+// where refreshes, revocation and the API find it. If an answer has a member of that
+// name whose value is accepted, that is the value from then on: an account may move.
+//
+// The entries are the values that are accepted. A "*" in one stands for letters,
+// digits, "-" and "_". An entry that is only "*" accepts what can't change the meaning
+// of the URL around it: a host name where the host stands, a single segment in the
+// path. It isn't allowed for a host that the callback names, since anyone can write a
+// callback. An empty first entry means that there is no default.
+//
+// A value that isn't accepted is an error before anything is sent, and so is a
+// variable in a URL that has none. A parameter or header that needs a variable
+// without a value is left out.
+type Vars map[string][]string
+
+// maxValue bounds the value of a variable, in bytes: a host name has 253 at most.
+const maxValue = 1 << 10
+
+// check reports a value of the variable that isn't accepted. One that isn't declared
+// here takes any.
+func (vs Vars) check(name, v string) error {
+	entries, declared := vs[name]
+	if declared && !accepts(entries, v) || len(v) > maxValue || strings.ContainsFunc(v, isControl) {
+		return fmt.Errorf("the value of the variable %s isn't accepted", name) // it may be hostile: not quoted
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// accepts reports whether one of the entries of Vars accepts v.
+func accepts(entries []string, v string) bool {
+	return len(v) <= maxValue && slices.ContainsFunc(entries, func(entry string) bool {
+		return entry == "*" || entry != "" && matchesEntry(entry, v)
+	})
+}
+
+// matchesEntry reports whether v is what the entry says, in which a "*" stands for
+// one or more letters, digits, "-" and "_".
+func matchesEntry(entry, v string) bool {
+	head, rest, starred := strings.Cut(entry, "*")
+	v, ok := strings.CutPrefix(v, head)
+	if !ok || !starred {
+		return ok && v == ""
+	}
+	for n := 1; n <= len(v) && isWord(v[n-1]); n++ {
+		if matchesEntry(rest, v[n:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isWord(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// defaultOf returns the value of a variable that nothing gives a value.
+func (vs Vars) defaultOf(name string) string {
+	entries := vs[name]
+	if len(entries) == 0 || strings.Contains(entries[0], "*") {
+		return ""
+	}
+	return entries[0]
+}
+
+// beside returns what is kept beside t under a name, or under a path to it, as text.
+// It returns "" for what is no single value.
+func beside(t *oauth2.Token, path string) string {
+	if t == nil {
+		return ""
+	}
+	if v := t.Extra(path); v != nil {
+		return valueText(v)
+	}
+	for i, c := range path {
+		if c != '.' {
+			continue
+		}
+		if inner, ok := t.Extra(path[:i]).(map[string]any); ok {
+			if v := find(inner, path[i+1:]); v != nil {
+				return valueText(v)
+			}
+		}
+	}
+	return ""
+}
+
+// valueText is text, with numbers as they are decoded for a token: an id has no
+// exponent.
+func valueText(v any) string {
+	switch v := v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		return v.String()
+	}
+	return text(v)
+}
