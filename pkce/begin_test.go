@@ -18,7 +18,9 @@ func TestBegin(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	assert.Equal(t, "k", s.Connection)
-	assert.Equal(t, s.AuthCodeURL(flow.Config, oauth2.SetAuthURLParam("audience", "api")), s.URL)
+	again, err := s.Authorize(t.Context(), flow.Config, oauth2.SetAuthURLParam("audience", "api"))
+	require.NoError(t, err)
+	assert.Equal(t, again, s.URL)
 	assert.Contains(t, s.URL, "audience=api")
 	assert.Contains(t, s.URL, "code_challenge="+oauth2.S256ChallengeFromVerifier(s.Verifier))
 	for _, values := range w.Header() {

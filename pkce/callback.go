@@ -78,7 +78,7 @@ func (f *Flow) Callback(done func(w http.ResponseWriter, r *http.Request, s *Ses
 		}
 		left := r.Context().Done()
 		r = r.WithContext(context.WithoutCancel(r.Context()))
-		s, err := f.resume(w, r)
+		s, callback, err := f.resume(w, r)
 		if s != nil {
 			answered, first := f.spent.spend(s.State, f.maxAge())
 			if first {
@@ -90,7 +90,7 @@ func (f *Flow) Callback(done func(w http.ResponseWriter, r *http.Request, s *Ses
 		}
 		var t *oauth2.Token
 		if err == nil {
-			t, err = f.exchange(r, s)
+			t, err = f.exchange(r.Context(), s, callback)
 		}
 		done(w, r, s, t, err)
 	})
@@ -110,10 +110,11 @@ func wait(answered, left <-chan struct{}, timeout time.Duration) {
 
 // resume parses r's form and returns the attempt of which r is the callback, with
 // ErrAlreadyUsed if its cookie says so. From now on the cookie says so.
-func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, error) {
+func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, parameters, error) {
+	var callback parameters
 	b, err := f.bind(r)
 	if err != nil {
-		return nil, err
+		return nil, callback, err
 	}
 	// What can't be read is missing, and the state is, if that is the whole body.
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -121,9 +122,10 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, error) 
 	if r.Method == http.MethodPost {
 		r.ParseMultipartForm(maxForm) // as it is no larger, nothing goes to a file
 	}
-	state, err := stateOf(r.Form)
+	callback = readCallback(f.Config, r.Form)
+	state, err := stateOf(callback.Values)
 	if err != nil {
-		return nil, err
+		return nil, callback, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), f.exchangeTimeout())
 	defer cancel()
@@ -133,21 +135,21 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, error) 
 	for _, c := range cookies { // one, unless something planted another on plain http
 		var s *Session
 		if s, err = f.open(ctx, b, c); err == nil {
-			err = s.verify(r.Form)
+			err = s.verify(callback.Values)
 		}
 		if err != nil {
 			continue
 		}
 		http.SetCookie(w, b.used(c, s.Expiry))
 		if isUsed(c) {
-			return s, ErrAlreadyUsed
+			return s, callback, ErrAlreadyUsed
 		}
-		return s, nil
+		return s, callback, nil
 	}
 	if len(cookies) > 0 && errors.Is(err, ErrState) {
 		http.SetCookie(w, b.cookie(name, "", -1)) // it won't verify later either
 	}
-	return nil, err
+	return nil, callback, err
 }
 
 // noAttempt is the error of a callback without a cookie.
@@ -160,9 +162,8 @@ func (b binding) noAttempt(r *http.Request) error {
 		"was begun in another browser or at another host name than %q, or %s", others, redact.Line(r.Host, 100, nil), cause))
 }
 
-// exchange exchanges the code in the callback r of s.
-func (f *Flow) exchange(r *http.Request, s *Session) (*oauth2.Token, error) {
-	ctx := r.Context()
+// exchange exchanges the code in the callback of s. The context is that of its request.
+func (f *Flow) exchange(ctx context.Context, s *Session, callback parameters) (*oauth2.Token, error) {
 	if f.RequestContext != nil {
 		ctx = f.RequestContext(ctx)
 	}
@@ -171,5 +172,5 @@ func (f *Flow) exchange(r *http.Request, s *Session) (*oauth2.Token, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.exchangeTimeout())
 	defer cancel()
-	return s.exchange(ctx, f.Config, r.Form, f.ExchangeOptions)
+	return s.exchange(ctx, f.Config, callback, f.ExchangeOptions)
 }

@@ -48,10 +48,10 @@ const (
 // section 4.4.2.2, with a redirect URI for each.
 type binding struct {
 	secure      bool   // __Host-, or the plain name
-	authURL     string // scheme, host and path
+	provider    string // its issuer, or scheme, host and path of its consent page
 	clientID    string
 	redirectURI string
-	names       consentNames
+	names       *consentNames // nil if Config is an Authorizer
 }
 
 var errNoURL = misconfigured("Flow.Config gives no URL for the consent page: a setting or an option is missing or invalid")
@@ -64,19 +64,28 @@ func (f *Flow) bind(r *http.Request) (binding, error) {
 	if f.Sealer == nil {
 		return binding{}, misconfigured("Flow.Sealer is missing")
 	}
-	u, err := url.Parse(f.Config.AuthCodeURL("state"))
+	b, err := bindingOf(f.Config)
+	b.secure = isSecure(r, b.redirectURI)
+	return b, err
+}
+
+// bindingOf returns what c says of itself.
+func bindingOf(c Exchanger) (binding, error) {
+	if a, ok := c.(Authorizer); ok {
+		issuer, clientID := a.Registration()
+		return binding{provider: issuer, clientID: clientID, redirectURI: a.RedirectURL()}, nil
+	}
+	u, err := url.Parse(c.AuthCodeURL("state"))
 	if err != nil || u.Host == "" {
 		return binding{}, errNoURL
 	}
-	names, params := namesOf(f.Config), u.Query()
-	b := binding{
-		authURL:     u.Scheme + "://" + u.Host + u.Path,
+	names, params := namesOf(c), u.Query()
+	return binding{
+		provider:    u.Scheme + "://" + u.Host + u.Path,
 		clientID:    params.Get(names.clientID),
 		redirectURI: params.Get(names.redirectURI),
 		names:       names,
-	}
-	b.secure = isSecure(r, b.redirectURI)
-	return b, nil
+	}, nil
 }
 
 func (b binding) prefix() string {
@@ -109,7 +118,7 @@ func (b binding) cookie(name, value string, maxAge int) *http.Cookie {
 // associatedData is what a cookie's content can't be opened without.
 func (b binding) associatedData(name string) []byte {
 	var ad []byte
-	for _, part := range []string{sealLabel, name, b.authURL, b.clientID, b.redirectURI} {
+	for _, part := range []string{sealLabel, name, b.provider, b.clientID, b.redirectURI} {
 		ad = binary.AppendUvarint(ad, uint64(len(part)))
 		ad = append(ad, part...)
 	}
@@ -123,11 +132,13 @@ type attempt struct {
 	Connection string `json:"c,omitempty"`
 	Expiry     int64  `json:"e"` // in milliseconds since 1970
 	Embedded   bool   `json:"m,omitempty"`
+
+	Kept map[string]string `json:"k,omitempty"`
 }
 
 // seal returns the cookie of s.
 func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, error) {
-	plain, _ := json.Marshal(attempt{s.State, s.Verifier, s.Connection, s.Expiry.UnixMilli(), s.Embedded}) // never fails
+	plain, _ := json.Marshal(attempt{s.State, s.Verifier, s.Connection, s.Expiry.UnixMilli(), s.Embedded, s.kept}) // never fails
 	name := b.cookieName(s.State)
 	sealed, err := f.Sealer.Seal(ctx, plain, b.associatedData(name))
 	if err != nil {
@@ -135,7 +146,7 @@ func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, e
 	}
 	value := base64.RawURLEncoding.EncodeToString(sealed)
 	if len(name)+len(value) > maxCookies {
-		return nil, misconfigured("the connection's name is too long for a cookie")
+		return nil, misconfigured("the connection's name, with what the provider wants to have kept, is too long for a cookie")
 	}
 	return b.cookie(name, value, secondsUntil(s.Expiry)), nil
 }
@@ -178,6 +189,7 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 		Expiry:     time.UnixMilli(a.Expiry),
 		Embedded:   a.Embedded,
 		Issuer:     f.Issuer,
+		kept:       a.Kept,
 	}, nil
 }
 

@@ -36,7 +36,7 @@ func TestCookieAttributes(t *testing.T) {
 // The format of cookies: a change of these bytes ends all attempts under way, and
 // needs a new label.
 func TestAssociatedData(t *testing.T) {
-	b := binding{secure: true, authURL: "https://p.example/a", clientID: "client", redirectURI: "https://app.example/cb"}
+	b := binding{secure: true, provider: "https://p.example/a", clientID: "client", redirectURI: "https://app.example/cb"}
 	name := b.cookieName("state")
 	assert.Equal(t, "__Host-oauth2keep-S6aXNcpTdl7Wpwnt", name)
 	assert.Equal(t, "\x19oauth2keep pkce attempt 2\x22"+name+"\x13https://p.example/a\x06client\x16https://app.example/cb",

@@ -105,7 +105,12 @@ func ExampleSession() {
 	defer local.Close()
 	config.RedirectURL = local.URL
 
-	openBrowser(s.AuthCodeURL(config))
+	consentURL, err := s.Authorize(context.Background(), config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	openBrowser(consentURL)
 	token, err := s.Exchange(context.Background(), config, <-callbacks)
 	if err != nil {
 		fmt.Println(err)

@@ -49,11 +49,11 @@ func exchangeError(c Exchanger, err error, secrets ...string) error {
 	default:
 		p.cause = redact.Error(err, secrets)
 		text = redact.Line(err.Error(), maxText, secrets)
-		if c.AuthCodeURL("state") == "" {
+		if _, ok := c.(Authorizer); !ok && c.AuthCodeURL("state") == "" {
 			p.action = ErrMisconfigured // what it complains of is itself
 		}
 	}
-	if tokenerror.WasNotSent(err) {
+	if tokenerror.WasNotSent(err) && !tokenerror.IsInput(err) {
 		p.action = ErrMisconfigured
 	}
 	// A Config of the caller's own may have decided already.

@@ -10,9 +10,9 @@ import (
 )
 
 // Exchanger is what an attempt needs of an OAuth 2.0 client. An *oauth2.Config is
-// one, and so is the *Config of package endpoints. An Exchanger that is an [Issuer]
-// too has its provider's callbacks compared with its issuer; one that wraps another
-// has to have that method as well.
+// one, and so is the *Config of package endpoints. What else one can do is said by the
+// interfaces [Authorizer] and [Issuer]; one that wraps another has to have their methods
+// as well.
 type Exchanger interface {
 	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
 	// configuration isn't valid. For the same configuration and options it must
@@ -28,14 +28,15 @@ type Exchanger interface {
 
 // Issuer is an optional ability of an [Exchanger]: it knows its provider's issuer
 // identifier. A callback that names another issuer (RFC 9207) is then refused as
-// [ErrMisconfigured], and one that names none is accepted: many providers don't.
-// Where the provider promises to name it, set [Flow.Issuer].
+// [ErrMisconfigured], and one that names none is accepted, unless the provider promises
+// to name it.
 type Issuer interface {
 	// Issuer returns the issuer identifier of the provider's metadata (RFC 8414,
 	// section 2), or "" if it isn't known. It must not be guessed from another
 	// URL, such as that of the token endpoint: providers name issuers at other
-	// hosts, and their callbacks would be refused.
-	Issuer() string
+	// hosts, and their callbacks would be refused. InCallbacks is the metadata's
+	// authorization_response_iss_parameter_supported.
+	Issuer() (issuer string, inCallbacks bool)
 }
 
 var _ Exchanger = (*oauth2.Config)(nil)
@@ -75,11 +76,11 @@ type consentNames struct{ clientID, redirectURI string }
 
 // namesOf returns the consent page's names, which package endpoints may have
 // adapted. It finds them by values that no configuration has.
-func namesOf(c Exchanger) consentNames {
+func namesOf(c Exchanger) *consentNames {
 	const id, uri = "pkce-client-id", "https://pkce.invalid/redirect-uri"
 	_, query, _ := strings.Cut(c.AuthCodeURL("state", oauth2.SetAuthURLParam("client_id", id), oauth2.SetAuthURLParam("redirect_uri", uri)), "?")
 	params, _ := url.ParseQuery(query)
-	var names consentNames
+	names := new(consentNames)
 	for name, values := range params {
 		switch values[0] {
 		case id:

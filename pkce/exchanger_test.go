@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -221,10 +222,11 @@ func TestConsentPageWithOtherNames(t *testing.T) {
 // knowing is a client that knows its provider's issuer.
 type knowing struct {
 	*oauth2.Config
-	issuer string
+	issuer      string
+	inCallbacks bool
 }
 
-func (k knowing) Issuer() string { return k.issuer }
+func (k knowing) Issuer() (string, bool) { return k.issuer, k.inCallbacks }
 
 var _ Issuer = knowing{}
 
@@ -234,6 +236,9 @@ func TestKnownIssuer(t *testing.T) {
 		flow, known, sent string
 		want              error
 	}{
+		"promised":                    {"", issuer + " promised", issuer, nil},
+		"promised, not named":         {"", issuer + " promised", "", ErrMisconfigured},
+		"promised, another":           {"", issuer + " promised", "https://q.example", ErrMisconfigured},
 		"equal":                       {"", issuer, issuer, nil},
 		"equal but for a slash":       {"", issuer, issuer + "/", nil},
 		"a slash that is left out":    {"", issuer + "/", issuer, nil},
@@ -253,7 +258,8 @@ func TestKnownIssuer(t *testing.T) {
 			p.iss = tt.sent
 			a := newApp(t, p, false)
 			a.flow.Issuer = tt.flow
-			a.flow.Config = knowing{a.flow.Config.(*oauth2.Config), tt.known}
+			known, promised := strings.CutSuffix(tt.known, " promised")
+			a.flow.Config = knowing{a.flow.Config.(*oauth2.Config), known, promised}
 			b := a.browser()
 			b.open(b.begin(a, "k"))
 			got, _ := a.last()

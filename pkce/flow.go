@@ -43,8 +43,8 @@ type Flow struct {
 	// callbacks (RFC 9207), as its metadata say with
 	// authorization_response_iss_parameter_supported. If it is set, a callback
 	// without iss, or with another one, is refused as [ErrMisconfigured], as
-	// section 2.4 demands. If it is empty, an iss is compared with what Config
-	// knows as an [Issuer], and not looked at if it knows nothing.
+	// section 2.4 demands. If it is empty, what Config knows as an [Issuer]
+	// counts, and an iss isn't looked at if it knows nothing.
 	Issuer string
 
 	// ExchangeOptions are parameters for the exchange. Those for the consent page
@@ -70,7 +70,9 @@ type Flow struct {
 //
 //	http.Redirect(w, r, s.URL, http.StatusFound)
 //
-// The options go into the URL. Begin also sets Cache-Control: no-store.
+// The options go into the URL, or are values of the provider's variables (see
+// endpoints.Vars), which the exchange gets as well. Begin also sets Cache-Control:
+// no-store.
 //
 // The connection's name comes back to [Flow.Callback]. It is any valid UTF-8, and
 // isn't readable in the cookie. As a cookie holds it, it should be short; from about
@@ -93,7 +95,8 @@ type Flow struct {
 //     other hosts that differ, a proxy may stand, so that is no error,
 //   - or if the connection's name can't be kept.
 //
-// It wraps [ErrStartAgain] if sealing failed, or if r is a prefetch: answer that with
+// It wraps [ErrStartAgain] if a variable's value isn't accepted, if sealing failed, or
+// if r is a prefetch: answer that with
 // any status but a success or a redirect, and the browser will ask again when the
 // user does. No cookie was set then.
 func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, connection string, opts ...oauth2.AuthCodeOption) (*Session, error) {
@@ -134,7 +137,9 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, connection string, 
 	if f.NoPKCE {
 		s.Verifier = ""
 	}
-	s.URL = s.AuthCodeURL(f.Config, opts...)
+	if s.URL, err = s.Authorize(r.Context(), f.Config, opts...); err != nil {
+		return nil, err
+	}
 	if err := b.checkURL(r, s); err != nil {
 		return nil, err
 	}
@@ -156,14 +161,18 @@ func (b binding) checkURL(r *http.Request, s *Session) error {
 	if err != nil || u.Host == "" {
 		return errNoURL
 	}
-	params := u.Query()
-	if b.names.clientID != "" && params.Get(b.names.clientID) == "" {
+	clientID, redirectURI := b.clientID, b.redirectURI
+	if b.names != nil { // an option may have set others
+		params := u.Query()
+		clientID, redirectURI = params.Get(b.names.clientID), params.Get(b.names.redirectURI)
+	}
+	if clientID == "" && (b.names == nil || b.names.clientID != "") {
 		return misconfigured("ClientID of Flow.Config is empty")
 	}
-	if s.Embedded || b.names.redirectURI == "" {
+	if s.Embedded || b.names != nil && b.names.redirectURI == "" {
 		return nil
 	}
-	redirect, err := parseRedirect(params.Get(b.names.redirectURI))
+	redirect, err := parseRedirect(redirectURI)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,8 @@ type Session struct {
 	// URL is the URL of the consent page, filled in by [Flow.Begin] and
 	// [Flow.BeginEmbedded] and by nothing else.
 	URL string
+
+	kept map[string]string // what an Authorizer wants to have again at the exchange
 }
 
 // NewSession returns a new attempt for a connection, with a state and a verifier of
@@ -79,12 +81,27 @@ func NewSession(connection string, maxAge time.Duration) *Session {
 	}
 }
 
-// AuthCodeURL returns the URL of the consent page for this attempt. The options go
-// into it, and not into the exchange. It returns "" if c is nil or isn't valid.
-func (s *Session) AuthCodeURL(c Exchanger, opts ...oauth2.AuthCodeOption) string {
-	if c == nil {
-		return ""
+// Authorize returns the URL of the consent page for this attempt. The options go
+// into it. They don't go into the exchange, but for the provider's variables, if c is
+// an [Authorizer] that has any: the Session remembers them for [Session.Exchange].
+//
+// The error wraps [ErrMisconfigured], or [ErrStartAgain] if a variable's value isn't
+// accepted, which the user may have typed.
+func (s *Session) Authorize(ctx context.Context, c Exchanger, opts ...oauth2.AuthCodeOption) (consentURL string, err error) {
+	if err := check(c, "the Config of the consent page"); err != nil {
+		return "", err
 	}
+	if a, ok := c.(Authorizer); ok {
+		return s.authorize(ctx, a, opts)
+	}
+	if consentURL = s.authCodeURL(c, opts); consentURL == "" {
+		return "", errNoURL
+	}
+	return consentURL, nil
+}
+
+// authCodeURL has c make the URL of the RFCs.
+func (s *Session) authCodeURL(c Exchanger, opts []oauth2.AuthCodeOption) string {
 	opts = slices.Clone(opts)
 	if s.Verifier != "" {
 		opts = append(opts, oauth2.S256ChallengeOption(s.Verifier))
@@ -121,10 +138,11 @@ var noRedirectURI = oauth2.SetAuthURLParam("redirect_uri", "")
 // answers, the token is lost, so don't use the context of an HTTP request whose
 // client may leave; [Flow.Callback] takes care of that.
 func (s *Session) Exchange(ctx context.Context, c Exchanger, callback url.Values, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
-	if err := s.verify(callback); err != nil {
+	read := readCallback(c, callback)
+	if err := s.verify(read.Values); err != nil {
 		return nil, err
 	}
-	return s.exchange(ctx, c, callback, opts)
+	return s.exchange(ctx, c, read, opts)
 }
 
 // verify checks the state of a callback against that of the attempt.
@@ -155,9 +173,9 @@ func stateOf(callback url.Values) (string, error) {
 }
 
 // exchange does what comes after verify.
-func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
+func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	for _, name := range []string{"code", "error", "error_description", "error_uri", "iss"} {
-		if len(callback[name]) > 1 {
+		if len(callback.Values[name]) > 1 {
 			return nil, &problem{action: ErrStartAgain, text: "the callback repeats the parameter " + name}
 		}
 	}
@@ -167,7 +185,7 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 		return nil, err
 	}
 	if callback.Get("error") != "" {
-		return nil, newAuthError(callback, s.State, s.Verifier)
+		return nil, newAuthError(callback.Values, s.State, s.Verifier)
 	}
 	code := callback.Get("code")
 	if code == "" {
@@ -176,7 +194,11 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 	if err := check(c, "the Config to exchange the code with"); err != nil {
 		return nil, err
 	}
-	opts = slices.Clone(opts)
+	own, err := s.keptOptions(callback.kept)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(slices.Clone(opts), own...)
 	if s.Verifier != "" {
 		opts = append(opts, oauth2.VerifierOption(s.Verifier))
 	}
@@ -198,8 +220,11 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback url.Values
 // latter comes from a definition, where a slash at the end may be left out.
 func (s *Session) checkIssuer(c Exchanger, iss string) error {
 	known := s.Issuer
-	if i, ok := c.(Issuer); ok && known == "" && iss != "" {
-		known, iss = strings.TrimSuffix(i.Issuer(), "/"), strings.TrimSuffix(iss, "/")
+	if i, ok := c.(Issuer); ok && known == "" {
+		issuer, inCallbacks := i.Issuer()
+		if iss != "" || inCallbacks {
+			known, iss = strings.TrimSuffix(issuer, "/"), strings.TrimSuffix(iss, "/")
+		}
 	}
 	switch {
 	case known == "" || iss == known:

@@ -45,7 +45,7 @@ func TestNewSession(t *testing.T) {
 	}
 }
 
-func TestSessionAuthCodeURL(t *testing.T) {
+func TestSessionAuthorize(t *testing.T) {
 	const (
 		verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
 		challenge = "&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256"
@@ -53,9 +53,11 @@ func TestSessionAuthCodeURL(t *testing.T) {
 	c := &oauth2.Config{
 		ClientID:    "c",
 		RedirectURL: "https://app.example/cb",
-		Endpoint:    oauth2.Endpoint{AuthURL: "https://p.example/a"},
+		Endpoint:    oauth2.Endpoint{AuthURL: "https://p.example/a", AuthStyle: oauth2.AuthStyleInParams},
 	}
-	bare := &oauth2.Config{RedirectURL: "https://app.example/cb", Endpoint: oauth2.Endpoint{AuthURL: "https://p.example/a?x=1&y=2"}}
+	bare := &oauth2.Config{RedirectURL: "https://app.example/cb", Endpoint: c.Endpoint}
+	bare.Endpoint.AuthURL += "?x=1&y=2"
+	probing := &oauth2.Config{ClientID: "c", Endpoint: oauth2.Endpoint{AuthURL: "https://p.example/a"}}
 	invalid := newStub()
 	invalid.url = func(string) string { return "" }
 	for name, tt := range map[string]struct {
@@ -91,9 +93,16 @@ func TestSessionAuthCodeURL(t *testing.T) {
 		"invalid config":           {Session{State: "st"}, invalid, nil, ""},
 		"invalid config, embedded": {Session{State: "st", Embedded: true}, invalid, nil, ""},
 		"no config":                {Session{State: "st"}, nil, nil, ""},
+		"style to be probed":       {Session{State: "st"}, probing, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tt.want, tt.session.AuthCodeURL(tt.config, tt.opts...))
+			got, err := tt.session.Authorize(t.Context(), tt.config, tt.opts...)
+			assert.Equal(t, tt.want, got)
+			if tt.want == "" {
+				assert.ErrorIs(t, err, ErrMisconfigured)
+			} else {
+				assert.NoError(t, err)
+			}
 		})
 	}
 
@@ -101,8 +110,9 @@ func TestSessionAuthCodeURL(t *testing.T) {
 		opts := make([]oauth2.AuthCodeOption, 1, 4)
 		opts[0] = oauth2.AccessTypeOffline
 		s := &Session{State: "st", Verifier: verifier, Embedded: true, Expiry: time.Now().Add(time.Hour)}
-		s.AuthCodeURL(c, opts...)
-		_, err := s.Exchange(t.Context(), newStub(), url.Values{"state": {"st"}, "code": {"code-1"}}, opts...)
+		_, err := s.Authorize(t.Context(), c, opts...)
+		require.NoError(t, err)
+		_, err = s.Exchange(t.Context(), newStub(), url.Values{"state": {"st"}, "code": {"code-1"}}, opts...)
 		require.NoError(t, err)
 		assert.Equal(t, []oauth2.AuthCodeOption{oauth2.AccessTypeOffline, nil, nil, nil}, opts[:4])
 	})

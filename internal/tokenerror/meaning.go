@@ -177,6 +177,23 @@ func WasNotSent(err error) bool {
 	return errors.As(err, &e) && e.NotSent()
 }
 
+// input is an error about a value that a user may have typed, found before anything was
+// sent.
+type input struct{ error }
+
+func (e input) Unwrap() error { return e.error }
+func (input) NotSent() bool   { return true }
+
+// Input marks err as being about a value that the program was given by someone, such as
+// the name of a shop, and not about the program. Nothing was sent.
+func Input(err error) error { return input{err} }
+
+// IsInput reports whether Input has marked err.
+func IsInput(err error) bool {
+	var e input
+	return errors.As(err, &e)
+}
+
 // Mistake returns the text of what NotSent has marked in err. What it is wrapped in, and
 // what says so by a method of its own, could hold anything.
 func Mistake(err error) (text string, ok bool) {

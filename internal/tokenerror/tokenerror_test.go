@@ -221,3 +221,13 @@ func FuzzOf(f *testing.F) {
 		}
 	})
 }
+
+func TestInput(t *testing.T) {
+	cause := errors.New("the shop isn't accepted")
+	err := fmt.Errorf("wrapped: %w", Input(cause))
+	assert.True(t, IsInput(err))
+	assert.True(t, WasNotSent(err))
+	assert.ErrorIs(t, err, cause)
+	assert.False(t, IsInput(NotSent(cause)))
+	assert.False(t, IsInput(nil))
+}

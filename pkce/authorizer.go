@@ -1,0 +1,100 @@
+package pkce
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
+)
+
+// Authorizer is an optional ability of an [Exchanger]: it makes the authorization
+// request, and reads the callback, in its provider's words. The *Config of package
+// endpoints is one. Of another Exchanger the request is that of RFC 6749, section
+// 4.1.1, with RFC 7636's challenge, and so is the callback.
+//
+// An Exchanger that wraps an Authorizer has to have its methods as well.
+type Authorizer interface {
+	Exchanger
+
+	// Registration returns which client of which issuer this is, and RedirectURL where
+	// its callbacks arrive. They don't change: an attempt is bound to all three.
+	Registration() (issuer, clientID string)
+	RedirectURL() string
+
+	// Authorize returns the URL of the consent page for one attempt, which has the
+	// challenge that the provider takes for the verifier, or none. Without a verifier
+	// there is no challenge. An option redirect_uri that is empty stands for an embedded
+	// flow, which has none.
+	//
+	// What belongs to the attempt, such as the shop that is connected, is returned as
+	// kept, and given to Exchange as options of these names. It travels in the cookie,
+	// so it has to be short.
+	Authorize(ctx context.Context, state, verifier string, opts ...oauth2.AuthCodeOption) (consentURL string, kept map[string]string, err error)
+
+	// ReadCallback returns the parameters of a callback under the names of RFC 6749 and
+	// RFC 9207, with an error by one of their codes where the provider has another way
+	// to say it. It changes nothing in callback. What it returns as kept is given to
+	// Exchange as options. A callback in which a name of kept has another value than
+	// Authorize gave it is about another account, and is refused.
+	ReadCallback(callback url.Values) (rfc url.Values, kept map[string]string)
+}
+
+// parameters are those of a callback, under the RFC's names.
+type parameters struct {
+	url.Values
+	kept map[string]string // what the exchange is given as well
+}
+
+func readCallback(c Exchanger, callback url.Values) parameters {
+	if a, ok := c.(Authorizer); ok {
+		rfc, kept := a.ReadCallback(callback)
+		return parameters{rfc, kept}
+	}
+	return parameters{Values: callback}
+}
+
+// authorize returns the URL of the consent page for s. A verifier goes there as the
+// challenge only.
+func (s *Session) authorize(ctx context.Context, a Authorizer, opts []oauth2.AuthCodeOption) (string, error) {
+	if s.Embedded {
+		opts = append(slices.Clone(opts), noRedirectURI)
+	}
+	consentURL, kept, err := a.Authorize(ctx, s.State, s.Verifier, opts...)
+	if err != nil {
+		action := ErrMisconfigured
+		if tokenerror.IsInput(err) || ctx.Err() != nil {
+			action = ErrStartAgain
+		}
+		secrets := []string{s.State, s.Verifier}
+		return "", &problem{
+			action: action, text: "can't make the consent page's URL: " + redact.Line(err.Error(), maxText, secrets), cause: redact.Error(err, secrets),
+		}
+	}
+	s.kept = kept
+	return consentURL, nil
+}
+
+// keptOptions returns what the attempt and its callback have kept, as options of the
+// exchange.
+func (s *Session) keptOptions(callback map[string]string) ([]oauth2.AuthCodeOption, error) {
+	all := maps.Clone(s.kept)
+	if all == nil {
+		all = make(map[string]string, len(callback))
+	}
+	for name, value := range callback {
+		if begun, ok := all[name]; ok && begun != value {
+			return nil, &problem{action: ErrStartAgain, text: "the callback is about another account than the attempt"}
+		}
+		all[name] = value
+	}
+	var opts []oauth2.AuthCodeOption
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		opts = append(opts, oauth2.SetAuthURLParam(name, all[name]))
+	}
+	return opts, nil
+}
