@@ -203,9 +203,15 @@ func asSent(v any) any {
 	return v
 }
 
-// Issuer returns Provider.Issuer, or "" if it isn't known. Package pkce compares it with
-// the iss of a callback (RFC 9207).
-func (c *Config) Issuer() string { return c.config().Provider.Issuer }
+// Issuer returns Provider.Issuer, or "" if it isn't known, and whether every callback
+// has an iss, as Callback.Iss says. Package pkce compares that with the issuer (RFC 9207).
+func (c *Config) Issuer() (issuer string, inCallbacks bool) {
+	p := &c.config().Provider
+	return p.Issuer, p.Callback.Iss && p.Issuer != ""
+}
+
+// RedirectURL returns that of oauth2.Config.
+func (c *Config) RedirectURL() string { return c.config().oauth.RedirectURL }
 
 // Registration returns the client that c's tokens belong to: the provider's issuer and
 // the client's id there. The issuer is Provider.Issuer, or else the origin of the token
