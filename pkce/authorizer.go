@@ -2,6 +2,7 @@ package pkce
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/url"
 	"slices"
@@ -34,6 +35,9 @@ type Authorizer interface {
 	// What belongs to the attempt, such as the shop that is connected, is returned as
 	// kept, and given to Exchange as options of these names. It travels in the cookie,
 	// so it has to be short.
+	//
+	// A provider that has to be asked for the URL is asked with the HTTP client of the
+	// context, under the key [oauth2.HTTPClient], which doesn't follow redirects.
 	Authorize(ctx context.Context, state, verifier string, opts ...oauth2.AuthCodeOption) (consentURL string, kept map[string]string, err error)
 
 	// ReadCallback returns the parameters of a callback under the names of RFC 6749 and
@@ -64,19 +68,29 @@ func (s *Session) authorize(ctx context.Context, a Authorizer, opts []oauth2.Aut
 	if s.Embedded {
 		opts = append(slices.Clone(opts), noRedirectURI)
 	}
-	consentURL, kept, err := a.Authorize(ctx, s.State, s.Verifier, opts...)
+	consentURL, kept, err := a.Authorize(withClient(ctx), s.State, s.Verifier, opts...)
 	if err != nil {
-		action := ErrMisconfigured
-		if tokenerror.IsInput(err) || ctx.Err() != nil {
-			action = ErrStartAgain
-		}
-		secrets := []string{s.State, s.Verifier}
-		return "", &problem{
-			action: action, text: "can't make the consent page's URL: " + redact.Line(err.Error(), maxText, secrets), cause: redact.Error(err, secrets),
-		}
+		return "", s.authorizeError(ctx, a, err)
 	}
 	s.kept = kept
 	return consentURL, nil
+}
+
+// authorizeError wraps what a.Authorize returned. An error that isn't of a request to the
+// provider is one of the program's, unless it says that it isn't.
+func (s *Session) authorizeError(ctx context.Context, a Authorizer, err error) error {
+	const what = "can't make the consent page's URL: "
+	secrets := []string{s.State, s.Verifier}
+	var answer *oauth2.RetrieveError
+	var failed *url.Error
+	if errors.As(err, &answer) || errors.As(err, &failed) {
+		return requestError(what, a, err, secrets)
+	}
+	action := ErrMisconfigured
+	if tokenerror.IsInput(err) || ctx.Err() != nil {
+		action = ErrStartAgain
+	}
+	return &problem{action: action, text: what + redact.Line(err.Error(), maxText, secrets), cause: redact.Error(err, secrets)}
 }
 
 // keptOptions returns what the attempt and its callback have kept, as options of the

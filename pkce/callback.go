@@ -164,13 +164,10 @@ func (b binding) noAttempt(r *http.Request) error {
 
 // exchange exchanges the code in the callback of s. The context is that of its request.
 func (f *Flow) exchange(ctx context.Context, s *Session, callback parameters) (*oauth2.Token, error) {
-	if f.RequestContext != nil {
-		ctx = f.RequestContext(ctx)
+	ctx, cancel, err := f.requestContext(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if ctx == nil {
-		return nil, misconfigured("Flow.RequestContext returned nil")
-	}
-	ctx, cancel := context.WithTimeout(ctx, f.exchangeTimeout())
 	defer cancel()
 	return s.exchange(ctx, f.Config, callback, f.ExchangeOptions)
 }

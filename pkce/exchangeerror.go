@@ -17,6 +17,11 @@ import (
 // exchangeError wraps what c.Exchange returned. Neither its text nor what it wraps
 // holds one of the secrets.
 func exchangeError(c Exchanger, err error, secrets ...string) error {
+	return requestError("the exchange failed: ", c, err, secrets)
+}
+
+// requestError wraps the error of a request that c has made.
+func requestError(what string, c Exchanger, err error, secrets []string) error {
 	p := &problem{action: ErrStartAgain, is: func(target error) bool { return errors.Is(err, target) }}
 	if config, ok := c.(*oauth2.Config); ok {
 		secrets = append(secrets, config.ClientSecret)
@@ -62,7 +67,7 @@ func exchangeError(c Exchanger, err error, secrets ...string) error {
 			p.action = action
 		}
 	}
-	p.text = "the exchange failed: " + text
+	p.text = what + text
 	return p
 }
 

@@ -271,8 +271,8 @@ func TestKnownIssuer(t *testing.T) {
 
 func TestNilRequestContext(t *testing.T) {
 	f, c := newFlow(t)
-	f.RequestContext = func(context.Context) context.Context { return nil }
 	s, cookie := f.attempt(t, "k")
+	f.RequestContext = func(context.Context) context.Context { return nil }
 	got, _, err := f.call(t, callback(url.Values{"state": {s.State}, "code": {"c"}}, cookie))
 	assert.ErrorIs(t, err, ErrMisconfigured)
 	assert.EqualError(t, err, "pkce: Flow.RequestContext returned nil")

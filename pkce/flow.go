@@ -51,14 +51,16 @@ type Flow struct {
 	// are given to Begin.
 	ExchangeOptions []oauth2.AuthCodeOption
 
-	// ExchangeTimeout bounds the exchange, the opening of the cookie before it, and
-	// the wait of a second callback for the first. Zero means 5 minutes: there are
-	// providers whose answer takes minutes.
+	// ExchangeTimeout bounds the exchange, the opening of the cookie before it, the wait
+	// of a second callback for the first, and what an [Authorizer] takes to make the
+	// consent page's URL. Zero means 5 minutes: there are providers whose answer takes
+	// minutes.
 	ExchangeTimeout time.Duration
 
 	// RequestContext, if not nil, makes the context of the exchange from that of the
-	// callback. It is the place for an [oauth2.HTTPClient], or for the Context method of
-	// a Provider of package endpoints if Config is a plain [oauth2.Config].
+	// callback, and the one for an [Authorizer] from that of Begin's request. It is the
+	// place for an [oauth2.HTTPClient], or for the Context method of a Provider of package
+	// endpoints if Config is a plain [oauth2.Config].
 	RequestContext func(context.Context) context.Context
 
 	spent spentStates
@@ -95,9 +97,9 @@ type Flow struct {
 //     other hosts that differ, a proxy may stand, so that is no error,
 //   - or if the connection's name can't be kept.
 //
-// It wraps [ErrStartAgain] if a variable's value isn't accepted, if sealing failed, or
-// if r is a prefetch: answer that with
-// any status but a success or a redirect, and the browser will ask again when the
+// It wraps [ErrStartAgain] if a variable's value isn't accepted, if sealing failed, if the
+// provider had to be asked for the URL and couldn't be reached, or if r is a prefetch:
+// answer that with any status but a success or a redirect, and the browser will ask again when the
 // user does. No cookie was set then.
 func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, connection string, opts ...oauth2.AuthCodeOption) (*Session, error) {
 	return f.begin(w, r, connection, false, opts)
@@ -137,7 +139,12 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, connection string, 
 	if f.NoPKCE {
 		s.Verifier = ""
 	}
-	if s.URL, err = s.Authorize(r.Context(), f.Config, opts...); err != nil {
+	ctx, cancel, err := f.requestContext(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if s.URL, err = s.Authorize(ctx, f.Config, opts...); err != nil {
 		return nil, err
 	}
 	if err := b.checkURL(r, s); err != nil {
@@ -177,6 +184,18 @@ func (b binding) checkURL(r *http.Request, s *Session) error {
 		return err
 	}
 	return checkPage(r, redirect)
+}
+
+// requestContext returns the context of requests to the provider.
+func (f *Flow) requestContext(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if f.RequestContext != nil {
+		ctx = f.RequestContext(ctx)
+	}
+	if ctx == nil {
+		return nil, nil, misconfigured("Flow.RequestContext returned nil")
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.exchangeTimeout())
+	return ctx, cancel, nil
 }
 
 func (f *Flow) maxAge() time.Duration { return cmp.Or(max(f.MaxAge, 0), defaultMaxAge) }
