@@ -6,40 +6,25 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
-
-	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// An API is a Refresher that knows the provider's API. *endpoints.Config is one.
-type API interface {
-	// APIURLs returns a URL of each origin that t may be sent to. It is asked once, for
-	// all connections, without a token.
-	APIURLs(t *oauth2.Token) ([]string, error)
-
-	// TokenRejected says what a 401 means: whether another token may be taken, and the
-	// API's code if it says that the connection has ended. It must not read the body to
-	// its end without a bound.
-	TokenRejected(*http.Response) (code string, rejected bool)
-}
-
 // Client returns an HTTP client that authenticates its requests as the connection, with
-// a bearer token (RFC 6750). It doesn't change the requests that it is given, and may be
-// used, and made, as often as one likes.
+// a bearer token (RFC 6750) or as Config says, if it is an [API]. It doesn't change the
+// requests that it is given, and may be used, and made, as often as one likes.
 //
 // The token is sent to the origins of the provider's API and no other: those of
-// Manager.APIURLs, or else Config's. A request for another origin, by its URL or its Host,
+// Manager.APIURLs, or else Config's for the token. A request for another origin, by its URL or its Host,
 // is an error. When a redirect leads to one, it is followed without the token, and so is
 // every redirect after that, wherever it leads. A request that has an Authorization of its
-// own, other than a Bearer, keeps it.
+// own, of another scheme than the token's, keeps it.
 //
-// When the API answers 401 the token is refreshed and the request repeated, once,
+// When the API answers 401, or what Config knows to be a refusal, the token is refreshed and the request repeated, once,
 // if its body can be read again (http.Request.GetBody); otherwise the response is
 // handed through and the next request has a new token. If the refresh fails, the response
 // is handed through, and the next request gets the error. If there is no refresh token, and
@@ -58,23 +43,66 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL == nil {
 		return nil, closing(r, errors.New("tokensource: the request has no URL"))
 	}
-	with, err := t.takesToken(r)
-	if err != nil {
-		return nil, closing(r, err)
+	if r.Context().Value(tokenRequest{}) != nil {
+		return t.handOver(r) // it is what a token request is made with
 	}
-	kind := kindOf(r.Header)
-	if !with || kind == headerOwn {
+	api := t.source.m.apis()
+	if api.err != nil {
+		return nil, closing(r, api.err)
+	}
+	known := t.origins(api)
+	if known != nil && (api.origins != nil || r.Response != nil) {
+		if with, err := t.takesToken(r, known); !with {
+			return t.without(r, err)
+		}
+	}
+	kind := kindOf(r.Header, api.scheme)
+	if kind == headerOwn {
 		return t.handOver(r)
 	}
 	v, err := t.source.get(r.Context())
 	if err != nil {
+		if _, elsewhere := t.takesToken(r, known); known != nil && elsewhere != nil {
+			err = elsewhere
+		}
 		return nil, closing(r, err)
 	}
-	resp, err := t.send(r, kind, r.Body, v)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
+	a := t.source.accessOf(v)
+	if a.err != nil {
+		return nil, closing(r, a.err)
+	}
+	if api.origins == nil {
+		if with, err := t.takesToken(r, a.origins); !with {
+			return t.without(r, err)
+		}
+	}
+	resp, err := t.send(r, kind, r.Body, v, a)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusUnauthorized && t.source.m.set.api == nil {
+		return resp, nil
 	}
 	return t.refused(r, kind, resp, v)
+}
+
+// origins returns the origins that tokens may be sent to, as far as that is known without
+// the token: those that were configured, or those of the token that was sent last.
+func (t *apiTransport) origins(api *apiAccess) origin.Set {
+	if api.origins == nil {
+		if a := t.source.access.Load(); a != nil {
+			return a.origins
+		}
+	}
+	return api.origins
+}
+
+// without makes a request without the token, unless that is an error.
+func (t *apiTransport) without(r *http.Request, err error) (*http.Response, error) {
+	if err != nil {
+		return nil, closing(r, err)
+	}
+	return t.handOver(r)
 }
 
 // CloseIdleConnections is for http.Client's method of that name.
@@ -84,22 +112,14 @@ func (t *apiTransport) CloseIdleConnections() {
 
 // takesToken reports whether the token goes with r. It is an error to ask for that where
 // it mustn't go.
-func (t *apiTransport) takesToken(r *http.Request) (bool, error) {
-	if r.Context().Value(tokenRequest{}) != nil {
-		return false, nil // it is what a token request is made with
-	}
-	m := t.source.m
-	m.apiOnce.Do(func() { m.apis, m.apiErr = m.apiOrigins() })
-	if m.apiErr != nil {
-		return false, m.apiErr
-	}
-	if !m.apis.Takes(r) {
+func (t *apiTransport) takesToken(r *http.Request, origins origin.Set) (bool, error) {
+	if !origins.Takes(r) {
 		if r.Response != nil { // net/http follows a redirect
 			return false, nil
 		}
-		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, m.apis, hostOf(r))
+		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, origins, hostOf(r))
 	}
-	return !m.apis.Left(r), nil
+	return !origins.Left(r), nil
 }
 
 // hostOf is where r goes, for an error.
@@ -111,10 +131,15 @@ func hostOf(r *http.Request) string {
 }
 
 // send sends a copy of r, whose header is of that kind, with the token in it.
-func (t *apiTransport) send(r *http.Request, kind headerKind, body io.ReadCloser, v *view) (*http.Response, error) {
+func (t *apiTransport) send(r *http.Request, kind headerKind, body io.ReadCloser, v *view, a *access) (*http.Response, error) {
 	c := new(http.Request)
 	*c = *r // what both share, a RoundTripper doesn't change
-	c.Header, c.Body = withBearer(r.Header, kind, v.bearer[:]), body
+	c.Body = body
+	if a.header == nil {
+		c.Header = withBearer(r.Header, kind, v.bearer[:])
+	} else {
+		c.Header = withFields(r.Header, a.header, v.record.AccessToken)
+	}
 	resp, err := t.handOver(c)
 	if resp != nil {
 		resp.Request = r // without the token
@@ -131,7 +156,7 @@ func (t *apiTransport) handOver(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// refused deals with a 401.
+// refused deals with an answer that may refuse v's token.
 func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Response, v *view) (*http.Response, error) {
 	s := t.source
 	code, rejected := s.m.tokenRejected(resp)
@@ -168,9 +193,16 @@ func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Resp
 		}
 		return resp, nil // the next request gets err
 	}
+	access := s.accessOf(fresh)
+	if with, err := t.takesToken(r, access.origins); !with || err != nil || access.err != nil {
+		if body != nil {
+			body.Close()
+		}
+		return resp, nil // the API is elsewhere now
+	}
 	drain(resp.Body)
-	resp, err = t.send(r, kind, body, fresh)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+	resp, err = t.send(r, kind, body, fresh, access)
+	if err == nil {
 		if _, rejected := s.m.tokenRejected(resp); rejected {
 			s.reject(fresh)
 		}
@@ -282,45 +314,4 @@ func (t *apiTransport) base() http.RoundTripper {
 		return b
 	}
 	return http.DefaultTransport
-}
-
-// apiOrigins returns the origins that tokens may be sent to.
-func (m *Manager) apiOrigins() (apis origin.Set, err error) {
-	if _, err := m.settings(); err != nil {
-		return nil, err
-	}
-	urls := m.APIURLs
-	if c, ok := m.Config.(API); ok && len(urls) == 0 {
-		if urls, err = c.APIURLs(nil); err != nil {
-			return nil, err
-		}
-	}
-	if len(urls) == 0 {
-		return nil, errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")
-	}
-	for _, raw := range urls {
-		u, _ := url.Parse(raw)
-		o, err := origin.Of(u)
-		if err != nil {
-			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
-		}
-		if err := m.checkSecure(u); err != nil {
-			return nil, err
-		}
-		apis = append(apis, o)
-	}
-	return apis, nil
-}
-
-// tokenRejected reports whether a 401 is about the token, and the API's code
-// for that if it gives one (RFC 6750, section 3).
-func (m *Manager) tokenRejected(resp *http.Response) (code string, rejected bool) {
-	if m.set.api != nil {
-		return m.set.api.TokenRejected(resp)
-	}
-	code, refusal := httpauth.Refused(resp.Header)
-	if refusal != httpauth.RefusalToken {
-		code = "" // it doesn't say that the connection has ended
-	}
-	return code, refusal != httpauth.RefusalOther
 }

@@ -16,13 +16,13 @@ const (
 	headerOwn                     // it isn't done: the header has an Authorization of its own
 )
 
-// kindOf looks at h once.
-func kindOf(h http.Header) headerKind {
+// kindOf looks at h once. Scheme is that of the token's Authorization.
+func kindOf(h http.Header, scheme string) headerKind {
 	kind := headerPlain
 	for name, values := range h {
 		switch {
 		case isAuthorization(name):
-			if isOwn(values) {
+			if isOwn(values, scheme) {
 				return headerOwn
 			}
 			kind = headerRough
@@ -53,20 +53,57 @@ func withBearer(h http.Header, kind headerKind, bearer []string) http.Header {
 	return c
 }
 
+// withFields returns a copy of h with the fields that an API wants, and no Authorization but
+// one of those. Fields that have the token in them replace h's; others are added where h
+// doesn't have them, under whatever case.
+func withFields(h http.Header, fields http.Header, token string) http.Header {
+	c := make(http.Header, len(h)+len(fields))
+	for name, values := range h {
+		canonical := http.CanonicalHeaderKey(name)
+		if canonical == "Authorization" || holds(fields[canonical], token) {
+			continue
+		}
+		c[name] = slices.Clip(values)
+	}
+	for name, values := range fields {
+		if holds(values, token) || !hasField(h, name) {
+			c[name] = slices.Clip(values)
+		}
+	}
+	return c
+}
+
+func holds(values []string, token string) bool {
+	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, token) })
+}
+
+func hasField(h http.Header, canonical string) bool {
+	if _, ok := h[canonical]; ok {
+		return true
+	}
+	for name := range h {
+		if http.CanonicalHeaderKey(name) == canonical {
+			return true
+		}
+	}
+	return false
+}
+
 // isAuthorization reports whether name is that of the field Authorization, which is sent
 // in whatever case it stands in the map.
 func isAuthorization(name string) bool {
 	return len(name) == len("Authorization") && strings.EqualFold(name, "Authorization")
 }
 
-// isOwn reports whether values, of a field Authorization, has one that isn't a Bearer.
-func isOwn(values []string) bool {
+// isOwn reports whether values, of a field Authorization, has one that is neither of the
+// token's scheme nor a Bearer.
+func isOwn(values []string, scheme string) bool {
 	for _, v := range values {
 		v = strings.TrimLeft(v, " \t")
 		if end := strings.IndexAny(v, " \t"); end >= 0 {
 			v = v[:end]
 		}
-		if v != "" && !strings.EqualFold(v, "Bearer") {
+		if v != "" && !strings.EqualFold(v, "Bearer") && !strings.EqualFold(v, scheme) {
 			return true
 		}
 	}

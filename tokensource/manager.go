@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -102,9 +101,8 @@ type Manager struct {
 	set  settings
 	err  error
 
-	apiOnce sync.Once  // guards apis and apiErr
-	apis    origin.Set // where tokens may be sent
-	apiErr  error      // why they can't be sent anywhere
+	apiOnce sync.Once // guards api
+	api     apiAccess
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]

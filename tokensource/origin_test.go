@@ -160,6 +160,8 @@ func (c apiConfig) APIURLs(*oauth2.Token) ([]string, error) {
 	return []string{c.url}, nil
 }
 
+func (c apiConfig) APIHeader(*oauth2.Token) http.Header { return nil }
+
 func (c apiConfig) TokenRejected(*http.Response) (string, bool) { return "", true }
 
 func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
@@ -176,7 +178,11 @@ func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 		if test.manager != "" {
 			m.APIURLs = []string{test.manager}
 		}
-		got, err := m.apiOrigins()
+		got, err := m.apis().origins, m.apis().err
+		if err == nil {
+			a := m.newAccess("k", &record{ID: "id", AccessToken: "a"})
+			got, err = a.origins, a.err
+		}
 		if test.mistake != "" {
 			assert.ErrorContains(t, err, test.mistake)
 			continue

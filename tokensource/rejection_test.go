@@ -24,7 +24,12 @@ type finch struct{ *fakeProvider }
 
 func (finch) APIURLs(*oauth2.Token) ([]string, error) { return []string{apiURL}, nil }
 
+func (finch) APIHeader(*oauth2.Token) http.Header { return nil }
+
 func (finch) TokenRejected(resp *http.Response) (code string, rejected bool) {
+	if resp.StatusCode != http.StatusUnauthorized {
+		return "", false
+	}
 	body, _ := io.ReadAll(resp.Body)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	var e struct {

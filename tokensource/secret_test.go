@@ -123,6 +123,9 @@ type leaky struct {
 
 func (leaky) Registration() (issuer, clientID string) { return testIssuer, testClient }
 func (leaky) APIURLs(*oauth2.Token) ([]string, error) { return []string{apiURL}, nil }
+
+func (leaky) APIHeader(t *oauth2.Token) http.Header { return http.Header{"X-Token": {t.AccessToken}} }
+
 func (leaky) TokenRejected(*http.Response) (string, bool) {
 	return "s3cr3t-access", true
 }

@@ -20,6 +20,8 @@ type Source struct {
 	view atomic.Pointer[view] // nil: nothing is known
 	calm atomic.Pointer[calm] // what is served without a thought, if anything
 
+	access atomic.Pointer[access] // of the token that Client sent last; nil: none yet
+
 	mu     sync.Mutex // guards flight
 	flight *flight
 

@@ -1,0 +1,155 @@
+package tokensource
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/httpauth"
+	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/redact"
+)
+
+// An API is a Refresher that knows the provider's API. *endpoints.Config is one. Its methods
+// are called in the course of a request of Client, by the goroutine that makes it, and several
+// may be at once.
+type API interface {
+	// APIURLs returns a URL of each origin that t may be sent to: a tenant's, say. Client
+	// asks once for each token. The token is the whole stored one.
+	APIURLs(t *oauth2.Token) ([]string, error)
+
+	// APIHeader returns the header fields of a request with t, such as
+	//
+	//	Authorization: Bearer …
+	//	Example-Version: 2026-01-01
+	//
+	// Those that have the access token in them replace what a request has under their
+	// names; the others are for requests that don't have them. Client asks once for each
+	// token. The fields' names are the same for every token.
+	APIHeader(t *oauth2.Token) http.Header
+
+	// TokenRejected says whether an answer refuses the token, so that another may help, and
+	// the API's code if it says that the token has ended. It is called for each answer,
+	// must return at once for one that can't, must not read a body to its end without a
+	// bound, and leaves the body as it was.
+	TokenRejected(*http.Response) (code string, rejected bool)
+}
+
+// access is where a token may be sent, and how.
+type access struct {
+	id      string // of the token
+	origins origin.Set
+	header  http.Header // nil: it is an Authorization, as a bearer token
+	err     error       // it can't be sent anywhere
+}
+
+// apiAccess is what is known of the API without a token.
+type apiAccess struct {
+	origins origin.Set // of Manager.APIURLs; nil: each token has its own
+	scheme  string     // of the Authorization that a token is sent in, such as "Bearer"
+	err     error
+}
+
+// apis returns what is known of the API without a token.
+func (m *Manager) apis() *apiAccess {
+	m.apiOnce.Do(func() {
+		a := &m.api
+		a.scheme = bearerType
+		set, err := m.settings()
+		switch {
+		case err != nil:
+			a.err = err
+		case len(m.APIURLs) > 0:
+			a.origins, a.err = m.originsOf(m.APIURLs)
+		case set.api == nil:
+			a.err = errNoAPI
+		}
+		if a.err == nil && set.api != nil {
+			values := set.api.APIHeader(&oauth2.Token{AccessToken: "token", TokenType: bearerType})["Authorization"]
+			if len(values) == 1 {
+				if scheme, _, ok := strings.Cut(values[0], " "); ok {
+					a.scheme = scheme
+				}
+			}
+		}
+	})
+	return &m.api
+}
+
+var errNoAPI = errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")
+
+// originsOf returns the origins of URLs.
+func (m *Manager) originsOf(urls []string) (origins origin.Set, err error) {
+	if len(urls) == 0 {
+		return nil, errNoAPI
+	}
+	for _, raw := range urls {
+		u, _ := url.Parse(raw)
+		o, err := origin.Of(u)
+		if err != nil {
+			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
+		}
+		if err := m.checkSecure(u); err != nil {
+			return nil, err
+		}
+		origins = append(origins, o)
+	}
+	return origins, nil
+}
+
+// accessOf returns where v's token may be sent, and how.
+func (s *Source) accessOf(v *view) *access {
+	if a := s.access.Load(); a != nil && a.id == v.record.ID {
+		return a
+	}
+	a := s.m.newAccess(s.name, v.record)
+	s.access.Store(a)
+	return a
+}
+
+func (m *Manager) newAccess(name string, r *record) *access {
+	a := &access{id: r.ID, origins: m.apis().origins}
+	api := m.set.api
+	if api == nil {
+		return a
+	}
+	if a.origins == nil {
+		urls, err := api.APIURLs(r.token())
+		if err == nil {
+			a.origins, err = m.originsOf(urls)
+		}
+		if err != nil {
+			a.err = fmt.Errorf("tokensource: the token of connection %q can't be sent: %w", name, redact.Error(err, []string{r.AccessToken, r.RefreshToken}))
+			return a
+		}
+	}
+	h := api.APIHeader(r.token())
+	if v := h["Authorization"]; len(h) == 0 || len(h) == 1 && len(v) == 1 && v[0] == "Bearer "+r.AccessToken {
+		return a
+	}
+	a.header = make(http.Header, len(h))
+	for field, values := range h {
+		a.header[http.CanonicalHeaderKey(field)] = values
+	}
+	return a
+}
+
+// tokenRejected reports whether an answer is about the token, and the API's code for that if
+// it gives one. Without an API that knows, it is a 401 (RFC 6750, section 3).
+func (m *Manager) tokenRejected(resp *http.Response) (code string, rejected bool) {
+	if m.set.api != nil {
+		return m.set.api.TokenRejected(resp)
+	}
+	if resp.StatusCode != http.StatusUnauthorized {
+		return "", false
+	}
+	code, refusal := httpauth.Refused(resp.Header)
+	if refusal != httpauth.RefusalToken {
+		code = "" // it doesn't say that the connection has ended
+	}
+	return code, refusal != httpauth.RefusalOther
+}
