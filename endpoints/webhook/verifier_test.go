@@ -230,11 +230,11 @@ func TestSecretsThatAreNone(t *testing.T) {
 
 func TestSecretsAreNotPrinted(t *testing.T) {
 	v := must(Chart("a-secret-of-chart", "another-of-chart"))
-	h := struct{ Verifier *Verifier }{v}
+	h := Handler{Verifier: v}
 	holder := struct {
 		v  *Verifier
 		in Verifier
-		h  any
+		h  *Handler
 	}{v, *v, &h}
 	for _, held := range []any{v, *v, &h, holder, &holder} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
