@@ -173,7 +173,7 @@ func TestToleranceIsForBothSides(t *testing.T) {
 		{0, -5 * time.Minute, true},
 		{0, 5*time.Minute + time.Second, false},
 		{0, -5*time.Minute - time.Second, false},
-		{-1, 5*time.Minute + time.Second, false},
+		{-1, 5 * time.Minute, true},
 		{time.Second, 2 * time.Second, false},
 		{time.Hour, 59 * time.Minute, true},
 	} {

@@ -96,6 +96,10 @@ func (w *Waiter) Wait(ctx context.Context, taxpayerID, providerID string) error 
 	if known != nil {
 		return known.err
 	}
+	return w.await(ctx, waiting)
+}
+
+func (w *Waiter) await(ctx context.Context, waiting *wait) error {
 	select {
 	case err := <-waiting.ended:
 		return err

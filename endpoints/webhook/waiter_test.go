@@ -122,6 +122,11 @@ func TestStatusIsForgotten(t *testing.T) {
 		assert.Empty(t, w.order)
 
 		w.Feed(status("tx_1", "irs", "COMPLETED"))
+		time.Sleep(4 * time.Minute)
+		w.Feed(status("tx_1", "irs", "COMPLETED"))
+		time.Sleep(4 * time.Minute)
+		assert.NoError(t, w.Wait(ctx, "tx_1", "irs"), "it was told again")
+
 		w.Feed(status("tx_1", "irs", "CREATED"))
 		again := waiting(t.Context(), &w, "tx_1", "irs")
 		assert.True(t, stillWaiting(again))
@@ -140,6 +145,11 @@ func TestEventsOutOfOrder(t *testing.T) {
 		w.Feed(later)
 		w.Feed(earlier)
 		assert.NoError(t, w.Wait(t.Context(), "tx_1", "irs"))
+		earlier.Created = time.Time{} // this one counts by when it arrives
+		w.Feed(earlier)
+		assert.True(t, stillWaiting(waiting(contextUntilEnd(t), &w, "tx_1", "irs")))
+		w.Feed(later)
+		assert.NoError(t, w.Wait(t.Context(), "tx_1", "irs"))
 		earlier.Created = later.Created.Add(time.Minute) // of another login
 		w.Feed(earlier)
 		assert.True(t, stillWaiting(waiting(contextUntilEnd(t), &w, "tx_1", "irs")))
@@ -154,27 +164,27 @@ func contextUntilEnd(t *testing.T) context.Context {
 }
 
 func TestWaitPrefersTheEventToTheContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for range 100 {
-			var w Waiter
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := waiting(ctx, &w, "tx_1", "irs")
-			w.Feed(status("tx_1", "irs", "COMPLETED"))
-			cancel()
-			assert.NoError(t, <-ended)
-			assert.NoError(t, w.Wait(ctx, "tx_1", "irs"), "it is known")
-		}
-	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		var w Waiter
+		waiting, _ := w.begin(party{"tx_1", "irs"})
+		w.Feed(status("tx_1", "irs", "COMPLETED"))
+		assert.NoError(t, w.await(ctx, waiting))
+		assert.NoError(t, w.Wait(ctx, "tx_1", "irs"), "it is known")
+	}
 }
 
 func TestWaiterIsBounded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
 	var w Waiter
 	for i := range 2 * maxWaitable {
 		w.Feed(status(fmt.Sprint("tx_", i), "irs", "COMPLETED"))
 	}
 	assert.LessOrEqual(t, len(w.order), maxWaitable+2)
 	assert.LessOrEqual(t, len(w.latest), maxWaitable+2)
-	assert.NoError(t, w.Wait(t.Context(), fmt.Sprint("tx_", 2*maxWaitable-1), "irs"))
+	assert.NoError(t, w.Wait(ctx, fmt.Sprint("tx_", 2*maxWaitable-1), "irs"))
 	assert.NotContains(t, w.latest, party{"tx_0", "irs"})
 	w = Waiter{}
 	w.Feed(status(string(make([]byte, 1000)), "irs", "COMPLETED"))
