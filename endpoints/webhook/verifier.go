@@ -111,7 +111,8 @@ func (v *Verifier) stamp(header http.Header) (stamp, error) {
 	if err != nil {
 		return stamp{}, err
 	}
-	switch off := time.Since(s.sent); {
+	// To the second, as Finch's SDKs compare it.
+	switch off := time.Now().Truncate(time.Second).Sub(s.sent); {
 	case off > v.tolerance():
 		return stamp{}, unverified("the timestamp is too old")
 	case off < -v.tolerance():

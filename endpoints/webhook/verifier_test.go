@@ -195,6 +195,22 @@ func TestToleranceIsForBothSides(t *testing.T) {
 	}
 }
 
+// Finch's timestamp has seconds, and so has now: its SDKs compare them in this way.
+func TestToleranceIsInSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, ahead := time.Now(), time.Now().Add(10*time.Minute+time.Second)
+		time.Sleep(5*time.Minute + 999*time.Millisecond)
+		v := must(Finch(finchSecret))
+		_, err := v.Verify(finchHeader(t, finchSecret, "msg_1", old, finchBody), []byte(finchBody))
+		assert.NoError(t, err)
+		_, err = v.Verify(finchHeader(t, finchSecret, "msg_1", ahead, finchBody), []byte(finchBody))
+		assert.EqualError(t, err, "webhook: the timestamp is in the future")
+		time.Sleep(time.Millisecond)
+		_, err = v.Verify(finchHeader(t, finchSecret, "msg_1", old, finchBody), []byte(finchBody))
+		assert.EqualError(t, err, "webhook: the timestamp is too old")
+	})
+}
+
 func TestAnyOfTheSecretsVerifies(t *testing.T) {
 	const older, newer = "b2xkZXItc2VjcmV0", "bmV3ZXItc2VjcmV0"
 	both, now := must(Finch(older, newer)), time.Now()
