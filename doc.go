@@ -4,6 +4,7 @@ other people's tokens. It exports nothing itself; its packages are
 
 	endpoints    providers whose token endpoints don't follow RFC 6749, such as Finch,
 	             Chart and TaxRock, made to work with x/oauth2
+	             (endpoints/webhook: their webhooks, verified)
 	pkce         the way of a user to the consent page and back
 	storage      where tokens are kept, always encrypted
 	tokensource  tokens that stay saved and fresh, refreshed once across goroutines,
