@@ -22,8 +22,8 @@ const Type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // than five minutes from now by their own clock: the fifth is for clocks that differ.
 const lifetime = 4 * time.Minute
 
-// Key signs assertions. Errors don't quote it, but package fmt would print a private
-// key that is a Signer, so a Key doesn't belong into a field that can be printed.
+// Key signs assertions. Don't keep one where package fmt can reach it: fmt prints the
+// bytes of a Signer that is an ed25519.PrivateKey.
 type Key struct {
 	// Signer is an RSA key of at least 2048 bits, an ECDSA key of the curve P-256,
 	// P-384 or P-521, or an Ed25519 key, in memory or in a KMS.
