@@ -12,9 +12,9 @@ import (
 // dashboard.
 //
 // Chart documents that a signature is an HMAC-SHA256, but not how it is written: it is
-// taken in lower-case hexadecimal digits and in base64. Chart documents neither whether a
-// try after a failure has a timestamp of its own: if such tries are refused as too old,
-// raise the Tolerance to the three days that they go on for.
+// taken in lower-case hexadecimal digits and in base64. Nor does it document whether a try
+// after a failure has a timestamp of its own: if such tries are refused as too old, raise
+// the Tolerance to the three days that they go on for.
 //
 // https://developer.trychart.com/developer/webhooks
 func Chart(secrets ...string) (*Verifier, error) {

@@ -59,10 +59,9 @@ type Event struct {
 // connection: in Finch, because the provider doesn't let Finch in any more (reauth), and
 // in both, because the connection has been disconnected.
 //
-// It is false for Finch's error_permissions and error_no_account_setup, which the
-// employer mends at the payroll provider, after which the same token works again; and
-// where only one of the entities of a connection is affected, as the token goes on
-// working for the others.
+// It is false for Finch's error_permissions and error_no_account_setup, where the employer
+// has to change something at the payroll provider; and where only one of the entities of a
+// connection is affected, as the token goes on working for the others.
 func (e Event) LoginRequired() bool {
 	switch e.Type {
 	case finchAccountUpdated:

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -312,4 +313,51 @@ func TestMemoryIsBounded(t *testing.T) {
 		require.NoError(t, m.Remember(ctx, "new", time.Now().Add(time.Hour)))
 		assert.Equal(t, []string{"new"}, m.order, "what has expired is dropped")
 	})
+}
+
+// A provider that delivers every event again and again, at the same time, until it is
+// answered 200.
+func TestServer(t *testing.T) {
+	const events, deliverers = 40, 8
+	var mu sync.Mutex
+	handled, failed := make(map[string]int), make(map[string]bool)
+	server := httptest.NewServer(&Handler{Verifier: must(Finch(finchSecret)), Handle: func(_ context.Context, e Event) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !failed[e.ID] {
+			failed[e.ID] = true
+			return errors.New("at the first try")
+		}
+		handled[e.ID]++
+		return nil
+	}})
+	defer server.Close()
+	var all sync.WaitGroup
+	for range deliverers {
+		all.Go(func() {
+			for i := range events {
+				for status := 0; status != 200; {
+					r, err := http.NewRequest(http.MethodPost, server.URL, io.MultiReader(strings.NewReader(finchBody))) // chunked
+					if !assert.NoError(t, err) {
+						return
+					}
+					r.Header = finchHeader(t, finchSecret, fmt.Sprint("msg_", i), time.Now(), finchBody)
+					resp, err := server.Client().Do(r)
+					if !assert.NoError(t, err) {
+						return
+					}
+					resp.Body.Close()
+					status = resp.StatusCode
+					if !assert.Contains(t, []int{200, 500, 503}, status) {
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	assert.Len(t, handled, events)
+	for id, times := range handled {
+		assert.Equal(t, 1, times, id)
+	}
 }
