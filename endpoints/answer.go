@@ -212,10 +212,10 @@ func (p *adapter) success(a *answer) adapted {
 // for a Token, and not by x/oauth2, what had the names of the token's own members and
 // is not of it stays.
 func (p *adapter) beside(a *answer, token *issued, decoded bool) map[string]any {
-	kept := make(map[string]any, len(a.members)+4)
-	for name, v := range a.members {
-		if standard := standardName(name); standard == "" || decoded && token.elsewhere[standard] && standard == name {
-			kept[name] = v
+	kept := a.members // nobody else needs them any more
+	for name := range kept {
+		if standard := standardName(name); standard != "" && !(decoded && token.elsewhere[standard] && standard == name) {
+			delete(kept, name)
 		}
 	}
 	for _, name := range p.kept {
@@ -223,11 +223,7 @@ func (p *adapter) beside(a *answer, token *issued, decoded bool) map[string]any 
 	}
 	n := numbers{decoded: decoded}
 	n.exact(kept)
-	for name, v := range token.members(decoded) {
-		if _, others := kept[name]; !others {
-			kept[name] = v
-		}
-	}
+	token.addTo(kept, decoded)
 	return kept
 }
 

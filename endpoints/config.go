@@ -83,7 +83,7 @@ func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthC
 		return nil, conf.err
 	}
 	in := conf.input(grantExchange, nil)
-	if len(conf.exchange.url.slots) > 0 {
+	if len(conf.exchange().url.slots) > 0 {
 		params, err := conf.optionsOf("", "", opts)
 		if err != nil {
 			return nil, conf.mistake("%w", err)
@@ -134,11 +134,16 @@ func (c *config) retrieve(ctx context.Context, in *input, ask func(context.Conte
 	client := &oauth2.Config{
 		ClientID: c.oauth.ClientID, ClientSecret: c.oauth.ClientSecret, Endpoint: c.oauth.Endpoint, RedirectURL: c.oauth.RedirectURL,
 	}
-	target, err := c.conversationOf(in.grant).target(in)
-	if err != nil {
-		return nil, c.mistake("%w", err)
+	// x/oauth2 makes a URL of it before the adapter is asked.
+	if conversation := c.conversationOf(in.grant); conversation.at != nil {
+		client.Endpoint.TokenURL = conversation.url.text
+	} else {
+		target, err := conversation.target(in)
+		if err != nil {
+			return nil, c.mistake("%w", err)
+		}
+		client.Endpoint.TokenURL = target.String()
 	}
-	client.Endpoint.TokenURL = target.String() // x/oauth2 makes a URL of it before the adapter is asked
 	call := &call{input: *in}
 	token, err := ask((&transport{adapter: c.adapter, call: hide(call)}).context(ctx), client)
 	if err != nil || call.received == nil {

@@ -114,27 +114,33 @@ func (t *issued) seconds() int64 {
 	return min(max(int64(t.lifetime/time.Second), 1), math.MaxInt32)
 }
 
-// members are the token's own, with numbers as float64 if they are decoded.
-func (t *issued) members(decoded bool) map[string]any {
-	members := map[string]any{"access_token": t.access}
+// addTo adds the token's own members to others, with numbers as float64 if they are
+// decoded. It leaves what is there already.
+func (t *issued) addTo(members map[string]any, decoded bool) {
+	add := func(name string, v any) {
+		if _, others := members[name]; !others {
+			members[name] = v
+		}
+	}
+	add("access_token", t.access)
 	if t.refresh != "" {
-		members["refresh_token"] = t.refresh
+		add("refresh_token", t.refresh)
 	}
 	if t.kind != "" {
-		members["token_type"] = t.kind
+		add("token_type", t.kind)
 	}
 	switch seconds := t.seconds(); {
 	case seconds > 0 && decoded:
-		members["expires_in"] = float64(seconds)
+		add("expires_in", float64(seconds))
 	case seconds > 0:
-		members["expires_in"] = json.Number(strconv.FormatInt(seconds, 10))
+		add("expires_in", json.Number(strconv.FormatInt(seconds, 10)))
 	}
-	return members
 }
 
 // isAsSent reports whether x/oauth2 reads the token out of the members as they are.
 func (t *issued) isAsSent(members map[string]any) bool {
-	own := t.members(false)
+	own := make(map[string]any)
+	t.addTo(own, false)
 	for name, v := range members {
 		if standardName(name) == "" {
 			continue

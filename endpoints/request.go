@@ -42,8 +42,8 @@ type headerTemplate struct {
 }
 
 // newConversation reads a style for requests to a URL.
-func (p *Provider) newConversation(narrow AuthStyle, rawURL string) conversation {
-	c := conversation{style: p.Style.merge(narrow), url: parseTemplate(rawURL)}
+func (p *Provider) newConversation(narrow AuthStyle, rawURL string) *conversation {
+	c := &conversation{style: p.Style.merge(narrow), url: parseTemplate(rawURL)}
 	c.auth = cmp.Or(c.style.Auth, authOf(p.Endpoint.AuthStyle))
 	if len(c.url.slots) == 0 {
 		c.at, _ = url.Parse(rawURL)
@@ -201,15 +201,15 @@ func (in *input) parameter(name string) (v string, ok bool) {
 func (p *adapter) conversationOf(grant string) *conversation {
 	switch grant {
 	case grantExchange:
-		return &p.exchange
+		return p.exchange()
 	case grantRefresh:
-		return &p.refresh
+		return p.refresh()
 	case grantRevoke:
-		return &p.revoke
+		return p.revoke()
 	case grantIntrospect:
-		return &p.introspect
+		return p.introspect()
 	}
-	return &p.other
+	return p.other()
 }
 
 // request returns the request to send in place of r, and its parameters as the

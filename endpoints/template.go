@@ -26,17 +26,30 @@ type slot struct {
 // a value that isn't accepted.
 type values func(name string) (string, error)
 
-var braces = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
-
 func parseTemplate(text string) template {
 	t := template{text: text}
-	if !strings.Contains(text, "{") {
-		return t
-	}
-	for _, m := range braces.FindAllStringSubmatchIndex(text, -1) {
-		t.slots = append(t.slots, slot{name: text[m[2]:m[3]], from: m[0], to: m[1], at: placeOf(text, m[0], m[1])})
+	for from := 0; from < len(text); from++ {
+		next := strings.IndexByte(text[from:], '{')
+		if next < 0 {
+			break
+		}
+		from += next
+		to := from + 1
+		for to < len(text) && (isWord(text[to]) || text[to] == '.') {
+			to++
+		}
+		if to < len(text) && text[to] == '}' && to > from+1 {
+			t.slots = append(t.slots, slot{name: text[from+1 : to], from: from, to: to + 1, at: placeOf(text, from, to+1)})
+			from = to
+		}
 	}
 	return t
+}
+
+// sample returns the text with the same in the place of each name.
+func (t template) sample(v string) string {
+	s, _ := t.replace(func(slot) (string, error) { return v, nil })
+	return s
 }
 
 // names returns the names in t, in their order.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/oauth2"
 
@@ -40,8 +42,8 @@ type adapter struct {
 	api     []headerTemplate
 	kept    []string // the names of what later requests need
 
-	exchange, refresh, revoke, introspect conversation
-	other                                 conversation // a grant that has no style of its own
+	// The conversations, by grant. Most adapters that a context is made for have one.
+	exchange, refresh, revoke, introspect, other func() *conversation
 }
 
 func newAdapter(p Provider) *adapter {
@@ -52,11 +54,11 @@ func newAdapter(p Provider) *adapter {
 		authURL:    parseTemplate(p.Endpoint.AuthURL),
 		consent:    p.Consent.Params.compile(),
 		api:        compileHeader(p.apiHeader()),
-		exchange:   p.newConversation(p.Exchange, p.Endpoint.TokenURL),
-		refresh:    p.newConversation(p.Refresh, cmp.Or(p.RefreshURL, p.Endpoint.TokenURL)),
-		revoke:     p.newConversation(p.Revoke, p.RevokeURL),
-		introspect: p.newConversation(p.Introspect, p.IntrospectURL),
-		other:      p.newConversation(AuthStyle{}, p.Endpoint.TokenURL),
+		exchange:   p.conversation(p.Exchange, p.Endpoint.TokenURL),
+		refresh:    p.conversation(p.Refresh, cmp.Or(p.RefreshURL, p.Endpoint.TokenURL)),
+		revoke:     p.conversation(p.Revoke, p.RevokeURL),
+		introspect: p.conversation(p.Introspect, p.IntrospectURL),
+		other:      p.conversation(AuthStyle{}, p.Endpoint.TokenURL), // a grant that has no style of its own
 	}
 	for _, u := range p.APIURLs {
 		a.apis = append(a.apis, parseTemplate(u))
@@ -65,36 +67,36 @@ func newAdapter(p Provider) *adapter {
 	return a
 }
 
+// conversation returns what reads a style when it is needed.
+func (p Provider) conversation(narrow AuthStyle, rawURL string) func() *conversation {
+	return sync.OnceValue(func() *conversation { return p.newConversation(narrow, rawURL) })
+}
+
 // keptNames returns the names of the variables that are needed after an exchange.
 func (p *adapter) keptNames() []string {
 	names := slices.Clone(p.Callback.Keep)
-	add := func(t template) {
-		for _, s := range t.slots {
-			if _, variable := p.Vars[s.name]; variable && !slices.Contains(names, s.name) {
-				names = append(names, s.name)
-			}
-		}
+	if len(p.Vars) == 0 {
+		return names
 	}
-	for _, t := range p.apis {
-		add(t)
-	}
-	for _, h := range p.api {
-		add(h.value)
-	}
-	add(p.exchange.url) // the token endpoint's, also for refreshes
-	for _, c := range []*conversation{&p.refresh, &p.revoke, &p.introspect} {
-		add(c.url)
-		for _, h := range c.header {
-			add(h.value)
-		}
-		for _, patch := range c.patches {
-			for _, param := range patch.params {
-				for _, t := range param.values {
-					add(t)
+	add := func(texts ...string) {
+		for _, text := range texts {
+			for _, name := range namesIn(text) {
+				if _, variable := p.Vars[name]; variable && !slices.Contains(names, name) {
+					names = append(names, name)
 				}
 			}
 		}
 	}
+	add(p.Endpoint.TokenURL, p.RefreshURL, p.RevokeURL, p.IntrospectURL)
+	add(p.APIURLs...)
+	add(slices.Collect(maps.Values(p.API.Header))...)
+	for _, s := range []AuthStyle{p.Style, p.Refresh, p.Revoke, p.Introspect} {
+		add(slices.Collect(maps.Values(s.Header))...)
+		for _, values := range s.Params {
+			add(values...)
+		}
+	}
+	slices.Sort(names)
 	return names
 }
 
@@ -159,12 +161,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // returns the answer as x/oauth2 wants it.
 func (t *transport) send(r *http.Request, in *input, call *call, form url.Values) (*http.Response, error) {
 	a := &answer{in: in, call: call}
-	original := url.Values(cloneLists(form))
 	in.read(r, form)
 	var sent *http.Request
 	var params url.Values
 	a.requestSecrets = func() []string { // only an error asks for them
-		return slices.Concat(requestSecrets(r, original), requestSecrets(sent, params), in.secrets())
+		return slices.Concat(requestSecrets(r, in.options), requestSecrets(sent, params), in.secrets())
 	}
 	sent, params, err := t.request(r, in)
 	if err != nil {
@@ -189,7 +190,7 @@ func (t *transport) adapts(r *http.Request) bool {
 	if r.Method != http.MethodPost || mediaOf(r.Header) != formType {
 		return false
 	}
-	return t.exchange.isFor(r.URL) || t.refresh.isFor(r.URL)
+	return t.exchange().isFor(r.URL) || t.refresh().isFor(r.URL)
 }
 
 // isFor reports whether requests of the conversation go to u.
@@ -197,7 +198,7 @@ func (c *conversation) isFor(u *url.URL) bool {
 	if c.at != nil {
 		return *u == *c.at || u.String() == c.at.String()
 	}
-	return len(c.url.slots) > 0 && matchesCode(braces.ReplaceAllString(c.url.text, "*"), u.String())
+	return len(c.url.slots) > 0 && matchesCode(c.url.sample("*"), u.String())
 }
 
 func (t *transport) next() http.RoundTripper { return baseOf(t.base) }

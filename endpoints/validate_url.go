@@ -32,13 +32,11 @@ func (p *Provider) checkURLs() error {
 		return wrong("Endpoint.TokenURL", "is missing")
 	}
 	for _, u := range p.urls() {
-		for _, m := range braces.FindAllStringSubmatchIndex(u.url, -1) {
-			name := u.url[m[2]:m[3]]
-			at := placeOf(u.url, m[0], m[1])
-			if _, declared := p.Vars[name]; !declared && (name != "client_id" || at < asSegment) {
-				return wrong(u.field, "has {%s}, which Vars doesn't declare", name)
+		for _, s := range parseTemplate(u.url).slots {
+			if _, declared := p.Vars[s.name]; !declared && (s.name != "client_id" || s.at < asSegment) {
+				return wrong(u.field, "has {%s}, which Vars doesn't declare", s.name)
 			}
-			if err := p.checkEntries(name, at, u.url[m[1]:]); err != nil {
+			if err := p.checkEntries(s.name, s.at, u.url[s.to:]); err != nil {
 				return err
 			}
 		}
@@ -62,11 +60,11 @@ func (p *Provider) checkURLs() error {
 
 // checkURL checks a URL with something harmless in the place of its variables.
 func (p *Provider) checkURL(u namedURL) error {
-	sample := u.url
-	if loc := braces.FindStringIndex(sample); loc != nil && loc[0] == 0 {
-		sample = "https://host.example" + sample[loc[1]:]
+	t := parseTemplate(u.url)
+	if len(t.slots) > 0 && t.slots[0].from == 0 {
+		t = parseTemplate("https://host.example" + u.url[t.slots[0].to:])
 	}
-	sample = braces.ReplaceAllString(sample, "x")
+	sample := t.sample("x")
 	parsed, err := url.Parse(sample)
 	if err == nil {
 		_, err = origin.Of(parsed)
@@ -144,7 +142,7 @@ func (p *Provider) checkVars() error {
 	for _, name := range slices.Sorted(maps.Keys(p.Vars)) {
 		field := fmt.Sprintf("Vars[%q]", name)
 		switch {
-		case braces.FindString("{"+name+"}") != "{"+name+"}":
+		case !slices.Equal(namesIn("{"+name+"}"), []string{name}):
 			return wrong(field, "isn't a name of letters, digits, '_', '-' and '.'")
 		case slices.Contains(ownNames, name):
 			return wrong(field, "is a parameter of the RFC")
