@@ -61,12 +61,26 @@ func (a *Answer) place(members map[string]any, name string) (v any, atTop bool) 
 			}
 		}
 	}
-	if object, ok := inner.(map[string]any); ok {
+	if object := firstObject(inner); object != nil {
 		if v := standardMember(object, name); v != nil {
 			return v, false
 		}
 	}
 	return standardMember(members, name), true
+}
+
+// firstObject returns an object, or the first one in an array.
+func firstObject(v any) map[string]any {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, element := range list {
+		if object, ok := element.(map[string]any); ok {
+			return object
+		}
+	}
+	return nil
 }
 
 // elsewhere returns the RFC's names of the members of the token that are at another

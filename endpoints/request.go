@@ -141,8 +141,8 @@ func (in *input) read(r *http.Request, form url.Values) {
 	if in.grant == "" {
 		in.grant = form.Get("grant_type")
 	}
-	if in.vars == nil {
-		in.vars = in.provider.takeVars(form)
+	if vars := in.provider.takeVars(form); in.vars == nil {
+		in.vars = vars
 	}
 	names, ok := own[in.grant]
 	if !ok {

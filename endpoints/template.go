@@ -136,8 +136,8 @@ func placeOf(text string, i, j int) place {
 		return asQuery
 	}
 	scheme := strings.Index(head, "://")
-	if scheme < 0 && strings.HasPrefix(text, "{") {
-		return asSegment // after a variable that is a URL
+	if scheme < 0 {
+		return asSegment // after a variable that is a URL, or else it is no URL
 	}
 	authority := head[scheme+len("://"):]
 	switch {
