@@ -102,6 +102,7 @@ replace github.com/oauth2keep/oauth2keep => %s
 		}
 		write(t, filepath.Join(to, "through_our_transport_test.go"), fmt.Sprintf(throughOurTransport, name))
 	}
+	copyEndpoints(t, source, dir) // our definitions use them
 	for name, least := range packages {
 		t.Run(name, func(t *testing.T) {
 			arg := "./" + name
@@ -124,6 +125,15 @@ replace github.com/oauth2keep/oauth2keep => %s
 			t.Logf("%s: %d tests, %d token requests", name, strings.Count(string(out), "\n--- PASS: Test"), n)
 		})
 	}
+}
+
+// copyEndpoints copies x/oauth2's own endpoints, which aren't tested.
+func copyEndpoints(t *testing.T, source, dir string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "endpoints"), 0o700))
+	code, err := os.ReadFile(filepath.Join(source, "endpoints", "endpoints.go"))
+	require.NoError(t, err)
+	write(t, filepath.Join(dir, "endpoints", "endpoints.go"), string(code))
 }
 
 func moduleDir(t *testing.T, module string) string {
