@@ -1,0 +1,169 @@
+package endpoints
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseProviderNamesWhatItRefuses(t *testing.T) {
+	const head = `{"token_endpoint":"https://a.example/token",`
+	for _, c := range []struct{ data, want string }{
+		// members
+		{head + `"tokn_endpoint":"x"}`, `tokn_endpoint is unknown`},
+		{head + `"Name":"x"}`, `Name is unknown: it is written name`},
+		{head + `"refresh":{"grant_type":"x"}}`, `refresh.grant_type is unknown`},
+		{head + `"refresh":{"Params":{}}}`, `refresh.Params is unknown: it is written params`},
+		{head + `"api":{"errors":[{"status":403,"kind":"token_rejected"},{"stats":403}]}}`, `api.errors[1].stats is unknown`},
+		{head + `"answer":{"Answer":{}}}`, `answer.Answer is unknown`},
+		{head + `"callback":{"iss":true}}`, `callback.iss is unknown`},
+		{head + `"callback":{"-":true}}`, `callback["-"] is unknown`},
+		{head + `"a b\"":1}`, `["a b\""] is unknown`},
+		{head + `"":1}`, `[""] is unknown`},
+		{head + `"` + strings.Repeat("a", 100) + `":1}`, `["` + strings.Repeat("a", 64) + `…"] is unknown`},
+		{head + `"token_endpoint":"https://b.example/token"}`, `token_endpoint is there twice`},
+		{head + `"exchange":{"params":{"a":"1","a":"2"}}}`, `exchange.params["a"] is there twice`},
+		{head + `"exchange":{"params":{"a":"1","\u0061":"2"}}}`, `exchange.params["a"] is there twice`},
+		{head + `"style":{"auth":"none"}}`, `style.auth is written token_endpoint_auth_method, at the top`},
+
+		// types
+		{`[]`, `the document is a list, and must be an object`},
+		{`null`, `the document is null, and must be an object`},
+		{head + `"name":1}`, `name is the number 1, and must be text`},
+		{head + `"name":` + strings.Repeat("1", 50) + `}`, `name is a long number, and must be text`},
+		{head + `"name":null}`, `name is null, and must be text`},
+		{head + `"name":{"x":1}}`, `name is an object, and must be text`},
+		{head + `"api_urls":"https://a.example"}`, `api_urls is text, and must be a list`},
+		{head + `"api_urls":["https://a.example",true]}`, `api_urls[1] is true, and must be text`},
+		{head + `"consent":[]}`, `consent is a list, and must be an object`},
+		{head + `"exchange":{"params":{"a":1}}}`, `exchange.params["a"] is the number 1, and must be text, a list of texts or null`},
+		{head + `"exchange":{"header":{"a":["b"]}}}`, `exchange.header["a"] is a list, and must be text`},
+		{head + `"variables":{"a":"b"}}`, `variables["a"] is text, and must be a list`},
+		{head + `"api":{"errors":[{"status":"403"}]}}`, `api.errors[0].status is text, and must be a whole number`},
+		{head + `"api":{"errors":[{"status":403.5}]}}`, `api.errors[0].status is the number 403.5, and must be a whole number`},
+		{head + `"api":{"errors":[{"status":1e400}]}}`, `api.errors[0].status is the number 1e400, and must be a whole number`},
+		{head + `"authorization_response_iss_parameter_supported":"true"}`,
+			`authorization_response_iss_parameter_supported is text, and must be true or false`},
+		{head + `"answer":{"default_lifetime":3600}}`, `answer.default_lifetime is the number 3600, and must be text`},
+
+		// values
+		{head + `"name":""}`, `name is empty: leave it out`},
+		{head + `"style":{"body":""}}`, `style.body is empty: leave it out`},
+		{head + `"answer":{"lifetime_unit":"1 hour"}}`, `answer.lifetime_unit is not a positive duration such as "90s", "1h30m" or "1ms"`},
+		{head + `"answer":{"default_lifetime":"-1h"}}`, `answer.default_lifetime is not a positive duration such as "90s", "1h30m" or "1ms"`},
+
+		// the document
+		{head + `"name":"x"}{}`, `not a JSON document, at byte 56: invalid character '{' after top-level value`},
+		{head + `"name":"x"},`, `not a JSON document, at byte 56: invalid character ',' after top-level value`},
+		{head[:10], `not a JSON document, at byte 10: unexpected end of JSON input`},
+		{``, `not a JSON document, at byte 0: unexpected end of JSON input`},
+		{"\ufeff{}", `not a JSON document, at byte 1: invalid character 'ï' looking for beginning of value`},
+		{head + "\"name\":\"\xff\"}", `the JSON isn't UTF-8`},
+		{head + `"name":"` + strings.Repeat("x", 1<<20) + `"}`, `the JSON is longer than 1048576 bytes`},
+	} {
+		p, err := ParseProvider([]byte(c.data))
+		assert.EqualError(t, err, "endpoints: "+c.want, "%.200s", c.data)
+		assert.Zero(t, p)
+	}
+}
+
+// What is nested too deep is refused where it begins to be, at no cost.
+func TestParseProviderBoundsDepth(t *testing.T) {
+	for _, depth := range []int{100, 1 << 19} {
+		_, err := ParseProvider([]byte(`{"name":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`))
+		require.Error(t, err)
+	}
+}
+
+func TestParseProviderSaysMistakesInTheWordsOfJSON(t *testing.T) {
+	const head = `{"name":"Style","token_endpoint":"https://a.example/token",`
+	for _, c := range []struct{ data, want string }{
+		{`{"name":"Style"}`, `token_endpoint is missing`},
+		{head + `"style":{"body":"xml"}}`, `style.body is unknown: "xml"`},
+		{head + `"style":{"body":"Style.Body"}}`, `style.body is unknown: "Style.Body"`},
+		{head + `"revocation":{"method":"DELETE"}}`, `revocation has no effect without revocation_endpoint`},
+		{head + `"refresh":{"params":{"grant-type":null}}}`, `refresh.params["grant-type"] removes what is never sent`},
+		{head + `"refresh":{"params":{"API.Errors":["x","{y}"]}}}`,
+			`refresh.params["API.Errors"][1] has {y}, which is neither a parameter of this request nor in variables or callback.keep`},
+		{head + `"token_endpoint_auth_method":"client_secret"}`, `token_endpoint_auth_method is unknown: "client_secret"`},
+		{head + `"authorization_response_iss_parameter_supported":true}`,
+			`authorization_response_iss_parameter_supported has no effect without issuer`},
+		{head + `"api":{"errors":[{"kind":"token_rejected"}]}}`,
+			`api.errors[0].status is missing: every answer of the api would have to be read`},
+		{head + `"answer":{"errors":[{"code":"1","kind":"denied"}]}}`, `answer.errors[0].kind can't be "denied" here`},
+		{head + `"variables":{"a":["b"]}}`, `variables["a"] has no effect: nothing refers to {a}`},
+	} {
+		p, err := ParseProvider([]byte(c.data))
+		assert.EqualError(t, err, "endpoints: Style: "+c.want)
+		assert.Zero(t, p)
+	}
+}
+
+func TestParseProviderNamesAURLByItsMember(t *testing.T) {
+	_, err := ParseProvider([]byte(`{"token_endpoint":"https://a.example/token","authorization_endpoint":"/x"}`))
+	assert.ErrorContains(t, err, "endpoints: authorization_endpoint ")
+	_, err = ParseProvider([]byte(`{"token_endpoint":"https://a.example/token","api_urls":["https://b.example","c"]}`))
+	assert.ErrorContains(t, err, "endpoints: api_urls[1] ")
+}
+
+func TestInJSONWordsLeavesOtherErrorsAlone(t *testing.T) {
+	assert.Equal(t, io.EOF, inJSONWords(&Provider{Name: "Style"}, io.EOF))
+}
+
+// Editors know the schema of a document by this member.
+func TestParseProviderPassesOverTheSchema(t *testing.T) {
+	p, err := ParseProvider([]byte(`{"$schema":"./provider.schema.json","token_endpoint":"https://a.example/token"}`))
+	require.NoError(t, err)
+	data, err := json.Marshal(p)
+	require.NoError(t, err)
+	assert.Equal(t, `{"token_endpoint":"https://a.example/token"}`, string(data))
+}
+
+func TestInsecureHTTPInJSON(t *testing.T) {
+	const form = `{"token_endpoint":"http://a.example/token","insecure_http":true}`
+	p, err := ParseProvider([]byte(form))
+	require.NoError(t, err)
+	data, err := json.Marshal(p)
+	require.NoError(t, err)
+	assert.Equal(t, form, string(data))
+	_, err = ParseProvider([]byte(`{"token_endpoint":"http://a.example/token","insecure_http":false}`))
+	assert.ErrorContains(t, err, "endpoints: token_endpoint ")
+}
+
+func FuzzParseProvider(f *testing.F) {
+	seeds := 0
+	for _, p := range definitions() {
+		data, err := json.Marshal(p)
+		require.NoError(f, err)
+		f.Add(data)
+		seeds++
+	}
+	require.GreaterOrEqual(f, seeds, 6)
+	f.Add([]byte(`{"token_endpoint":"https://a.example","style":{"params":{"a":[],"b":["x"],"c":"\ud800"},"header":{}},"api_urls":[]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := ParseProvider(data)
+		if err != nil {
+			assert.Zero(t, p)
+			return
+		}
+		requireRoundTrip(t, p)
+	})
+}
+
+// requireRoundTrip fails if p isn't valid, or differs when it comes back from JSON.
+func requireRoundTrip(t *testing.T, p Provider) {
+	t.Helper()
+	require.NoError(t, p.Validate())
+	first, err := json.Marshal(p)
+	require.NoError(t, err)
+	back, err := ParseProvider(first)
+	require.NoError(t, err, "%s", first)
+	require.Equal(t, p, back)
+	second, err := json.Marshal(back)
+	require.NoError(t, err)
+	require.Equal(t, string(first), string(second))
+}
