@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,6 +24,17 @@ func (p Provider) Validate() error {
 		}
 	}
 	return nil
+}
+
+// item returns the field of an element, by its name or its number.
+func item(field string, element any) string {
+	switch element := element.(type) {
+	case int:
+		return field + "[" + strconv.Itoa(element) + "]"
+	case string:
+		return field + "[" + strconv.Quote(element) + "]"
+	}
+	return field
 }
 
 func isZero(v any) bool { return reflect.ValueOf(v).IsZero() }
@@ -53,24 +65,25 @@ var (
 	exchangeParams = append([]string{"grant_type", "code", "redirect_uri", "code_verifier"}, clientParams...)
 	refreshParams  = append([]string{"grant_type", "refresh_token"}, clientParams...)
 	tokenParams    = append([]string{"token"}, clientParams...)
+	styleParams    = slices.Concat(exchangeParams, refreshParams, tokenParams)
+	laterParams    = []string{"access_token", "refresh_token", "redirect_uri"}
 )
 
 // styles returns the AuthStyles of p, Style first.
 func (p *Provider) styles() []described {
-	later := []string{"access_token", "refresh_token", "redirect_uri"}
 	return []described{
-		{"Style", &p.Style, &p.Endpoint.TokenURL, slices.Concat(exchangeParams, refreshParams, tokenParams), later},
+		{"Style", &p.Style, &p.Endpoint.TokenURL, styleParams, laterParams},
 		{"Exchange", &p.Exchange, &p.Endpoint.TokenURL, exchangeParams, nil},
-		{"Refresh", &p.Refresh, &p.Endpoint.TokenURL, refreshParams, later},
-		{"Revoke", &p.Revoke, &p.RevokeURL, tokenParams, later},
-		{"Introspect", &p.Introspect, &p.IntrospectURL, tokenParams, later},
+		{"Refresh", &p.Refresh, &p.Endpoint.TokenURL, refreshParams, laterParams},
+		{"Revoke", &p.Revoke, &p.RevokeURL, tokenParams, laterParams},
+		{"Introspect", &p.Introspect, &p.IntrospectURL, tokenParams, laterParams},
 	}
 }
 
 // checkNames checks a map from the RFC's names to the provider's.
 func checkNames(field string, names map[string]string, rfc []string, within string) error {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		field, path := fmt.Sprintf("%s[%q]", field, name), names[name]
+		field, path := item(field, name), names[name]
 		switch {
 		case !slices.Contains(rfc, name):
 			return wrong(field, "is none of the RFC's names: %s", strings.Join(rfc, ", "))

@@ -1,7 +1,6 @@
 package endpoints
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -24,7 +23,7 @@ func (p *Provider) checkConsent() error {
 	}
 	for i, scope := range c.Scopes {
 		if scope == "" || strings.ContainsAny(scope, " \t\r\n") {
-			return wrong(fmt.Sprintf("Consent.Scopes[%d]", i), "is not a single scope: %q", scope)
+			return wrong(item("Consent.Scopes", i), "is not a single scope: %q", scope)
 		}
 	}
 	return p.checkParams("Consent.Params", c.Params, described{field: "Consent", sent: consentParams})
@@ -40,7 +39,7 @@ func (p *Provider) checkCallback() error {
 	}
 	for i, name := range c.Keep {
 		if name == "" || slices.Contains(ownNames, name) || slices.Contains(c.Keep[:i], name) {
-			return wrong(fmt.Sprintf("Callback.Keep[%d]", i), "can't be %q", name)
+			return wrong(item("Callback.Keep", i), "can't be %q", name)
 		}
 	}
 	return checkRules("Callback.Errors", c.Errors, KindDenied, KindClientRejected, KindRedirectMismatch,
@@ -74,9 +73,9 @@ func (p *Provider) checkAnswer() error {
 	}
 	for path, v := range a.Success {
 		if v == "" {
-			return wrong(fmt.Sprintf("Answer.Success[%q]", path), "is empty")
+			return wrong(item("Answer.Success", path), "is empty")
 		}
-		if err := checkPath(fmt.Sprintf("Answer.Success[%q]", path), path); err != nil {
+		if err := checkPath(item("Answer.Success", path), path); err != nil {
 			return err
 		}
 	}
@@ -87,7 +86,7 @@ func (p *Provider) checkAnswer() error {
 func (p *Provider) checkAPI() error {
 	token := 0
 	for _, name := range slices.Sorted(maps.Keys(p.API.Header)) {
-		field, v := fmt.Sprintf("API.Header[%q]", name), p.API.Header[name]
+		field, v := item("API.Header", name), p.API.Header[name]
 		if err := checkField(field, name, p.API.Header); err != nil {
 			return err
 		}
@@ -105,10 +104,10 @@ func (p *Provider) checkAPI() error {
 	}
 	for i, r := range p.API.Errors {
 		if r.Status == 0 {
-			return wrong(fmt.Sprintf("API.Errors[%d].Status", i), "is missing: every answer of the API would have to be read")
+			return wrong(item("API.Errors", i)+".Status", "is missing: every answer of the API would have to be read")
 		}
 		if r.Status == http.StatusOK && r.isLastResort() {
-			return wrong(fmt.Sprintf("API.Errors[%d]", i), "would refuse every answer")
+			return wrong(item("API.Errors", i), "would refuse every answer")
 		}
 	}
 	return checkRules("API.Errors", p.API.Errors, KindTokenRejected, KindLoginRequired, KindInsufficientScope,
@@ -118,7 +117,7 @@ func (p *Provider) checkAPI() error {
 // checkRules checks a list of rules, of which the kinds have a meaning.
 func checkRules(list string, rules []ErrorRule, kinds ...ErrorKind) error {
 	for i, r := range rules {
-		field := fmt.Sprintf("%s[%d]", list, i)
+		field := item(list, i)
 		switch {
 		case r.Kind == "":
 			return wrong(field+".Kind", "is missing")

@@ -2,7 +2,6 @@ package endpoints
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -67,7 +66,7 @@ func (p *Provider) makesAssertion(c described) bool {
 // checkParams checks the parameters of one request, also of the consent page.
 func (p *Provider) checkParams(field string, params Params, c described) error {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		field := fmt.Sprintf("%s[%q]", field, name)
+		field := item(field, name)
 		_, inStyle := p.Style.Params[name]
 		switch values := params[name]; {
 		case name == "":
@@ -78,7 +77,7 @@ func (p *Provider) checkParams(field string, params Params, c described) error {
 			return wrong(field, "would give all requests the same grant type")
 		default:
 			for i, v := range values {
-				if err := p.checkValue(fmt.Sprintf("%s[%d]", field, i), name, v, c); err != nil {
+				if err := p.checkValue(item(field, i), name, v, c); err != nil {
 					return err
 				}
 			}
@@ -119,7 +118,7 @@ func (p *Provider) checkHeader(c described) error {
 	auth := cmp.Or(p.Style.merge(*c.style).Auth, authOf(p.Endpoint.AuthStyle))
 	inHeader := auth == ClientSecretBasic || auth == ClientSecretBasicRaw || auth == AccessTokenAuth
 	for _, name := range slices.Sorted(maps.Keys(c.style.Header)) {
-		field := fmt.Sprintf("%s.Header[%q]", c.field, name)
+		field := item(c.field+".Header", name)
 		if err := checkField(field, name, c.style.Header); err != nil {
 			return err
 		}

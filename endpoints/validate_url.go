@@ -1,7 +1,6 @@
 package endpoints
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -22,7 +21,7 @@ func (p *Provider) urls() []namedURL {
 		{"RevokeURL", p.RevokeURL}, {"IntrospectURL", p.IntrospectURL},
 	}
 	for i, u := range p.APIURLs {
-		all = append(all, namedURL{fmt.Sprintf("APIURLs[%d]", i), u})
+		all = append(all, namedURL{item("APIURLs", i), u})
 	}
 	return slices.DeleteFunc(all, func(u namedURL) bool { return u.url == "" && !strings.HasPrefix(u.field, "API") })
 }
@@ -86,7 +85,7 @@ func (p *Provider) checkURL(u namedURL) error {
 // with tail after it.
 func (p *Provider) checkEntries(name string, at place, tail string) error {
 	for i, entry := range p.Vars[name] {
-		field := fmt.Sprintf("Vars[%q][%d]", name, i)
+		field := item(item("Vars", name), i)
 		host, wild := "", at <= asHost && entry == "*"
 		switch at {
 		case asURL:
@@ -118,6 +117,9 @@ func (p *Provider) isSecure(entry string) bool {
 }
 
 func (p *Provider) checkVars() error {
+	if len(p.Vars) == 0 {
+		return nil
+	}
 	used := make(map[string]bool)
 	note := func(texts ...string) {
 		for _, text := range texts {
@@ -140,7 +142,7 @@ func (p *Provider) checkVars() error {
 	}
 	note(slices.Collect(maps.Values(p.API.Header))...)
 	for _, name := range slices.Sorted(maps.Keys(p.Vars)) {
-		field := fmt.Sprintf("Vars[%q]", name)
+		field := item("Vars", name)
 		switch {
 		case !slices.Equal(namesIn("{"+name+"}"), []string{name}):
 			return wrong(field, "isn't a name of letters, digits, '_', '-' and '.'")
@@ -153,7 +155,7 @@ func (p *Provider) checkVars() error {
 		}
 		for i, entry := range p.Vars[name] {
 			if entry == "" && i > 0 || slices.Contains(p.Vars[name][:i], entry) {
-				return wrong(fmt.Sprintf("%s[%d]", field, i), "has no effect")
+				return wrong(item(field, i), "has no effect")
 			}
 		}
 	}
