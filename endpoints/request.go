@@ -141,9 +141,7 @@ func (in *input) read(r *http.Request, form url.Values) {
 	if in.grant == "" {
 		in.grant = form.Get("grant_type")
 	}
-	if vars := in.provider.takeVars(form); in.vars == nil {
-		in.vars = vars
-	}
+	in.vars = in.provider.takeVars(form)
 	names, ok := own[in.grant]
 	if !ok {
 		names = ownOfOthers
