@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,12 +54,23 @@ type Key struct {
 	Header map[string]string
 }
 
-// WithKey returns a copy of c that signs assertions with k.
+// WithKey returns a copy of c that signs assertions with k. It is a mistake in the copy
+// if no request of the provider's has one.
 func (c *Config) WithKey(k Key) *Config {
 	conf := *c.config()
 	k.Header = maps.Clone(k.Header)
 	conf.key = &k
+	if conf.err == nil && !conf.takesKey() {
+		conf.err = conf.mistake("WithKey has no effect: the client makes no assertion with a key")
+	}
 	return &Config{func() *config { return &conf }}
+}
+
+// takesKey reports whether a request has an assertion that a key signs.
+func (p *Provider) takesKey() bool {
+	return slices.ContainsFunc(p.styles(), func(d described) bool {
+		return *d.url != "" && p.Style.merge(*d.style).Auth == PrivateKeyJWT
+	})
 }
 
 // input returns what is known of a request before it is made. t is the token that it is
