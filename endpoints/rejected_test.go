@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
@@ -86,6 +87,76 @@ func TestTokenRejectedGoesByTheProvidersOwnCodes(t *testing.T) {
 		assert.NotEmpty(t, code, body)
 		assert.Equal(t, want, rejected, body)
 	}
+}
+
+// Which answers refuse the token is said by status, place and code.
+func TestTokenRejectedGoesByTheDefinition(t *testing.T) {
+	p := rfc
+	p.API.Errors = []endpoints.ErrorRule{
+		{Status: 403, In: "error.code", Code: "InvalidTokenError", Kind: endpoints.KindTokenRejected},
+		{Status: 403, In: "errors.details", Code: "*has expired*", Kind: endpoints.KindTokenRejected},
+		{Status: 400, Code: "190", Kind: endpoints.KindTokenRejected},
+		{Status: 203, Kind: endpoints.KindTokenRejected},
+		{Status: 200, Code: "token_expired", Kind: endpoints.KindTokenRejected},
+		{Status: 200, Code: "token_revoked", Kind: endpoints.KindLoginRequired},
+		{Status: 401, Code: "app_disabled", Kind: endpoints.KindClientRejected},
+		{Status: 410, Kind: endpoints.KindLoginRequired},
+	}
+	require.NoError(t, p.Validate())
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	long := `{"x":"` + strings.Repeat("x", 64<<10) + `","error":"token_expired"}`
+	for _, test := range []struct {
+		name        string
+		status      int
+		contentType string
+		body        string
+		code        string
+		rejected    bool
+		untouched   bool // nothing is read
+	}{
+		{"by its place", 403, "application/json", `{"error":{"code":"InvalidTokenError"}}`, "InvalidTokenError", true, false},
+		{"by a sentence", 403, "application/json", `{"errors":[{"code":"Unauthorized","details":"The access token has expired."}]}`, "Unauthorized", true, false},
+		{"another 403", 403, "application/json", `{"error":{"code":"Forbidden"}}`, "", false, false},
+		{"a firewall's 403", 403, "text/html", `<html>InvalidTokenError</html>`, "", false, false},
+		{"400", 400, "application/json", `{"error":{"message":"x","type":"OAuthException","code":190}}`, "190", true, false},
+		{"another 400", 400, "application/json", `{"error":{"code":100}}`, "", false, false},
+		{"203 and a sign-in page", 203, "text/html", `<html>Sign in</html>`, "", true, true},
+		{"200 that is none", 200, "application/json", `{"ok":false,"error":"token_expired"}`, "token_expired", true, false},
+		{"200 at the end of the grant", 200, "application/json; charset=utf-8", `{"ok":false,"error":"token_revoked"}`, "token_revoked", true, false},
+		{"200", 200, "application/json", `{"ok":true}`, "", false, false},
+		{"200 of more than is read", 200, "application/json", long, "", false, false},
+		{"200 that isn't JSON", 200, "image/png", `{"error":"token_expired"}`, "", false, true},
+		{"a status of no rule", 500, "application/json", `{"error":"token_expired"}`, "", false, true},
+		{"201", 201, "application/json", `{"error":"token_expired"}`, "", false, true},
+		{"401 that isn't about the token", 401, "application/json", `{"error":"app_disabled"}`, "app_disabled", false, false},
+		{"401 as always", 401, "application/json", `{"error":"invalid_token"}`, "invalid_token", true, false},
+		{"the end of the grant by a status", 410, "", ``, "login_required", true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			answer(test.status, test.contentType, test.body)(w, nil)
+			resp := w.Result()
+			read := &countingReader{Reader: resp.Body}
+			resp.Body = io.NopCloser(read)
+			code, rejected := conf.TokenRejected(resp)
+			assert.Equal(t, test.code, code)
+			assert.Equal(t, test.rejected, rejected)
+			assert.Equal(t, test.untouched, read.n == 0 && test.body != "")
+			assert.True(t, readAll(t, resp.Body) == test.body, "the body can still be read")
+		})
+	}
+}
+
+// countingReader counts what is read.
+type countingReader struct {
+	io.Reader
+	n int
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
 }
 
 func TestTokenRejectedDoesNotWaitForABodyWithoutEnd(t *testing.T) {
