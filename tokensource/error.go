@@ -153,7 +153,12 @@ func harmless(err error, code string) (text string, causes []error) {
 		if code == "invalid_grant" {
 			code = "" // beside a status by which it isn't one
 		}
-		return text, []error{retrieveError(status, code, header)}
+		kept := retrieveError(status, code, header)
+		if meaning, _ := tokenerror.Of(err); meaning.Kind != tokenerror.Unknown { // which the status and the code alone may not have
+			decided := tokenerror.WithAdapted(context.Background(), tokenerror.Adapted{Grant: meaning.Grant, Kind: meaning.Kind})
+			kept.Response.Request = new(http.Request).WithContext(decided)
+		}
+		return text, []error{kept}
 	}
 	if mistake, ok := tokenerror.Mistake(err); ok {
 		return mistake, nil // of the program's own, from before there was an answer

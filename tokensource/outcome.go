@@ -44,8 +44,9 @@ func outcomeOf(err error, w *wire) outcome {
 	if o.code == tokenerror.Unprintable {
 		o.code = ""
 	}
-	if meaning.Status >= 500 {
-		// A gateway may have lost the answer of a server that did its work.
+	if meaning.Status >= 500 && o.reason != ReasonRevoked {
+		// A gateway may have lost the answer of a server that did its work, unless the
+		// provider's definition says that this is how it tells the end of a grant.
 		o.mayBeSpent = meaning.Status != http.StatusServiceUnavailable && meaning.Status != http.StatusNotImplemented
 	}
 	return o
