@@ -4,6 +4,8 @@
 package tokenerror
 
 import (
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -128,6 +130,9 @@ var kinds = map[string]Kind{
 
 	CodeUnreadable: Unreadable,
 }
+
+// Codes returns the codes of the table.
+func Codes() []string { return slices.Sorted(maps.Keys(kinds)) }
 
 // Lookup returns the Kind of an error code and how it is written in the table. Case
 // doesn't matter, nor does a text after a colon ("invalid_grant: Token is expired")
