@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -19,10 +17,10 @@ import (
 // requests that it is given, and may be used, and made, as often as one likes.
 //
 // The token is sent to the origins of the provider's API and no other: those of
-// Manager.APIURLs, or else Config's for the token. A request for another origin, by its URL or its Host,
-// is an error. When a redirect leads to one, it is followed without the token, and so is
-// every redirect after that, wherever it leads. A request that has an Authorization of its
-// own, of another scheme than the token's, keeps it.
+// Manager.APIURLs, or else Config's for the token. A request for another origin, by its URL
+// or its Host, is an error. When a redirect leads to one, it is followed without the token,
+// and so is every redirect after that, wherever it leads. A request that has an
+// Authorization of its own, of another scheme than the token's, keeps it.
 //
 // When the API answers 401, or what Config knows to be a refusal, the token is refreshed and the request repeated, once,
 // if its body can be read again (http.Request.GetBody); otherwise the response is
@@ -254,40 +252,6 @@ func drain(body io.ReadCloser) {
 }
 
 const drainTime = 100 * time.Millisecond
-
-// isPrintable reports whether code is one, and not the token that the API repeats.
-func isPrintable(code, token string) bool {
-	if httpauth.RefusalOf(code) != httpauth.RefusalUnknown {
-		return true
-	}
-	short, long := code, token
-	if len(short) > len(long) {
-		short, long = long, short
-	}
-	const secret = 8 // bytes in common
-	return tokenerror.LooksLikeCode(code) && (len(short) < secret || !strings.Contains(long, short))
-}
-
-// recordRejection records that the API has ended the connection.
-func (s *Source) recordRejection(v *view, code string) {
-	if !s.refuse(v) {
-		return // someone else is at it, or it was replaced
-	}
-	began := time.Now()
-	if !isPrintable(code, v.record.AccessToken) {
-		code = ""
-	}
-	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
-	c, changed, err := s.m.update(context.Background(), s.name, cell{}, func(stored *record) *record { return stored.ended(v.record.ID, f) })
-	if !changed {
-		if err != nil {
-			s.untold(v.id(), f.At)
-		}
-		return // it is gone, replaced or recorded; or the next call records it
-	}
-	s.publish(v, c.record, began)
-	s.m.emit(context.Background(), Event{Kind: EventLoginRequired, Connection: s.name, Reason: f.Reason, Err: newError(s.name, f, nil)})
-}
 
 // bodyAgain returns the body of r anew, if that is possible.
 func bodyAgain(r *http.Request) (io.ReadCloser, bool) {

@@ -107,8 +107,8 @@ that has written it.
 	               or it couldn't be revoked
 	sentTwiceWith  an owner whose lease was    is of the same login; a note about the refresh
 	               taken over                  token is all that it adds
-	ended          Client, a flight            holds the token that the API refused, or that
-	                                           expired and has no refresh token
+	ended          Client, RequireLogin,       holds the token that the API refused, or that
+	               a flight                    expired and has no refresh token
 	moved          the owner, if it is Move    has its attempt, and is of the registration
 	                                           that Move was given
 
@@ -184,6 +184,8 @@ there is no refresh token, the API itself must have said so, as by the code inva
 any other 401 may be a firewall's, and is handed through each time.
 
 Code that calls the API without Client gives a token that was refused to [Source.Reject].
+What the provider says elsewhere, by a webhook for instance, is recorded by
+[Source.RequireLogin].
 
 # Watching connections
 

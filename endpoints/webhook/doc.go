@@ -49,7 +49,19 @@ quick, as the providers hang up after some seconds; its context is done then.
 [Event.LoginRequired] is true when only the user, at the consent page, can restore the
 connection that [Event.ConnectionID] names. Events can be late, by hours after an outage,
 and Finch's don't say when what they tell of happened. The user may have connected
-again meanwhile, so introspect the connection's token before you stop using it.
+again meanwhile, so ask the provider about the connection's token, with Introspect of
+endpoints.Config, before you record what the event says. With package tokensource:
+
+	source := manager.Source(name)
+	stored, err := source.Stored(ctx)
+	if err != nil {
+		return err
+	}
+	told, err := config.Introspect(ctx, stored)
+	if err == nil && told.Kind == endpoints.KindLoginRequired {
+		err = source.RequireLogin(ctx, stored, "reauth")
+	}
+	return err
 
 # Several replicas
 

@@ -1,0 +1,72 @@
+package tokensource
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+)
+
+// A webhook says that the connection has ended, at one of two processes.
+func TestRequireLoginIsSeenByAll(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, other := f.process(), f.process()
+		require.NoError(f, m.Save(f.Context(), "k", f.login()))
+		assert.Equal(f, "access-1", f.access(other))
+		stored, err := m.Source("k").Stored(f.Context())
+		require.NoError(f, err)
+		require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "reauth"))
+		e := f.lastEvent(EventLoginRequired)
+		assert.Equal(f, ReasonRejected, e.Reason)
+		require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "reauth"), "it is delivered twice")
+
+		time.Sleep(2 * time.Minute) // other looks
+		_, _ = other.Source("k").Token()
+		time.Sleep(time.Second)
+		for _, m := range []*Manager{m, other, f.process()} {
+			_, err := m.Source("k").Token()
+			assert.ErrorIs(f, err, ErrLoginRequired)
+			st := f.status(m)
+			assert.Equal(f, StateLoginRequired, st.State)
+			assert.Equal(f, "reauth", st.ErrorCode)
+		}
+		assert.Zero(f, f.count(), "nobody spent the refresh token")
+		require.NoError(f, other.Save(f.Context(), "k", f.login()))
+		assert.Equal(f, "access-2", f.access(other))
+	})
+}
+
+// It is late: the user has connected again, or the token was refreshed.
+func TestRequireLoginForATokenThatWasReplacedDoesNothing(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		old, err := m.Source("k").Stored(f.Context())
+		require.NoError(f, err)
+		again := f.login()
+		require.NoError(f, m.Save(f.Context(), "k", again))
+		for _, token := range []*oauth2.Token{nil, {}, old, {AccessToken: again.AccessToken}, {RefreshToken: again.RefreshToken}} {
+			require.NoError(f, m.Source("k").RequireLogin(f.Context(), token, "reauth"))
+		}
+		assert.Equal(f, "access-2", f.access(m))
+		assert.Nil(f, f.stored().Failure)
+		err = m.Source("nobody").RequireLogin(f.Context(), old, "reauth")
+		assert.True(f, isReason(err, ReasonNotConnected), "%v", err)
+	})
+}
+
+func TestRequireLoginSaysThatItCouldNotBeWritten(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		stored, err := m.Source("k").Stored(f.Context())
+		require.NoError(f, err)
+		f.raw.fail("put")
+		err = m.Source("k").RequireLogin(f.Context(), stored, "reauth")
+		assert.True(f, isReason(err, ReasonStore), "%v", err)
+		f.raw.mended()
+		assert.Equal(f, "access-1", f.access(m))
+		require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "a sentence, or "+stored.AccessToken))
+		assert.Equal(f, "", f.status(m).ErrorCode, "it could be anything")
+	})
+}
