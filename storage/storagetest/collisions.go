@@ -94,19 +94,19 @@ func (c yielding) Err() error {
 // the whole store waits long then, and a [sync.Mutex] for which someone waited for a
 // millisecond is handed on by whoever unlocks it: also by a Put that unlocks it for an
 // instant, between its comparison and its write.
-func crowd(t *testing.T, handles []storage.Store, bystanders int) {
+func crowd(t *testing.T, handles []storage.Store, writers, bystanders int, d time.Duration) {
 	t.Helper()
 	const name = "crowd"
 	var current atomic.Value // the version that all name
 	current.Store(put(t, handles[0], name, "before", versionOf(t, handles[0], name)))
 	var replaced sync.Map // versions that were named by a write that succeeded
-	deadline := time.Now().Add(4 * collisionTime())
-	together(t, workerCount+bystanders, func(ctx context.Context, i int) error {
+	deadline := time.Now().Add(d)
+	together(t, writers+bystanders, func(ctx context.Context, i int) error {
 		s := handles[i%len(handles)]
-		if i >= workerCount {
+		if i >= writers {
 			return standBy(ctx, s, fmt.Sprint("bystander ", i), deadline)
 		}
-		for n := 0; n < minCollisions || time.Now().Before(deadline); n++ {
+		for n := 0; n*writers < minCollisions*workerCount || time.Now().Before(deadline); n++ {
 			old := current.Load().(storage.Version)
 			v, err := s.Put(ctx, name, []byte("after"), old)
 			if errors.Is(err, storage.ErrConflict) {
@@ -116,7 +116,7 @@ func crowd(t *testing.T, handles []storage.Store, bystanders int) {
 				return err
 			}
 			if _, twice := replaced.LoadOrStore(old, true); twice {
-				return fmt.Errorf("two of %d goroutines that named the version %q succeeded", workerCount, old)
+				return fmt.Errorf("two of %d goroutines that named the version %q succeeded", writers, old)
 			}
 			current.Store(v)
 		}

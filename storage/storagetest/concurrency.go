@@ -14,9 +14,9 @@ import (
 
 // Numbers of concurrent users: enough to meet, few enough for a slow engine.
 const (
-	handleCount    = 3
-	workerCount    = 8
-	bystanderCount = 32
+	handleCount = 3
+	workerCount = 8
+	crowdCount  = 32
 )
 
 // together runs work in as many goroutines at once, and fails with their errors.
@@ -74,8 +74,8 @@ var concurrencyChecks = []check{
 		if _, ok := s.(Sharer); ok {
 			collide(t, [2]storage.Store{handles[0], handles[1]})
 		}
-		crowd(t, handles, 0)
-		crowd(t, handles, bystanderCount)
+		crowd(t, handles, workerCount, 0, 4*collisionTime())
+		crowd(t, handles, crowdCount, crowdCount, 10*collisionTime())
 	}},
 
 	{"of several that create a record one must win", func(t *testing.T, s storage.Store) {
