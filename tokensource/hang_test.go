@@ -88,6 +88,33 @@ func (c *clogged) Put(ctx context.Context, name string, value []byte, old storag
 	return c.faultyStore.Put(ctx, name, value, old)
 }
 
+func TestSaveBesideOneThatHangsMayFail(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		f.latency = after(300 * time.Millisecond)
+		f.connected()
+		m, own := f.own()
+		time.Sleep(time.Hour)
+		var puts atomic.Int32
+		f.during(func() {
+			own.set(func(op string) error {
+				if op == "put" && puts.Add(1) > 1 {
+					return errStoreDown
+				}
+				if op == "put" {
+					time.Sleep(5 * time.Second)
+				}
+				return nil
+			}, nil)
+		})
+		r := <-later(m.Source("k").Token)
+		require.NoError(f, r.err)
+		assert.Equal(f, "access-2", r.AccessToken)
+		assert.Greater(f, puts.Load(), int32(1))
+		assert.Zero(f, f.seen(EventUnsaved), "the first one succeeded")
+		own.mended()
+	})
+}
+
 func TestNameWhoseWritesHangKeepsNoOtherFromBeingSaved(t *testing.T) {
 	for range 8 { // tokens are saved in random order
 		synctest.Test(t, testNameWhoseWritesHang)

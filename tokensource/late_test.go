@@ -119,6 +119,9 @@ func TestLateAnswerLosesToALogin(t *testing.T) {
 					assert.Equal(f, login.AccessToken, f.stored().AccessToken)
 					assert.Zero(f, f.seen(EventRefreshed))
 					assert.Zero(f, f.seen(EventUnsaved))
+					if !elsewhere {
+						assert.Zero(f, f.seen(EventAdopted), "it is this process's own")
+					}
 				})
 			})
 		}
