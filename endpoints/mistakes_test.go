@@ -119,6 +119,52 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.API.Errors[0].Status = 0 }, `API.Errors[0].Status is missing: every answer of the API would have to be read`},
 	{func(p *endpoints.Provider) { p.API.Header["Authorization"] = "Bearer token" }, `API.Header["Authorization"] has no {access_token} in it`},
 	{func(p *endpoints.Provider) { p.API.Header["Authorization"] = "Bearer {access_token}" }, `API.Header sends {access_token} more than once`},
+	// what only some combinations show
+	{func(p *endpoints.Provider) { p.RevokeURL = "https://auth.example/revoke#x" }, `RevokeURL has a fragment, which is never sent`},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://u@auth.example/{org}" }, `Endpoint.AuthURL has a user in it`},
+	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/{org}" }, `Issuer can't have a query, a fragment or a variable (RFC 8414, section 2)`},
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "https://{client_id}.example/token" }, `Endpoint.TokenURL has {client_id}, which Vars doesn't declare`},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://auth.{org}/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://{org}.example/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
+	{func(p *endpoints.Provider) { p.Vars["api"] = []string{"http://api.example.com"} }, `Vars["api"][0] must begin with https://, as the variable is a whole URL`},
+	{func(p *endpoints.Provider) { p.Vars["org"] = []string{"*", "*"} }, `Vars["org"][1] has no effect`},
+	{func(p *endpoints.Provider) { p.Vars["org"] = []string{"*", ""} }, `Vars["org"][1] has no effect`},
+	{func(p *endpoints.Provider) { p.Vars["code"] = []string{"*"} }, `Vars["code"] is a parameter of the RFC`},
+	{func(p *endpoints.Provider) { p.Vars["a b"] = []string{"*"} }, `Vars["a b"] isn't a name of letters, digits, '_', '-' and '.'`},
+	{func(p *endpoints.Provider) {
+		p.Revoke.Auth, p.Revoke.Body = endpoints.AccessTokenAuth, endpoints.JSONBody
+	}, `Revoke.Body has no effect: AccessTokenAuth sends no parameters but those of Params`},
+	{func(p *endpoints.Provider) {
+		p.Revoke.Auth, p.Revoke.Header = endpoints.AccessTokenAuth, map[string]string{"authorization": "x {client_id}"}
+	}, `Revoke.Header["authorization"] contradicts how the client authenticates: access_token has that field`},
+	{func(p *endpoints.Provider) {
+		p.Refresh.Auth, p.Refresh.Header = endpoints.ClientSecretBasic, map[string]string{"Authorization": "x {client_id}"}
+	}, `Refresh.Header["Authorization"] contradicts how the client authenticates: client_secret_basic has that field`},
+	{func(p *endpoints.Provider) { p.Style.Audience = "x" }, `Style.Audience has no effect: the client makes no assertion`},
+	{func(p *endpoints.Provider) { p.Style.Header["x-version"] = "2" }, `Style.Header["x-version"] is there twice: as "X-Version", too`},
+	{func(p *endpoints.Provider) { p.Style.Header["X Version"] = "2" }, `Style.Header["X Version"] is no name of a header field`},
+	{func(p *endpoints.Provider) { p.Style.Header[""] = "2" }, `Style.Header[""] has no name`},
+	{func(p *endpoints.Provider) { p.Style.Header["X-Version"] = "1\r\nHost: x" }, `Style.Header["X-Version"] has a control character in it`},
+	{func(p *endpoints.Provider) { p.Exchange.Params[""] = []string{"x"} }, `Exchange.Params[""] has no name`},
+	{func(p *endpoints.Provider) {
+		p.Consent.PKCE, p.Exchange.Params["verifier"] = endpoints.NoPKCE, []string{"{code_verifier}"}
+	}, `Exchange.Params["verifier"][0] has what Consent.PKCE leaves out`},
+	{func(p *endpoints.Provider) { p.Callback.Names["code"] = "code" }, `Callback.Names["code"] has no effect: it is the RFC's name`},
+	{func(p *endpoints.Provider) { p.Callback.Keep = append(p.Callback.Keep, "shop") }, `Callback.Keep[2] can't be "shop"`},
+	{func(p *endpoints.Provider) {
+		p.Callback.Errors = []endpoints.ErrorRule{{Code: "x", Kind: endpoints.KindTokenRejected}}
+	}, `Callback.Errors[0].Kind can't be "token_rejected" here`},
+	{func(p *endpoints.Provider) { p.Answer.DefaultLifetime = -1 }, `Answer.DefaultLifetime is negative`},
+	{func(p *endpoints.Provider) { p.Answer.TimeLayout = "2006"; delete(p.Answer.Names, "expires_at") }, `Answer.TimeLayout has no effect without Names["expires_at"]`},
+	{func(p *endpoints.Provider) { p.Answer.Success["fine"] = "1" }, `Answer.Success has more than one member`},
+	{func(p *endpoints.Provider) { p.Answer.Success = map[string]string{"a.[0]": "1"} }, `Answer.Success["a.[0]"] can't match: "a.[0]" is not a path of members with dots`},
+	{func(p *endpoints.Provider) { p.Answer.Errors[0].In = "a b" }, `Answer.Errors[0].In can't match: "a b" is not a path of members with dots`},
+	{func(p *endpoints.Provider) { p.Answer.Errors[0].Status = 42 }, `Answer.Errors[0].Status is no status of an answer: 42`},
+	{func(p *endpoints.Provider) {
+		p.API.Errors[0] = endpoints.ErrorRule{Status: 200, Kind: endpoints.KindTokenRejected}
+	}, `API.Errors[0] would refuse every answer`},
+	{func(p *endpoints.Provider) { p.API.Header["Host"] = "x" }, `API.Header["Host"] has no effect: the request has its own`},
+	{func(p *endpoints.Provider) { p.API.Header["X-Old"] = "{refresh_token}" }, `API.Header["X-Old"] has {refresh_token}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
 }
 
 func TestMistakesNameTheirField(t *testing.T) {
