@@ -57,7 +57,7 @@ func (c *Config) APIURLs(t *oauth2.Token) ([]string, error) {
 	}
 	in := conf.input("", t)
 	var urls []string
-	for _, template := range conf.apis {
+	for _, template := range conf.apis() {
 		u, err := template.fillURL(in.value, conf.InsecureHTTP)
 		if err != nil {
 			return nil, conf.mistake("APIURLs: %w", err)
@@ -77,7 +77,7 @@ func (c *Config) APIHeader(t *oauth2.Token) http.Header {
 		return h
 	}
 	in := conf.input("", t)
-	for _, field := range conf.api {
+	for _, field := range conf.api() {
 		v, known, err := field.value.fill(in.value)
 		if err == nil && known && !strings.ContainsFunc(v, isControl) {
 			h.Set(field.name, v)

@@ -51,7 +51,7 @@ func (p *Provider) newConversation(narrow AuthStyle, rawURL string) *conversatio
 			c.at.Host = strings.TrimSuffix(c.at.Host, ":") // as http.NewRequest does
 		}
 	}
-	header := c.style.Header
+	header := mergedHeader(p.Style.Header, narrow.Header)
 	if c.auth == AccessTokenAuth {
 		header = mergedHeader(header, p.apiHeader())
 	} else {

@@ -50,7 +50,8 @@ const (
 )
 
 // merge returns the style of a request of which narrow says what is different from
-// s. Params are not merged: those of s are applied first, and then those of narrow.
+// s, but for its Params and Header: the Params of s are applied first, and then those of
+// narrow.
 func (s AuthStyle) merge(narrow AuthStyle) AuthStyle {
 	if narrow.Method == http.MethodGet && narrow.Body == "" {
 		narrow.Body = QueryBody
@@ -59,7 +60,6 @@ func (s AuthStyle) merge(narrow AuthStyle) AuthStyle {
 	s.Body = cmp.Or(narrow.Body, s.Body)
 	s.Auth = cmp.Or(narrow.Auth, s.Auth)
 	s.Audience = cmp.Or(narrow.Audience, s.Audience)
-	s.Header = mergedHeader(s.Header, narrow.Header)
 	if s.Body == "" {
 		s.Body = FormBody
 		if s.Method == http.MethodGet {

@@ -36,40 +36,43 @@ type adapter struct {
 	Provider       // a copy, which nobody changes
 	invalid  error // what is wrong with it; every token request reports it
 
-	authURL template
-	consent patch
-	apis    []template
-	api     []headerTemplate
-	kept    []string // the names of what later requests need
+	kept []string // the names of what later requests need
 
-	// The conversations, by grant. Most adapters that a context is made for have one.
+	// What is read when it is needed: most adapters that a context is made for have one
+	// request.
+	authURL func() template
+	consent func() patch
+	apis    func() []template
+	api     func() []headerTemplate
+
 	exchange, refresh, revoke, introspect, other func() *conversation
 }
 
 func newAdapter(p Provider) *adapter {
-	p = p.clone()
-	a := &adapter{
-		Provider:   p,
-		invalid:    p.Validate(),
-		authURL:    parseTemplate(p.Endpoint.AuthURL),
-		consent:    p.Consent.Params.compile(),
-		api:        compileHeader(p.apiHeader()),
-		exchange:   p.conversation(p.Exchange, p.Endpoint.TokenURL),
-		refresh:    p.conversation(p.Refresh, cmp.Or(p.RefreshURL, p.Endpoint.TokenURL)),
-		revoke:     p.conversation(p.Revoke, p.RevokeURL),
-		introspect: p.conversation(p.Introspect, p.IntrospectURL),
-		other:      p.conversation(AuthStyle{}, p.Endpoint.TokenURL), // a grant that has no style of its own
-	}
-	for _, u := range p.APIURLs {
-		a.apis = append(a.apis, parseTemplate(u))
-	}
+	a := &adapter{Provider: p.clone()}
+	a.invalid = a.Validate()
 	a.kept = a.keptNames()
+	a.authURL = sync.OnceValue(func() template { return parseTemplate(a.Endpoint.AuthURL) })
+	a.consent = sync.OnceValue(a.Consent.Params.compile)
+	a.api = sync.OnceValue(func() []headerTemplate { return compileHeader(a.apiHeader()) })
+	a.apis = sync.OnceValue(func() []template {
+		var apis []template
+		for _, u := range a.APIURLs {
+			apis = append(apis, parseTemplate(u))
+		}
+		return apis
+	})
+	a.exchange = a.conversation(&a.Exchange, a.Endpoint.TokenURL)
+	a.refresh = a.conversation(&a.Refresh, cmp.Or(a.RefreshURL, a.Endpoint.TokenURL))
+	a.revoke = a.conversation(&a.Revoke, a.RevokeURL)
+	a.introspect = a.conversation(&a.Introspect, a.IntrospectURL)
+	a.other = a.conversation(new(AuthStyle), a.Endpoint.TokenURL) // a grant that has no style of its own
 	return a
 }
 
 // conversation returns what reads a style when it is needed.
-func (p Provider) conversation(narrow AuthStyle, rawURL string) func() *conversation {
-	return sync.OnceValue(func() *conversation { return p.newConversation(narrow, rawURL) })
+func (p *adapter) conversation(narrow *AuthStyle, rawURL string) func() *conversation {
+	return sync.OnceValue(func() *conversation { return p.newConversation(*narrow, rawURL) })
 }
 
 // keptNames returns the names of the variables that are needed after an exchange.
