@@ -11,7 +11,8 @@ import (
 
 // API describes how the provider's API takes access tokens and refuses them.
 type API struct {
-	// Header is set on every request. The access token is sent as
+	// Header is set on every request, but for those fields that a request has already
+	// and in which there is no access token. The access token is sent as
 	//
 	//	"Authorization": "Bearer {access_token}"
 	//

@@ -2,7 +2,6 @@ package endpoints
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -109,7 +108,11 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		authorized.Header = http.Header{}
 	}
 	authorized.Header.Del("Authorization") // which was of another token
-	maps.Copy(authorized.Header, a.header)
+	for name, values := range a.header {
+		if own := authorized.Header[name]; len(own) == 0 || strings.Contains(values[0], token.AccessToken) {
+			authorized.Header[name] = values
+		}
+	}
 	resp, err := t.next().RoundTrip(&authorized)
 	if resp != nil {
 		resp.Request = r // in which there is no token

@@ -214,6 +214,13 @@ func TestClientFollowsTheVariablesOfItsToken(t *testing.T) {
 		"eu.api.example/x Token a1", "a.example/token", "us.api.example/y Token a2",
 	}, bearers(net.requests()))
 	assert.Contains(t, net.requests()[2], "\nX-Version: 7\n")
+	r, err := http.NewRequest("GET", "https://us.api.example/z", nil)
+	require.NoError(t, err)
+	r.Header.Set("X-Version", "8")
+	resp, err := client.Do(r)
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Contains(t, net.requests()[3], "\nX-Version: 8\n", "what the request says itself")
 
 	client = conf.Client(net.context(), &oauth2.Token{AccessToken: "a1"})
 	assert.ErrorContains(t, get(client, "https://eu.api.example/"), "APIURLs: the variable instance_url, which is in {instance_url}, has no value")
