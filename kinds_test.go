@@ -151,7 +151,9 @@ func callbackError(t *testing.T, ctx context.Context, flow *pkce.Flow) error {
 		r.AddCookie(cookie)
 	}
 	result := errors.New("the handler wasn't called")
-	flow.Callback(func(_ http.ResponseWriter, _ *http.Request, _ *pkce.Session, _ *oauth2.Token, err error) { result = err }).
+	flow.Callback(func(_ http.ResponseWriter, _ *http.Request, _ *pkce.Session, _ *oauth2.Token, err error) {
+		result = err
+	}).
 		ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
 	return result
 }
