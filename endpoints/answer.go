@@ -121,7 +121,7 @@ func (p *adapter) adapt(a *answer) adapted {
 	if a.status/100 == 3 && a.kind == "" {
 		err = errRedirect
 	}
-	aboutToken := a.in.grant != grantRevoke && a.in.grant != grantIntrospect
+	aboutToken := !slices.Contains(tokenless, a.in.grant)
 	switch {
 	case a.kind != "":
 		return p.failure(a)
@@ -136,6 +136,9 @@ func (p *adapter) adapt(a *answer) adapted {
 	}
 	return p.done(a)
 }
+
+// tokenless are the grants whose answers x/oauth2 isn't to find a token in.
+var tokenless = []string{grantRevoke, grantIntrospect, grantClient}
 
 // done returns the adapted form of a success that has no token in it.
 func (p *adapter) done(a *answer) adapted {

@@ -191,11 +191,16 @@ func (c *Config) Inner(t *oauth2.Token, name string) (*oauth2.Token, error) {
 		return nil, conf.mistake("the object %q beside the token is none: %w", name, err)
 	}
 	a := &answer{in: conf.input(grantExchange, t), members: members}
+	return conf.tokenOf(a, issued), nil
+}
+
+// tokenOf returns the token that was found in an answer, with what came beside it.
+func (c *config) tokenOf(a *answer, issued *issued) *oauth2.Token {
 	token := &oauth2.Token{AccessToken: issued.access, RefreshToken: issued.refresh, TokenType: issued.kind}
 	if seconds := issued.seconds(); seconds > 0 {
 		token.ExpiresIn, token.Expiry = seconds, time.Now().Add(time.Duration(seconds)*time.Second)
 	}
-	return token.WithExtra(conf.beside(a, issued, true)), nil
+	return token.WithExtra(c.beside(a, issued, true))
 }
 
 // asSent returns a copy of what is kept beside a token, with numbers as they are read

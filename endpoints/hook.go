@@ -9,7 +9,8 @@ import (
 // Provider.Request.
 type Request struct {
 	// Grant tells which request it is, whatever is sent as grant_type:
-	// "authorization_code", "refresh_token", "revoke" or "introspect".
+	// "authorization_code", "refresh_token", "revoke", "introspect" or, for a
+	// [ClientRequest], "client".
 	Grant string
 
 	// Params are the parameters, under the names by which they will be sent.

@@ -23,6 +23,7 @@ const (
 	grantRefresh    = "refresh_token"
 	grantRevoke     = "revoke"
 	grantIntrospect = "introspect"
+	grantClient     = "client" // a ClientRequest
 )
 
 // conversation is how one kind of request is made: an AuthStyle that was read.
@@ -100,6 +101,8 @@ type input struct {
 	key         *Key
 	token       *oauth2.Token // that the request is about, or nil
 	vars        url.Values    // given by an option
+	special     *conversation // in place of that of the grant
+	body        []byte        // JSON to send in place of the parameters
 
 	rfc     url.Values // the RFC's parameters
 	options url.Values // of the call, but for the variables
@@ -112,6 +115,7 @@ var own = map[string][]string{
 	grantRefresh:    {"grant_type", "client_id", "client_secret", "refresh_token"},
 	grantRevoke:     {"client_id", "client_secret", "token"},
 	grantIntrospect: {"client_id", "client_secret", "token"},
+	grantClient:     {"client_id", "client_secret"},
 }
 
 // ownOfOthers are those of the grants that have no style of their own.
@@ -195,6 +199,14 @@ func (in *input) parameter(name string) (v string, ok bool) {
 	return "", false
 }
 
+// conversation returns how the request is made.
+func (in *input) conversation() *conversation {
+	if in.special != nil {
+		return in.special
+	}
+	return in.provider.conversationOf(in.grant)
+}
+
 // conversationOf returns how requests of a grant are made.
 func (p *adapter) conversationOf(grant string) *conversation {
 	switch grant {
@@ -213,7 +225,7 @@ func (p *adapter) conversationOf(grant string) *conversation {
 // request returns the request to send in place of r, and its parameters as the
 // provider calls them. It doesn't change r.
 func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, theirs url.Values, err error) {
-	c := p.conversationOf(in.grant)
+	c := in.conversation()
 	sent = r.Clone(tokenerror.WithAdapted(r.Context(), tokenerror.Adapted{Grant: in.grant}))
 	sent.Body, sent.GetBody, sent.ContentLength, sent.Host = nil, nil, 0, ""
 	sent.Method = c.style.Method
@@ -235,6 +247,11 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 	}
 	if sent.Body != nil {
 		return sent, theirs, resetBody(sent)
+	}
+	if in.body != nil {
+		sent.Header.Set("Content-Type", "application/json")
+		setBody(sent, in.body)
+		return sent, theirs, nil
 	}
 	encode(sent, theirs, c.style.Body)
 	return sent, theirs, nil

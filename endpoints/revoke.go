@@ -50,11 +50,16 @@ func (c *config) tell(ctx context.Context, call *call, verb string) error {
 	if t == nil || t.AccessToken == "" && (t.RefreshToken == "" || conversation.needsAccessToken()) {
 		return c.mistake("there is no token to %s", verb)
 	}
-	target, err := conversation.target(&call.input)
+	return c.send(ctx, call, url.Values{"token": {cmp.Or(t.RefreshToken, t.AccessToken)}})
+}
+
+// send makes a request that x/oauth2 has no method for, of which form are the
+// parameters, and returns the error of its answer.
+func (c *config) send(ctx context.Context, call *call, form url.Values) error {
+	target, err := call.conversation().target(&call.input)
 	if err != nil {
 		return c.mistake("%w", err)
 	}
-	form := url.Values{"token": {cmp.Or(t.RefreshToken, t.AccessToken)}}
 	ctx = (&transport{adapter: c.adapter, call: hide(call)}).context(ctx)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(form.Encode()))
 	if err != nil {

@@ -258,7 +258,12 @@ func (t *transport) response(r *http.Request, a *answer) (*http.Response, error)
 			return nil, redact.Error(t.errorf("can't read the token response: %w", a.err), a.secrets())
 		}
 	}
-	rfc := t.adapt(a)
+	return a.rfcResponse(r, t.adapt(a)), nil
+}
+
+// rfcResponse returns the answer to r in its adapted form.
+func (a *answer) rfcResponse(r *http.Request, rfc adapted) *http.Response {
+	resp := a.resp
 	adapted := &http.Response{
 		Status:        strconv.Itoa(rfc.status) + " " + http.StatusText(rfc.status),
 		StatusCode:    rfc.status,
@@ -275,7 +280,7 @@ func (t *transport) response(r *http.Request, a *answer) (*http.Response, error)
 		adapted.Request = withoutSecrets(r, tokenerror.Adapted{Grant: a.in.grant, Kind: rfc.kind})
 		keepHeaders(adapted.Header, resp.Header, a.secrets())
 	}
-	return adapted, nil
+	return adapted
 }
 
 // keptHeaders are the headers of an answer that an error keeps: when to try again,
