@@ -1,6 +1,7 @@
 package endpoints
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,9 +85,13 @@ func (in *input) describe(r ClientRequest) error {
 		return err
 	}
 	if r.Body != nil {
-		if in.body, err = json.Marshal(r.Body); err != nil {
+		var body bytes.Buffer
+		enc := json.NewEncoder(&body)
+		enc.SetEscapeHTML(false)
+		if enc.Encode(r.Body) != nil {
 			return wrong("ClientRequest.Body", "has no JSON form")
 		}
+		in.body = bytes.TrimSuffix(body.Bytes(), []byte("\n"))
 	}
 	at.Scheme, at.Host = target.Scheme, target.Host
 	special := in.provider.newConversation(style, "")

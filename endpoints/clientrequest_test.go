@@ -25,12 +25,12 @@ Host: api.tryfinch.com
 Accept: application/json
 Accept-Encoding: gzip
 Authorization: Basic aWQtb2YtdGhlLWNsaWVudDpzZSUyMmNyZXQlMkIlMkYlMjYlM0QlM0MlQzMlQTklM0U=
-Content-Length: 31
+Content-Length: 21
 Content-Type: application/json
 Finch-Api-Version: 2020-09-17
 User-Agent: Go-http-client/1.1
 
-{"n":1,"text":"\u003cé\u003e"}`},
+{"n":1,"text":"<é>"}`},
 		"a GET, with the credentials as they are": {endpoints.ClientRequest{
 			Method: "GET", Path: "/people/%2F%3F", Auth: endpoints.ClientSecretBasicRaw,
 		}, `GET /people/%2F%3F HTTP/1.1

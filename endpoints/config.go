@@ -37,7 +37,7 @@ type config struct {
 }
 
 func (c *Config) config() *config {
-	if c.hidden == nil {
+	if c == nil || c.hidden == nil {
 		p := &adapter{}
 		return &config{adapter: p, err: p.mistake("a Config is made by Provider.Config"), oauth: oauth2.Config{}}
 	}
