@@ -23,6 +23,10 @@ type consent struct {
 	scopes      []string
 	source      string // the provider behind the provider, such as gusto
 	sourceType  string
+
+	// Of a session of Finch.
+	customerID, customerName string
+	account                  string // that is connected already: the id of its first grant
 }
 
 // authorization is a consent that was given, under a code.
@@ -95,6 +99,9 @@ func singleValues(query string) (values map[string]string, wrong string) {
 
 // readConsent checks an authorization request.
 func (s *site) readConsent(q map[string]string) (c consent, wrong string) {
+	if id := q["session"]; id != "" {
+		return s.consentOf(id, q)
+	}
 	if wrong := s.dialect.query().broken("parameter", q); wrong != "" {
 		return c, wrong
 	}

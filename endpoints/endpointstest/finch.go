@@ -122,7 +122,7 @@ type finchToken struct {
 	EntityIDs      []string `json:"entity_ids"`
 	Products       []string `json:"products"`
 	ProviderID     string   `json:"provider_id"`
-	CustomerID     *string  `json:"customer_id"` // null: nobody named one, as a Connect session would
+	CustomerID     *string  `json:"customer_id"` // null unless a Connect session has named one
 	CustomerName   *string  `json:"customer_name"`
 	AccountID      string   `json:"account_id"`
 	CompanyID      string   `json:"company_id"`
@@ -138,6 +138,8 @@ func (finch) tokens(g *grant, t issued) any {
 		EntityIDs:      []string{g.uuid("entity")},
 		Products:       g.scopes,
 		ProviderID:     g.source,
+		CustomerID:     orNull(g.customerID),
+		CustomerName:   orNull(g.customerName),
 		AccountID:      g.uuid("account"),
 		CompanyID:      g.uuid("company"),
 	}
@@ -189,8 +191,8 @@ func (d finch) calls() []call {
 				"entity_ids":          []string{g.uuid("entity")},
 				"company_id":          g.uuid("company"),
 				"account_id":          g.uuid("account"),
-				"customer_id":         nil,
-				"customer_name":       nil,
+				"customer_id":         orNull(g.customerID),
+				"customer_name":       orNull(g.customerName),
 				"products":            g.scopes,
 				"provider_id":         g.source,
 				"payroll_provider_id": g.source,

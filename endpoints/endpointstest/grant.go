@@ -1,6 +1,7 @@
 package endpointstest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"maps"
@@ -27,7 +28,7 @@ type grant struct {
 
 // uuid returns an id of something that belongs to the account.
 func (g *grant) uuid(of string) string {
-	hash := sha256.Sum256([]byte(g.id + of))
+	hash := sha256.Sum256([]byte(cmp.Or(g.account, g.id) + of))
 	return formatID(hash[:16])
 }
 

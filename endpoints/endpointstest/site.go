@@ -33,7 +33,8 @@ type site struct {
 	codes     map[string]authorization
 	pruneAt   int // the number of codes at which those that expired are dropped
 	grants    map[string]*grant
-	serial    uint64 // of access tokens
+	sessions  map[string]session // Finch's
+	serial    uint64             // of access tokens
 	faults    []*Fault
 	stats     Stats
 }
@@ -80,6 +81,7 @@ func newSite(s *Server, d dialect) *site {
 		redirects:    make(map[string]bool),
 		codes:        make(map[string]authorization),
 		grants:       make(map[string]*grant),
+		sessions:     make(map[string]session),
 		stats:        Stats{Rejected: make(map[string]int)},
 	}
 	site.login = origin{site: site, on: TokenEndpoint, routes: make(map[string]route)}
@@ -96,6 +98,9 @@ func newSite(s *Server, d dialect) *site {
 	}
 	for _, c := range d.calls() {
 		site.api.routes[c.path] = site.json(c.method, API, func(r *request) (any, *refusal) { return site.call(c, r) })
+	}
+	if _, ok := d.(finch); ok {
+		site.routeSessions()
 	}
 	return site
 }
@@ -133,6 +138,9 @@ func (s *site) json(method string, on Operation, f func(r *request) (any, *refus
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := o.site
 	route, ok := o.routes[r.URL.Path]
+	if !ok {
+		route, ok = o.recovery(r.URL.Path)
+	}
 	if !ok {
 		s.refuse(o.on, &refusal{problem: notFound}).send(w)
 		return

@@ -114,6 +114,7 @@ func (s *site) exchange(fields map[string]string) (any, *refusal) {
 		}
 	}
 	g := s.newGrant(a.consent, now)
+	s.replace(g)
 	s.stats.Exchanged++
 	return s.dialect.tokens(g, s.issue(g, now, true)), nil
 }
