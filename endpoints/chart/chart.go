@@ -1,0 +1,52 @@
+// Package chart gets a token of Chart again that the program has lost, or never had. Chart
+// is the tax document API of https://www.trychart.com. What else it needs is in package
+// endpoints.
+package chart
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
+)
+
+// ids are those of taxpayers: UUIDs, and in examples of Chart's such as
+// clt0szoxp0001p82z45ufj6t4.
+var ids = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// RecoverToken returns the token of the taxpayer who has that id, with what came beside
+// it: see [endpoints.Metadata] and [endpoints.ChartConnection]. C is a client of
+// endpoints.Chart. The token is the one that is in use, no new one: if the connection is
+// kept under a name, save it there.
+//
+// It is for a token whose saving failed, and for taxpayers who have connected by a client
+// link, where there is no callback. Chart asks that it be called sparingly. An id that
+// isn't of letters, digits, "-" and "_" is an error before anything is sent; other errors
+// are those of [endpoints.Config.SendAsClient].
+//
+// https://developer.trychart.com/api-reference/management/access_token
+func RecoverToken(ctx context.Context, c *endpoints.Config, taxpayerID string) (*oauth2.Token, error) {
+	if !ids.MatchString(taxpayerID) {
+		return nil, tokenerror.Input(errors.New("chart: the taxpayer's id isn't one")) // it may be hostile: not quoted
+	}
+	reply, err := c.SendAsClient(ctx, endpoints.ClientRequest{
+		Method: http.MethodGet, Path: "/auth/tax-payer/" + taxpayerID + "/token", Auth: endpoints.ClientSecretBasicRaw,
+	})
+	if err != nil {
+		return nil, err
+	}
+	t, err := reply.Token()
+	if err != nil {
+		return nil, err
+	}
+	var told endpoints.ChartConnection
+	if err := endpoints.Metadata(t, &told); err != nil || told.AccountID != "" && told.AccountID != taxpayerID {
+		return nil, reply.Unusable(errors.New("it is about another taxpayer"))
+	}
+	return t, nil
+}
