@@ -138,7 +138,7 @@ func (p *adapter) adapt(a *answer) adapted {
 }
 
 // tokenless are the grants whose answers x/oauth2 isn't to find a token in.
-var tokenless = []string{grantRevoke, grantIntrospect, grantClient}
+var tokenless = []string{grantRevoke, grantIntrospect, grantClient, grantDeviceAuth}
 
 // done returns the adapted form of a success that has no token in it.
 func (p *adapter) done(a *answer) adapted {

@@ -146,7 +146,12 @@ func (r *Reply) Token() (*oauth2.Token, error) {
 // *oauth2.RetrieveError of [KindUnreadable]. The cause completes the sentence "the answer
 // can't be used: …"; secrets are taken out of it.
 func (r *Reply) Unusable(cause error) error {
-	conf, a := r.hidden().config, r.hidden().answer
-	asked := &http.Request{Method: a.in.special.style.Method, URL: a.in.special.at}
-	return retrieveError(a.rfcResponse(asked, conf.unreadable(a, cause)))
+	return r.hidden().config.unusable(r.hidden().answer, cause)
+}
+
+// unusable returns the error for an answer that was no error, to a request that x/oauth2
+// hasn't made.
+func (p *adapter) unusable(a *answer, cause error) error {
+	asked := &http.Request{Method: a.in.conversation().style.Method, URL: a.in.at}
+	return retrieveError(a.rfcResponse(asked, p.unreadable(a, cause)))
 }

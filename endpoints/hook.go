@@ -9,8 +9,9 @@ import (
 // Provider.Request.
 type Request struct {
 	// Grant tells which request it is, whatever is sent as grant_type:
-	// "authorization_code", "refresh_token", "revoke", "introspect" or, for a
-	// [ClientRequest], "client".
+	// "authorization_code", "refresh_token", "revoke", "introspect"; for a
+	// [ClientRequest] "client", and for a device "device_authorization" and then
+	// "urn:ietf:params:oauth:grant-type:device_code".
 	Grant string
 
 	// Params are the parameters, under the names by which they will be sent.

@@ -16,7 +16,8 @@ const (
 	// KindUnknown is the kind of nil, and of what isn't known.
 	KindUnknown ErrorKind = ""
 
-	// KindDenied: the user said no at the consent page.
+	// KindDenied: the user said no at the consent page. In a rule of Answer it is for
+	// [Config.DeviceAccessToken], where the token endpoint tells it.
 	KindDenied ErrorKind = "denied"
 
 	// KindCodeRejected: the authorization code is invalid, expired or spent.
@@ -65,6 +66,7 @@ var kinds = map[tokenerror.Kind]ErrorKind{
 	tokenerror.RateLimited:       KindRateLimited,
 	tokenerror.Unavailable:       KindProviderTrouble,
 	tokenerror.Unreadable:        KindUnreadable,
+	tokenerror.Denied:            KindDenied,
 	tokenerror.NotAdapted:        KindNotAdapted,
 }
 

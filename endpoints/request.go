@@ -24,6 +24,8 @@ const (
 	grantRevoke     = "revoke"
 	grantIntrospect = "introspect"
 	grantClient     = "client" // a ClientRequest
+	grantDeviceAuth = "device_authorization"
+	grantDevice     = tokenerror.DeviceGrant
 )
 
 // conversation is how one kind of request is made: an AuthStyle that was read.
@@ -102,6 +104,7 @@ type input struct {
 	token       *oauth2.Token // that the request is about, or nil
 	vars        url.Values    // given by an option
 	special     *conversation // in place of that of the grant
+	at          *url.URL      // where the request goes, if x/oauth2 doesn't make it
 	body        []byte        // JSON to send in place of the parameters
 
 	rfc     url.Values // the RFC's parameters
@@ -116,6 +119,8 @@ var own = map[string][]string{
 	grantRevoke:     {"client_id", "client_secret", "token"},
 	grantIntrospect: {"client_id", "client_secret", "token"},
 	grantClient:     {"client_id", "client_secret"},
+	grantDeviceAuth: {"client_id", "client_secret", "scope"},
+	grantDevice:     {"grant_type", "client_id", "client_secret", "device_code"},
 }
 
 // ownOfOthers are those of the grants that have no style of their own.

@@ -60,6 +60,7 @@ func (c *config) send(ctx context.Context, call *call, form url.Values) error {
 	if err != nil {
 		return c.mistake("%w", err)
 	}
+	call.at = target
 	ctx = (&transport{adapter: c.adapter, call: hide(call)}).context(ctx)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(form.Encode()))
 	if err != nil {

@@ -95,6 +95,7 @@ var meanings = map[ErrorKind]tokenerror.Kind{
 	KindRateLimited:       tokenerror.RateLimited,
 	KindProviderTrouble:   tokenerror.Unavailable,
 	KindUnreadable:        tokenerror.Unreadable,
+	KindDenied:            tokenerror.Denied,
 }
 
 // codes are the RFC's codes for the kinds, for an error that has none of its own.
@@ -106,4 +107,5 @@ var codes = map[tokenerror.Kind]string{
 	tokenerror.RateLimited:       "too_many_requests",
 	tokenerror.Unavailable:       "server_error",
 	tokenerror.Unreadable:        tokenerror.CodeUnreadable,
+	tokenerror.Denied:            "access_denied",
 }

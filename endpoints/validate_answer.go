@@ -79,7 +79,7 @@ func (p *Provider) checkAnswer() error {
 			return err
 		}
 	}
-	return checkRules("Answer.Errors", a.Errors, KindCodeRejected, KindRedirectMismatch, KindClientRejected,
+	return checkRules("Answer.Errors", a.Errors, KindDenied, KindCodeRejected, KindRedirectMismatch, KindClientRejected,
 		KindLoginRequired, KindInsufficientScope, KindRateLimited, KindProviderTrouble)
 }
 

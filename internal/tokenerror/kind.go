@@ -46,6 +46,9 @@ const (
 	// broken server.
 	Unreadable
 
+	// Denied: the user has said no, where the token endpoint tells that.
+	Denied
+
 	// NotAdapted: x/oauth2's own form was sent to a provider that takes something
 	// else, because package endpoints was left out.
 	NotAdapted
@@ -62,6 +65,7 @@ var kinds = map[string]Kind{
 	"invalid_grant":         GrantRejected,
 	"bad_verification_code": GrantRejected, // GitHub
 	"invalid_code":          GrantRejected,
+	"expired_token":         GrantRejected, // RFC 8628, of a device code
 
 	"bad_refresh_token":      LoginRequired, // GitHub
 	"consent_required":       LoginRequired, // this and the next two: OpenID Connect Core, section 3.1.2.6
@@ -85,7 +89,7 @@ var kinds = map[string]Kind{
 	"bad_redirect_uri":      RedirectMismatch, // Slack
 	"redirect_uri_mismatch": RedirectMismatch,
 
-	"access_denied":                ClientRejected, // here the user has said yes: it is Auth0's for a wrong secret
+	"access_denied":                ClientRejected, // here the user has said yes, but for a device: it is Auth0's for a wrong secret
 	"application_suspended":        ClientRejected, // GitHub
 	"bad_client_secret":            ClientRejected, // Slack
 	"bad_request":                  ClientRejected,

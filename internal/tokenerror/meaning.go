@@ -29,6 +29,9 @@ type Meaning struct {
 	RetryAfter time.Duration // how long the provider asks to wait, at most httpauth.MaxRetryAfter
 }
 
+// DeviceGrant is the grant_type of RFC 8628, section 3.4.
+const DeviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
+
 // Unprintable stands for an error code that could be a secret.
 const Unprintable = "(unknown code)"
 
@@ -67,8 +70,11 @@ func Of(err error) (Meaning, bool) {
 	default:
 		m.Kind = m.kindOf(kind, retrieve)
 	}
-	if m.Kind == GrantRejected && m.Grant == "refresh_token" {
+	switch {
+	case m.Kind == GrantRejected && m.Grant == "refresh_token":
 		m.Kind = LoginRequired
+	case m.Grant == DeviceGrant && m.Code == "access_denied" && a.Kind == Unknown:
+		m.Kind = Denied // RFC 8628, section 3.5
 	}
 	return m, true
 }
