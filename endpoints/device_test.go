@@ -89,12 +89,14 @@ type polling struct {
 	answers []string // "status body", or "lost" or "hangs"
 	at      []time.Duration
 	sent    []string
+	urls    []string
 }
 
 func (p *polling) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.at = append(p.at, time.Since(p.start))
 	body, _ := io.ReadAll(r.Body)
 	p.sent = append(p.sent, string(body))
+	p.urls = append(p.urls, r.URL.String())
 	answer := p.answers[min(len(p.at), len(p.answers))-1]
 	switch answer {
 	case "lost":
