@@ -77,6 +77,19 @@ func TestAnswerToADeviceThatCanNotBeUsed(t *testing.T) {
 	assert.Len(t, n.requests(), 1)
 }
 
+func TestEndpointForDevicesIsCheckedAsTheOthersAre(t *testing.T) {
+	for u, want := range map[string]string{
+		"http://auth.example/device":     "Endpoint.DeviceAuthURL must be an https URL",
+		"/device":                        "Endpoint.DeviceAuthURL must be an absolute http or https URL",
+		"https://auth.example/{org}/x":   "Endpoint.DeviceAuthURL has {org}, which Vars doesn't declare",
+		"https://auth.example/device#it": "Endpoint.DeviceAuthURL has a fragment",
+	} {
+		p := rfc
+		p.Endpoint.DeviceAuthURL = u
+		assert.ErrorContains(t, p.Validate(), want)
+	}
+}
+
 func rfcDevices() *endpoints.Config {
 	p := rfc
 	p.Endpoint.DeviceAuthURL = "https://auth.example/device"
