@@ -94,7 +94,7 @@ func TestParseProviderSaysMistakesInTheWordsOfJSON(t *testing.T) {
 			`authorization_response_iss_parameter_supported has no effect without issuer`},
 		{head + `"api":{"errors":[{"kind":"token_rejected"}]}}`,
 			`api.errors[0].status is missing: every answer of the api would have to be read`},
-		{head + `"answer":{"errors":[{"code":"1","kind":"denied"}]}}`, `answer.errors[0].kind can't be "denied" here`},
+		{head + `"answer":{"errors":[{"code":"1","kind":"token_rejected"}]}}`, `answer.errors[0].kind can't be "token_rejected" here`},
 		{head + `"variables":{"a":["b"]}}`, `variables["a"] has no effect: nothing refers to {a}`},
 	} {
 		p, err := ParseProvider([]byte(c.data))
