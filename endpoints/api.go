@@ -58,8 +58,8 @@ func (c *Config) APIURLs(t *oauth2.Token) ([]string, error) {
 	}
 	in := conf.input("", t)
 	var urls []string
-	for _, template := range conf.apis() {
-		u, err := template.fillURL(in.value, conf.InsecureHTTP)
+	for _, text := range conf.Provider.APIURLs {
+		u, err := parseTemplate(text).fillURL(in.value, conf.InsecureHTTP)
 		if err != nil {
 			return nil, conf.mistake("APIURLs: %w", err)
 		}
@@ -78,7 +78,7 @@ func (c *Config) APIHeader(t *oauth2.Token) http.Header {
 		return h
 	}
 	in := conf.input("", t)
-	for _, field := range conf.api() {
+	for _, field := range compileHeader(conf.apiHeader()) {
 		v, known, err := field.value.fill(in.value)
 		if err == nil && known && !strings.ContainsFunc(v, isControl) {
 			h.Set(field.name, v)

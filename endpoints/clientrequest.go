@@ -80,7 +80,7 @@ func (in *input) describe(r ClientRequest) error {
 	if err != nil || !isPlainPath(at) {
 		return wrong("ClientRequest.Path", "must be a path from / on, without dots between slashes") // it may be hostile: not quoted
 	}
-	target, err := in.provider.exchange().target(in)
+	target, err := in.provider.conversationOf(grantExchange).target(in)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthC
 		return nil, conf.err
 	}
 	in := conf.input(grantExchange, nil)
-	if len(conf.exchange().url.slots) > 0 {
+	if len(conf.conversationOf(grantExchange).url.slots) > 0 {
 		params, err := conf.optionsOf("", "", opts)
 		if err != nil {
 			return nil, conf.mistake("%w", err)

@@ -110,7 +110,7 @@ func (c *Config) Authorize(_ context.Context, state, verifier string, opts ...oa
 	for name := range in.vars {
 		again[name] = in.vars.Get(name)
 	}
-	consent, err = conf.consentURL(conf.authURL(), in, params)
+	consent, err = conf.consentURL(parseTemplate(conf.Endpoint.AuthURL), in, params)
 	if err != nil {
 		return "", nil, conf.mistake("%w", err)
 	}
@@ -202,7 +202,7 @@ func (p *adapter) consentURL(authURL template, in *input, params url.Values) (st
 	}
 	in.rfc, in.options = split(params, consentParams)
 	params = maps.Clone(in.rfc)
-	if err := p.consent().apply(params, in.value); err != nil {
+	if err := p.Consent.Params.compile().apply(params, in.value); err != nil {
 		return "", err
 	}
 	finish(params, in.options)

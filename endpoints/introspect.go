@@ -87,7 +87,7 @@ func (i *Introspection) read(c *config, a *answer) {
 // deadKind is what has to be done if the token that was asked about is dead: if it was
 // the access token, a refresh token may still be good.
 func (c *config) deadKind(t *oauth2.Token) ErrorKind {
-	if t.RefreshToken != "" && c.introspect().needsAccessToken() {
+	if t.RefreshToken != "" && c.conversationOf(grantIntrospect).needsAccessToken() {
 		return KindTokenRejected
 	}
 	return KindLoginRequired

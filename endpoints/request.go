@@ -212,19 +212,26 @@ func (in *input) conversation() *conversation {
 	return in.provider.conversationOf(in.grant)
 }
 
-// conversationOf returns how requests of a grant are made.
+// conversationOf returns how requests of a grant are made. A grant that has no style of
+// its own has that of all.
 func (p *adapter) conversationOf(grant string) *conversation {
+	i, narrow, rawURL := 0, &AuthStyle{}, p.Endpoint.TokenURL
 	switch grant {
 	case grantExchange:
-		return p.exchange()
+		i, narrow = 1, &p.Exchange
 	case grantRefresh:
-		return p.refresh()
+		i, narrow, rawURL = 2, &p.Refresh, cmp.Or(p.RefreshURL, rawURL)
 	case grantRevoke:
-		return p.revoke()
+		i, narrow, rawURL = 3, &p.Revoke, p.RevokeURL
 	case grantIntrospect:
-		return p.introspect()
+		i, narrow, rawURL = 4, &p.Introspect, p.IntrospectURL
 	}
-	return p.other()
+	c := p.conversations[i].Load()
+	if c == nil {
+		c = p.newConversation(*narrow, rawURL)
+		p.conversations[i].Store(c)
+	}
+	return c
 }
 
 // request returns the request to send in place of r, and its parameters as the

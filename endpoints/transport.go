@@ -2,7 +2,6 @@ package endpoints
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"golang.org/x/oauth2"
 
@@ -38,41 +37,16 @@ type adapter struct {
 
 	kept []string // the names of what later requests need
 
-	// What is read when it is needed: most adapters that a context is made for have one
-	// request.
-	authURL func() template
-	consent func() patch
-	apis    func() []template
-	api     func() []headerTemplate
-
-	exchange, refresh, revoke, introspect, other func() *conversation
+	// By grant, read when they are needed: most adapters that a context is made for have
+	// one request.
+	conversations [5]atomic.Pointer[conversation]
 }
 
 func newAdapter(p Provider) *adapter {
 	a := &adapter{Provider: p.clone()}
 	a.invalid = a.Validate()
 	a.kept = a.keptNames()
-	a.authURL = sync.OnceValue(func() template { return parseTemplate(a.Endpoint.AuthURL) })
-	a.consent = sync.OnceValue(a.Consent.Params.compile)
-	a.api = sync.OnceValue(func() []headerTemplate { return compileHeader(a.apiHeader()) })
-	a.apis = sync.OnceValue(func() []template {
-		var apis []template
-		for _, u := range a.APIURLs {
-			apis = append(apis, parseTemplate(u))
-		}
-		return apis
-	})
-	a.exchange = a.conversation(&a.Exchange, a.Endpoint.TokenURL)
-	a.refresh = a.conversation(&a.Refresh, cmp.Or(a.RefreshURL, a.Endpoint.TokenURL))
-	a.revoke = a.conversation(&a.Revoke, a.RevokeURL)
-	a.introspect = a.conversation(&a.Introspect, a.IntrospectURL)
-	a.other = a.conversation(new(AuthStyle), a.Endpoint.TokenURL) // a grant that has no style of its own
 	return a
-}
-
-// conversation returns what reads a style when it is needed.
-func (p *adapter) conversation(narrow *AuthStyle, rawURL string) func() *conversation {
-	return sync.OnceValue(func() *conversation { return p.newConversation(*narrow, rawURL) })
 }
 
 // keptNames returns the names of the variables that are needed after an exchange.
@@ -193,7 +167,7 @@ func (t *transport) adapts(r *http.Request) bool {
 	if r.Method != http.MethodPost || mediaOf(r.Header) != formType {
 		return false
 	}
-	return t.exchange().isFor(r.URL) || t.refresh().isFor(r.URL)
+	return t.conversationOf(grantExchange).isFor(r.URL) || t.conversationOf(grantRefresh).isFor(r.URL)
 }
 
 // isFor reports whether requests of the conversation go to u.
