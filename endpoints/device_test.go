@@ -93,7 +93,7 @@ func TestEndpointForDevicesIsCheckedAsTheOthersAre(t *testing.T) {
 func rfcDevices() *endpoints.Config {
 	p := rfc
 	p.Endpoint.DeviceAuthURL = "https://auth.example/device"
-	return p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret})
+	return p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret, RedirectURL: callback})
 }
 
 // polling answers one request after the other, and remembers when they came.
@@ -184,6 +184,7 @@ func TestWaitForTheUserOfADevice(t *testing.T) {
 				}
 				token, err := conf.DeviceAccessToken(ctx, da)
 				assert.Equal(t, tt.at, p.at)
+				assert.NotContains(t, p.sent[0], "redirect_uri")
 				if tt.text == "" {
 					require.NoError(t, err)
 					assert.Equal(t, "access", token.AccessToken)

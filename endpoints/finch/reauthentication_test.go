@@ -41,6 +41,12 @@ func TestReauthenticationPutsANewTokenInThePlaceOfTheOldOne(t *testing.T) {
 			status, err = a.company()
 			require.NoError(t, err)
 			assert.Equal(t, 200, status)
+			// Also of an employer who didn't have to.
+			third := a.connect(finch.Reauthentication{ConnectionID: connection.ConnectionID}.Option())
+			assert.NotEqual(t, second.AccessToken, third.AccessToken)
+			told, err = a.client.Introspect(t.Context(), second)
+			require.NoError(t, err)
+			assert.False(t, told.Active, "the old one is dead")
 			state, err := a.manager.Status(t.Context(), "acme")
 			require.NoError(t, err)
 			assert.Equal(t, tokensource.StateHealthy, state.State)
