@@ -127,7 +127,7 @@ func TestTokenInTheAnswerToAClientRequest(t *testing.T) {
 	p.Answer.TokenIn = "data"
 	p.Style.Params = endpoints.Params{"key": {"{client_id}"}} // which belongs to OAuth's requests
 	n := newInternet(t, answerJSON(200, `{"data": {"access_token": "access-secret", "expires_in": 60, "account": "7"}}`))
-	reply, err := p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret}).SendAsClient(n.context(), asClient)
+	reply, err := p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret}).SendAsClient(n.context(), endpoints.ClientRequest{Method: "GET", Path: "/x"})
 	require.NoError(t, err)
 	assert.NotContains(t, n.only(t), "key")
 	token, err := reply.Token()
