@@ -45,13 +45,24 @@ func decide(ctx context.Context, client *http.Client, start, decision string) (*
 	if err != nil {
 		return nil, err
 	}
+	at := resp.Request.URL
+	if inFragment := parametersIn(at); inFragment != nil {
+		// The page's script reads the fragment, which no server sees.
+		at = inFragment
+		if r, err = http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil); err != nil {
+			return nil, fmt.Errorf("endpointstest: %w", err)
+		}
+		if resp, page, err = fetch(client, r); err != nil {
+			return nil, err
+		}
+	}
 	if !page.offers["decision="+decision] {
 		return nil, fmt.Errorf("endpointstest: no consent page to %s at, but %s: %s", decision, resp.Status, page.problem())
 	}
 
 	// The form posts to the page's own URL.
 	body := strings.NewReader(url.Values{"decision": {decision}}.Encode())
-	r, err = http.NewRequestWithContext(ctx, http.MethodPost, resp.Request.URL.String(), body)
+	r, err = http.NewRequestWithContext(ctx, http.MethodPost, at.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("endpointstest: %w", err)
 	}
@@ -74,6 +85,18 @@ func decide(ctx context.Context, client *http.Client, start, decision string) (*
 		return &url.URL{RawQuery: reply.Encode()}, nil
 	}
 	return nil, fmt.Errorf("endpointstest: the consent page answered %s: %s", resp.Status, page.problem())
+}
+
+// parametersIn returns a URL that has its parameters in its fragment with them in its
+// query, or nil.
+func parametersIn(u *url.URL) *url.URL {
+	_, query, found := strings.Cut(u.EscapedFragment(), "?")
+	if !found {
+		return nil
+	}
+	moved := *u
+	moved.Fragment, moved.RawFragment, moved.RawQuery = "", "", query
+	return &moved
 }
 
 // document is what a user sees of a page.

@@ -4,38 +4,19 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
 // chart is the dialect of https://developer.trychart.com, a close relative of
 // Finch's.
-type chart struct{ real endpoints.Provider }
-
-func (d chart) provider() endpoints.Provider { return d.real }
+type chart struct{ plain }
 
 func (chart) policy() (Policy, lifetimes) { return Policy{}, lifetimes{code: 10 * time.Minute} }
 
-func (chart) scopes() []scope { return nil }
-
-func (chart) query() rule {
-	return rule{required: []string{"client_id"}, optional: []string{"redirect_uri", "state"}}
-}
-
 func (chart) consent(map[string]string) (consent, string) { return consent{source: "turbotax"}, "" }
 
+func (chart) embedded() bool { return true }
+
 func (chart) message(answer url.Values) any { return connectMessage("chart-auth-message", answer) }
-
-func (chart) grantType(map[string]string) string { return "authorization_code" }
-
-func (chart) fields(grantType string) (rule, *refusal) { return finch{}.fields(grantType) }
-
-func (chart) headers(h http.Header) *refusal {
-	if v := h.Values("X-Chart-Async"); len(v) > 1 || len(v) == 1 && v[0] != "true" {
-		return malformedf("header x-chart-async must be true or absent")
-	}
-	return nil
-}
 
 func (chart) refreshable() bool { return false }
 
@@ -62,7 +43,8 @@ func (chart) refuse(_ Operation, r *refusal) *answer {
 
 func (chart) calls() []call {
 	return []call{
-		{method: http.MethodGet, path: "/introspect", answer: func(g *grant, s *site) any {
+		disconnect,
+		{on: API, method: http.MethodGet, path: "/introspect", answer: func(g *grant, s *site) any {
 			return map[string]any{
 				"taxpayer_id": g.uuid("account"),
 				"client_id":   s.clientID,
@@ -70,7 +52,7 @@ func (chart) calls() []call {
 				"provider_id": g.source,
 			}
 		}},
-		{method: http.MethodGet, path: "/tax-payer", answer: func(g *grant, _ *site) any {
+		{on: API, method: http.MethodGet, path: "/tax-payer", answer: func(g *grant, _ *site) any {
 			return map[string]any{
 				"id":          g.uuid("account"),
 				"name":        "Jane Doe",

@@ -2,10 +2,13 @@ package endpointstest
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
@@ -21,8 +24,10 @@ type consent struct {
 	redirectURI string // "": embedded flow
 	challenge   string // of PKCE, or ""
 	scopes      []string
-	source      string // the provider behind the provider, such as gusto
-	sourceType  string
+	source      string            // the provider behind the provider, such as gusto
+	sourceType  string            //
+	vars        map[string]string // variables of the account, and what the callback has beside the code
+	issuer      string            // as the client knows it
 
 	// Of a session of Finch.
 	customerID, customerName string
@@ -37,35 +42,30 @@ type authorization struct {
 
 // consentPage answers the authorization request, and the form on its page.
 func (s *site) consentPage(r *request) *answer {
-	q, wrong := singleValues(r.URL.RawQuery)
-	var c consent
-	if wrong == "" {
-		c, wrong = s.readConsent(q)
+	if _, fragment, _ := strings.Cut(s.real.Endpoint.AuthURL, "#"); strings.Contains(fragment, "?") && r.URL.RawQuery == "" {
+		return page(http.StatusOK, "", nil) // the parameters are in the fragment: Approve reads them
 	}
-	if wrong != "" {
-		return s.refuse(consentPage, malformedf("%s", wrong))
+	c, state, refused := s.readConsent(r)
+	if refused != nil {
+		return s.refuse(consentPage, refused)
 	}
 	if r.Method == http.MethodGet {
 		return page(http.StatusOK, "consent", s.consentData(c))
 	}
 	form, wrong := singleValues(string(r.body))
-	reply := url.Values{}
+	var code string
 	switch {
 	case wrong == "" && form["decision"] == "approve":
-		reply.Set("code", s.approve(c))
+		code = s.approve(c)
 	case wrong == "" && form["decision"] == "deny":
 		s.deny()
-		reply.Set("error", "access_denied")
-		reply.Set("error_description", "The user said no")
 	default:
 		return s.refuse(consentPage, malformedf("decision must be approve or deny"))
 	}
-	if q["state"] != "" {
-		reply.Set("state", q["state"])
-	}
+	reply := plain{s}.callback(c, state, code)
 	if c.redirectURI == "" {
 		return page(http.StatusOK, "embedded", embeddedData{
-			Provider: s.dialect.provider(), Reply: reply, Message: s.dialect.message(reply),
+			Provider: s.real, Reply: reply, Message: s.dialect.message(reply),
 		})
 	}
 	callback, err := url.Parse(c.redirectURI)
@@ -98,27 +98,126 @@ func singleValues(query string) (values map[string]string, wrong string) {
 }
 
 // readConsent checks an authorization request.
-func (s *site) readConsent(q map[string]string) (c consent, wrong string) {
-	if id := q["session"]; id != "" {
-		return s.consentOf(id, q)
+func (s *site) readConsent(r *request) (c consent, state string, refused *refusal) {
+	if _, ok := s.dialect.(finch); ok && r.URL.Query().Has("session") {
+		return s.consentOf(r)
 	}
-	if wrong := s.dialect.query().broken("parameter", q); wrong != "" {
-		return c, wrong
+	said := s.consentConversation()
+	page := *r
+	page.body = nil // of the page's form
+	if refused := said.parse(&page, r.at); refused != nil {
+		return c, "", refused
 	}
-	if q["client_id"] != s.clientID {
-		return c, "client_id is unknown"
+	if wrong := s.splitScopes(said, page.params, r.URL.RawQuery); wrong != "" {
+		return c, "", malformedf("%s", wrong)
 	}
-	c, wrong = s.dialect.consent(q)
+	values, refused := s.read(said, &page)
+	if refused != nil {
+		return c, "", refused
+	}
+	wrong := ""
+	if id, sent := values["client_id"]; sent && id != s.clientID {
+		wrong = "client_id is unknown"
+	} else if wrong = (plain{s}).checkChallenge(said, values); wrong == "" {
+		c, wrong = s.dialect.consent(values)
+	}
 	if wrong != "" {
-		return c, wrong
+		return c, "", malformedf("%s", wrong)
 	}
-	c.redirectURI = q["redirect_uri"]
+	c.challenge, c.issuer = values["code_challenge"], s.issuer(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.redirectURI != "" && !s.redirects[c.redirectURI] {
-		return c, "redirect_uri is not registered: Server.Config does that"
+	c.vars = s.account(values)
+	c.redirectURI = values["redirect_uri"]
+	if !said.sends("redirect_uri") {
+		c.redirectURI = s.redirect
 	}
-	return c, ""
+	if c.redirectURI != "" && !s.redirects[c.redirectURI] {
+		return c, "", malformedf("redirect_uri is not registered: Server.Config does that")
+	}
+	return c, values["state"], nil
+}
+
+// consentConversation is the definition's, with what the dialect has beside it.
+func (s *site) consentConversation() *conversation {
+	c := consentConversation(&s.real)
+	for _, name := range s.dialect.extra() {
+		c.params[name] = []string{"{" + name + "}"}
+		c.optional[name] = true
+	}
+	c.optional["redirect_uri"] = s.dialect.embedded()
+	c.optional["scope"] = len(s.dialect.scopes()) == 0
+	return c
+}
+
+// account returns the values of the variables that an account has which is connected
+// with those that the consent page was asked with. s.mu is held.
+func (s *site) account(asked map[string]string) map[string]string {
+	vars, account := make(map[string]string), accountSuffix()
+	seen := namesIn(s.real.Endpoint.AuthURL)
+	for _, templates := range s.real.Consent.Params {
+		seen = append(seen, namesIn(templates...)...)
+	}
+	for name := range s.real.Vars {
+		if v := asked[name]; v != "" && slices.Contains(seen, name) {
+			vars[name] = v
+		}
+	}
+	for _, name := range s.real.Callback.Keep {
+		if vars[name] == "" {
+			vars[name] = s.valueOf(name, account)
+		}
+	}
+	return vars
+}
+
+// valueOf returns the value that the server gives to a name. s.mu is held.
+func (s *site) valueOf(name, account string) string {
+	return cmp.Or(s.vars[name], sample(&s.real, name, account))
+}
+
+// accountSuffix is what tells the values of two accounts apart.
+func accountSuffix() string { return "-" + newID()[:8] }
+
+// issuer returns the issuer's identifier as a client knows it that sent r.
+func (s *site) issuer(r *request) string {
+	if here := s.here(s.real.Issuer); s.real.Issuer != "" && host(here) == r.Host {
+		return here
+	}
+	if isLoopback(r.Host) && s.real.Issuer != "" {
+		return s.here(s.real.Issuer)
+	}
+	return s.real.Issuer
+}
+
+// splitScopes puts a space between two scopes, where the definition has something
+// else, and returns what is wrong with them.
+func (s *site) splitScopes(c *conversation, params url.Values, query string) string {
+	separator := cmp.Or(s.real.Consent.ScopeSeparator, "+")
+	for name, templates := range c.params {
+		if !slices.Contains(namesIn(templates...), "scope") {
+			continue
+		}
+		for raw := range strings.SplitSeq(query, "&") {
+			sent, raw, _ := strings.Cut(raw, "=")
+			if sent, err := url.QueryUnescape(sent); err != nil || sent != name {
+				continue
+			}
+			for _, other := range []string{"+", "%20", ","} {
+				if other != separator && strings.Contains(raw, other) {
+					return name + " has " + other + " where only " + separator + " may be between two scopes"
+				}
+			}
+			scopes, err := url.QueryUnescape(strings.ReplaceAll(raw, separator, "+"))
+			if err != nil {
+				return name + " can't be parsed"
+			}
+			if params[name] = []string{scopes}; separator != "+" && strings.Contains(scopes, ",") {
+				return name + " has a comma in a scope"
+			}
+		}
+	}
+	return ""
 }
 
 // approve makes a code for what the user approved.
@@ -163,7 +262,7 @@ type embeddedData struct {
 }
 
 func (s *site) consentData(c consent) consentData {
-	d := consentData{Provider: s.dialect.provider(), ClientID: s.clientID, RedirectHost: host(c.redirectURI)}
+	d := consentData{Provider: s.real, ClientID: s.clientID, RedirectHost: host(c.redirectURI)}
 	for _, known := range s.dialect.scopes() {
 		for _, name := range c.scopes {
 			if name == known.name {

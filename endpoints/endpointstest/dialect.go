@@ -2,37 +2,34 @@ package endpointstest
 
 import (
 	"fmt"
-	"maps"
-	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-// dialect is what a provider does in its own way.
+// dialect is what a provider does in its own way, beyond what its definition says.
+// [plain] has nothing beyond it.
 type dialect interface {
-	// provider is the provider as it is in reality.
-	provider() endpoints.Provider
 	policy() (Policy, lifetimes)
+
+	// scopes are those that can be asked for. None: any.
 	scopes() []scope
 
-	// query says which parameters the consent page takes, and consent what is
-	// asked for, or else what is wrong with it.
-	query() rule
-	consent(q map[string]string) (c consent, wrong string)
+	// extra are parameters that the consent page takes, beside the definition's, and
+	// consent what is asked for, or else what is wrong with it.
+	extra() []string
+	consent(values map[string]string) (c consent, wrong string)
 
-	// message is what the page of an embedded flow tells the application's page.
+	// embedded reports whether there is a flow without a redirect, and message is
+	// what its page tells the application's page.
+	embedded() bool
 	message(answer url.Values) any
-
-	// grantType is the grant type that a token request has, and fields says which
-	// fields it takes. headers checks what else it must have.
-	grantType(fields map[string]string) string
-	fields(grantType string) (rule, *refusal)
-	headers(h http.Header) *refusal
 
 	// refreshable reports whether there are refresh tokens.
 	refreshable() bool
+
+	// clientCredentials are the parameters of such a grant that are not the RFC's.
+	clientCredentials() endpoints.Params
 
 	// tokens is the body of a token response.
 	tokens(g *grant, t issued) any
@@ -40,7 +37,22 @@ type dialect interface {
 	// refuse is the response to a request that isn't granted.
 	refuse(on Operation, r *refusal) *answer
 
+	// calls are what its API offers. None: everything.
 	calls() []call
+}
+
+// dialectOf returns the dialect of s. Three providers have one of their own.
+func dialectOf(s *site) dialect {
+	d := plain{s}
+	switch s.real.Endpoint.AuthURL {
+	case endpoints.Finch.Endpoint.AuthURL:
+		return finch{d}
+	case endpoints.Chart.Endpoint.AuthURL:
+		return chart{d}
+	case endpoints.TaxRock.Endpoint.AuthURL, endpoints.TaxRockSandbox.Endpoint.AuthURL:
+		return taxRock{d}
+	}
+	return d
 }
 
 // scope is a permission that the consent page can ask for.
@@ -48,31 +60,12 @@ type scope struct{ name, meaning string }
 
 // call is something that an API offers.
 type call struct {
+	on           Operation
 	method, path string
 	scope        string                       // that the token must have
 	answer       func(g *grant, s *site) any  // the body of the response
 	check        func(body []byte) (w string) // what is wrong with the request's body, or ""
-}
-
-// rule says which names an object has: fields in a body or parameters in a URL.
-type rule struct{ required, optional []string }
-
-// broken returns what is wrong with the object's names, or "".
-func (r rule) broken(kind string, object map[string]string) string {
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		switch {
-		case !slices.Contains(r.required, name) && !slices.Contains(r.optional, name):
-			return fmt.Sprintf("unexpected %s %s", kind, printable(name))
-		case object[name] == "":
-			return fmt.Sprintf("%s %s is empty", kind, name)
-		}
-	}
-	for _, name := range r.required {
-		if _, ok := object[name]; !ok {
-			return fmt.Sprintf("missing %s %s", kind, name)
-		}
-	}
-	return ""
+	ends         bool                         // it ends the connection
 }
 
 // printable is a name of the client's choice, fit for an error text. It is a name
@@ -103,6 +96,7 @@ const (
 	unsupportedToken
 	missingToken
 	deadToken
+	revokedToken
 	lostConnection
 	missingScope
 	tooManyRequests
@@ -114,7 +108,7 @@ const (
 var problems = [...]string{
 	malformed:         "malformed",
 	wrongMethod:       "method not allowed",
-	wrongMediaType:    "not JSON",
+	wrongMediaType:    "wrong content type",
 	notFound:          "no such path",
 	wrongClient:       "wrong client",
 	wrongGrantType:    "wrong grant type",
@@ -126,6 +120,7 @@ var problems = [...]string{
 	unsupportedToken:  "not a refresh token",
 	missingToken:      "missing access token",
 	deadToken:         "dead access token",
+	revokedToken:      "dead access token",
 	lostConnection:    "connection lost",
 	missingScope:      "missing scope",
 	tooManyRequests:   "too many requests",

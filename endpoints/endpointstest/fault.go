@@ -2,6 +2,7 @@ package endpointstest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"math"
 	"net/http"
@@ -16,8 +17,9 @@ type Operation int
 
 const (
 	TokenEndpoint Operation = iota // exchanges and refreshes
-	Revocation                     // /disconnect and /oauth/revoke
+	Revocation                     // RFC 7009, or what the provider has for it
 	API                            // what else takes an access token
+	Introspection                  // RFC 7662
 	consentPage
 )
 
@@ -77,6 +79,9 @@ type Fault struct {
 
 	// Times is how many requests it strikes. 0: all, until [Server.Clear].
 	Times int
+
+	late     bool // the answer comes when the client has gone
+	repeated bool // the network sends the request twice, and the second answer comes back
 }
 
 // Fail lets the next requests to p run into f. Faults of one operation come one
@@ -96,8 +101,9 @@ func (s *Server) Clear(p endpoints.Provider) {
 	site.faults = nil
 }
 
-// fault returns what the next request runs into, which may be nothing.
-func (s *site) fault(on Operation) Fault {
+// fault returns what the next request runs into, which may be nothing, and how its
+// answer is changed.
+func (s *site) fault(on Operation) (Fault, func(*answer)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
@@ -111,14 +117,14 @@ func (s *site) fault(on Operation) Fault {
 			}
 		}
 		s.stats.Faulted++
-		return struck
+		return struck, func(*answer) {}
 	}
-	return Fault{}
+	return s.hostile.plan(on)
 }
 
 // serve answers a request, as far as a fault lets it.
-func (s *site) serve(w http.ResponseWriter, r *request, route route) {
-	f := s.fault(route.on)
+func (s *site) serve(w http.ResponseWriter, r *request, route *route) {
+	f, disguise := s.fault(route.on)
 	s.server.sleep(f.RequestDelay)
 	if f.Handler != nil {
 		s.server.sleep(f.AnswerDelay)
@@ -130,7 +136,14 @@ func (s *site) serve(w http.ResponseWriter, r *request, route route) {
 	if a == nil {
 		a = route.answer(r)
 	}
+	if f.repeated {
+		a = route.answer(r)
+	}
+	disguise(a)
 	s.server.sleep(f.AnswerDelay)
+	if f.late {
+		s.server.outlast(r.Context())
+	}
 	switch half := len(a.body) / 2; f.Trouble {
 	case LostAnswer:
 		panic(http.ErrAbortHandler) // net/http closes the connection
@@ -186,6 +199,18 @@ func (s *Server) sleep(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
+	case <-timer.C:
+	case <-s.done:
+	}
+}
+
+// outlast waits until a client has gone, but not for long, nor for longer than the
+// server lives.
+func (s *Server) outlast(client context.Context) {
+	timer := time.NewTimer(5 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-client.Done():
 	case <-timer.C:
 	case <-s.done:
 	}

@@ -6,14 +6,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
 // finch is the dialect of https://developer.tryfinch.com.
-type finch struct{ real endpoints.Provider }
-
-func (d finch) provider() endpoints.Provider { return d.real }
+type finch struct{ plain }
 
 func (finch) policy() (Policy, lifetimes) { return Policy{}, lifetimes{code: 10 * time.Minute} }
 
@@ -33,15 +29,10 @@ func (finch) scopes() []scope {
 	}
 }
 
-func (finch) query() rule {
-	return rule{
-		required: []string{"client_id", "products"},
-		optional: []string{"redirect_uri", "state", "payroll_provider", "sandbox", "manual"},
-	}
-}
+func (finch) extra() []string { return []string{"payroll_provider", "sandbox", "manual"} }
 
 func (d finch) consent(q map[string]string) (consent, string) {
-	c := consent{scopes: strings.Split(q["products"], " "), source: "gusto", sourceType: "provider"}
+	c := consent{scopes: strings.Split(q["scope"], " "), source: "gusto", sourceType: "provider"}
 	if wrong := checkScopes(d, "products", c.scopes); wrong != "" {
 		return c, wrong
 	}
@@ -75,6 +66,8 @@ func checkScopes(d dialect, param string, scopes []string) string {
 	return ""
 }
 
+func (finch) embedded() bool { return true }
+
 func (finch) message(answer url.Values) any { return connectMessage("finch-auth-message", answer) }
 
 // connectMessage is what the JavaScript SDKs of Finch and Chart wait for.
@@ -91,24 +84,6 @@ func connectMessage(name string, answer url.Values) any {
 		}
 	}
 	return m
-}
-
-func (finch) grantType(map[string]string) string { return "authorization_code" }
-
-func (finch) fields(string) (rule, *refusal) {
-	return rule{
-		required: []string{"client_id", "client_secret", "code"},
-		optional: []string{"redirect_uri"}, // the exchange knows the flow, and whether it must be there
-	}, nil
-}
-
-const finchVersion = "2020-09-17"
-
-func (finch) headers(h http.Header) *refusal {
-	if v := h.Values("Finch-API-Version"); len(v) != 1 || v[0] != finchVersion {
-		return malformedf("header Finch-API-Version must be %s", finchVersion)
-	}
-	return nil
 }
 
 func (finch) refreshable() bool { return false }
@@ -166,6 +141,7 @@ var finchErrors = map[problem]finchError{
 	wrongRedirect:   {StatusCode: 400, Status: 400, Code: 400, Name: "invalid_grant", Message: "Invalid grant"},
 	missingToken:    {Code: 401, Name: "unauthorized_request", Message: "The access_token is missing from the header"},
 	deadToken:       {Code: 401, Name: "invalid_token", Message: "The access_token is incorrect"},
+	revokedToken:    {Code: 401, Name: "invalid_token", Message: "The access_token is incorrect"},
 	lostConnection:  {Code: 401, Name: "authentication_error", FinchCode: "reauthenticate_user", Message: "Please reauthenticate user"},
 	missingScope:    {Code: 403, Name: "insufficient_scope", Message: "The requested product was not granted"},
 	tooManyRequests: {Code: 429, Name: "rate_limit_exceeded", FinchCode: "finch_application_rl", Message: "Too many requests"},
@@ -178,9 +154,22 @@ func (finch) refuse(_ Operation, r *refusal) *answer {
 	return jsonAnswer(e.Code, e)
 }
 
+// disconnect ends the connection of the token that the request carries.
+var disconnect = call{
+	on: Revocation, method: http.MethodPost, path: "/disconnect", ends: true,
+	check: func(body []byte) string {
+		if len(body) > 0 {
+			return "the body must be empty"
+		}
+		return ""
+	},
+	answer: func(*grant, *site) any { return map[string]string{"status": "success"} },
+}
+
 func (d finch) calls() []call {
 	return []call{
-		{method: http.MethodGet, path: "/introspect", answer: func(g *grant, s *site) any {
+		disconnect,
+		{on: API, method: http.MethodGet, path: "/introspect", answer: func(g *grant, s *site) any {
 			return map[string]any{
 				"id":                  g.uuid("token"),
 				"connection_id":       g.uuid("connection"),
@@ -199,7 +188,7 @@ func (d finch) calls() []call {
 				"manual":              false,
 			}
 		}},
-		{method: http.MethodGet, path: "/employer/company", scope: "company", answer: func(g *grant, _ *site) any {
+		{on: API, method: http.MethodGet, path: "/employer/company", scope: "company", answer: func(g *grant, _ *site) any {
 			return map[string]any{
 				"id":         g.uuid("company"),
 				"legal_name": "Acme, Inc.",

@@ -24,6 +24,19 @@ type grant struct {
 	replaced   time.Time // when that came in the place of another
 	expires    time.Time // of the access token, if that is the id; zero: never
 	lost       bool      // ended by the provider; the token is known but no good
+
+	told map[string]string // variables that the next answer tells
+}
+
+// elsewhere reports whether a request that has these values for the names in braces is
+// about another account than g's.
+func (g *grant) elsewhere(values map[string]string) bool {
+	for name, v := range g.vars {
+		if sent, ok := values[name]; ok && sent != v {
+			return true
+		}
+	}
+	return false
 }
 
 // uuid returns an id of something that belongs to the account.
@@ -35,12 +48,18 @@ func (g *grant) uuid(of string) string {
 // issued is what a token response holds that the dialects have in common.
 type issued struct {
 	access, refresh string
-	seconds         int64 // 0: doesn't expire
+	seconds         int64         // 0: doesn't expire
+	lifetime        time.Duration // the same, exactly
+	expires         time.Time     // by the server's clock
 }
 
 // newGrant makes a grant of what was approved. s.mu is held.
 func (s *site) newGrant(c consent, now time.Time) *grant {
 	g := &grant{consent: c, id: newID(), created: now, used: now}
+	g.vars = maps.Clone(c.vars)
+	if g.vars == nil {
+		g.vars = make(map[string]string)
+	}
 	s.grants[g.id] = g
 	return g
 }
@@ -63,18 +82,18 @@ func (s *site) issue(g *grant, now time.Time, withRefresh bool) issued {
 		g.expires = expires
 		return issued{access: g.id}
 	}
-	t := issued{access: s.accessToken(g, now, expires)}
+	t := issued{access: s.newAccessToken(g, now, expires), lifetime: lifetime, expires: expires}
 	if lifetime > 0 {
 		t.seconds = max(int64(lifetime/time.Second), 1)
 	}
-	if withRefresh {
+	if withRefresh && !s.policy.NoRefreshToken && !(plain{s}).refreshesByAccess() {
 		t.refresh = s.refreshToken(g)
 	}
 	return t
 }
 
 // holder returns the grant of a live access token. s.mu is held.
-func (s *site) holder(access string) (*grant, *refusal) {
+func (s *site) holder(access string, values map[string]string) (*grant, *refusal) {
 	now := s.server.now()
 	if s.dialect.refreshable() {
 		c, ok := s.parseAccessToken(access)
@@ -85,7 +104,9 @@ func (s *site) holder(access string) (*grant, *refusal) {
 		case c.Expires > 0 && now.UnixMicro() >= c.Expires.micro():
 			return nil, &refusal{problem: deadToken, why: "expired"}
 		case g == nil:
-			return nil, &refusal{problem: deadToken, why: "revoked"}
+			return nil, &refusal{problem: revokedToken, why: "revoked"}
+		case g.elsewhere(values):
+			return nil, &refusal{problem: deadToken, why: "of another account"}
 		}
 		return g, nil
 	}
@@ -104,6 +125,7 @@ func (s *site) holder(access string) (*grant, *refusal) {
 // Revoke ends the connection that t belongs to from the provider's side, as when a
 // user takes back the consent there. It reports whether there was one.
 //
+// The provider tells that with what its definition has for [endpoints.KindLoginRequired].
 // Finch and Chart answer further calls with 401 and reauthenticate_user; TaxRock
 // answers a refresh with invalid_grant and a call with 401.
 func (s *Server) Revoke(p endpoints.Provider, t *oauth2.Token) bool {
@@ -114,7 +136,7 @@ func (s *Server) Revoke(p endpoints.Provider, t *oauth2.Token) bool {
 	if site.dialect.refreshable() {
 		c, _ := site.parseAccessToken(t.AccessToken)
 		if id = c.Grant; t.RefreshToken != "" {
-			id, _, _ = site.parseRefreshToken(t.RefreshToken)
+			id, _, _ = site.refreshed(map[string]string{"refresh_token": t.RefreshToken})
 		}
 	}
 	return site.lose(site.grants[id])
@@ -151,16 +173,22 @@ func (s *site) connect(scopes []string) *oauth2.Token {
 			scopes = append(scopes, known.name)
 		}
 	}
-	if wrong := checkScopes(s.dialect, "Connect", scopes); wrong != "" {
+	if wrong := checkScopes(s.dialect, "Connect", scopes); wrong != "" && len(s.dialect.scopes()) > 0 {
 		panic("endpointstest: " + wrong)
 	}
-	names := strings.Join(scopes, " ")
-	c, _ := s.dialect.consent(map[string]string{"products": names, "scope": names})
+	c, _ := s.dialect.consent(map[string]string{"scope": strings.Join(scopes, " ")})
 	c.scopes = scopes
 
 	s.mu.Lock()
 	now := s.server.now()
+	c.vars = s.account(nil)
+	for _, name := range namesIn(s.real.Endpoint.AuthURL, s.real.Endpoint.TokenURL) {
+		if _, declared := s.real.Vars[name]; declared {
+			c.vars[name] = s.valueOf(name, "")
+		}
+	}
 	g := s.newGrant(c, now)
+	s.settle(g, nil)
 	t := s.issue(g, now, true)
 	response := s.dialect.tokens(g, t)
 	s.mu.Unlock()
@@ -174,5 +202,10 @@ func (s *site) connect(scopes []string) *oauth2.Token {
 		panic("endpointstest: " + err.Error()) // it was marshalled a moment ago
 	}
 	token.TokenType, _ = members["token_type"].(string)
+	for name, v := range g.vars { // as package endpoints keeps them
+		if _, sent := members[name]; !sent {
+			members[name] = v
+		}
+	}
 	return token.WithExtra(members)
 }

@@ -90,7 +90,7 @@ func BenchmarkRefresh(b *testing.B) {
 	s := New(b)
 	site := s.site(endpoints.TaxRock)
 	t := s.Connect(endpoints.TaxRock)
-	fields := map[string]string{"audience": taxRockAudience, "refresh_token": t.RefreshToken}
+	fields := map[string]string{"refresh_token": t.RefreshToken}
 	for b.Loop() {
 		site.mu.Lock()
 		site.refresh(fields)

@@ -7,19 +7,18 @@ import (
 )
 
 // Policy is how a provider treats the tokens that it issues, in what a test may want
-// to be different. What is said of refresh tokens is for TaxRock, the one provider
-// that has any.
+// to be different. Finch and Chart have no refresh tokens, whatever it says of them.
 type Policy struct {
 	// AccessLifetime is how long the access tokens live that are issued from now
-	// on. Zero means no limit. Finch and Chart: no limit; if there is one, they
-	// don't tell the client. TaxRock: an hour, which it tells in whole seconds,
-	// rounded down.
+	// on. Zero means no limit. At first it is Answer.DefaultLifetime or an hour, which
+	// the provider tells as its definition says, in whole units, rounded down. Finch
+	// and Chart: no limit; if there is one, they don't tell the client.
 	AccessLifetime time.Duration
 
 	// Rotate gives out a new refresh token at each refresh. The one that was
 	// spent is dead from then on; using it again revokes the account's refresh
-	// and access tokens, all of them (RFC 9700, section 4.14.2). TaxRock: false;
-	// it neither replaces nor repeats the refresh token.
+	// and access tokens, all of them (RFC 9700, section 4.14.2). Without it a
+	// refresh neither replaces nor repeats the refresh token.
 	Rotate bool
 
 	// Grace is how long a refresh token that was just replaced still works, for a
@@ -29,10 +28,12 @@ type Policy struct {
 	// its successor has been used too, it is reused like any other.
 	Grace time.Duration
 
-	// ClientCredentials lets TaxRock's token endpoint answer grants of that type
-	// (RFC 6749, section 4.4) too, with an access token of no account. Its request
-	// has grant_type, client_id, client_secret and audience, and may have a scope.
-	// TaxRock: false; it documents none.
+	// NoRefreshToken makes answers that have no refresh token.
+	NoRefreshToken bool
+
+	// ClientCredentials lets the token endpoint answer grants of that type (RFC 6749,
+	// section 4.4) too, with an access token of no account. Its request is made as
+	// Style says, and may have a scope; TaxRock's has an audience.
 	ClientCredentials bool
 }
 

@@ -2,27 +2,21 @@ package endpointstest
 
 import (
 	"net/http"
-	"strings"
 	"time"
 )
 
-// recovery returns the route by which Chart's clients get the token of a taxpayer again.
+// routeRecovery has Chart's clients get the token of a taxpayer again.
 //
 // https://developer.trychart.com/api-reference/management/access_token
-func (o *origin) recovery(path string) (route, bool) {
-	id, isRecovery := strings.CutPrefix(path, "/auth/tax-payer/")
-	id, ends := strings.CutSuffix(id, "/token")
-	s := o.site
-	if _, ok := s.dialect.(chart); !ok || o != &s.api || !isRecovery || !ends || strings.Contains(id, "/") {
-		return route{}, false
-	}
-	return s.json(http.MethodGet, API, func(r *request) (any, *refusal) { return s.recover(r, id) }), true
+func (s *site) routeRecovery() {
+	s.route(s.apiURL("/auth/tax-payer/{taxpayer}/token"), []string{http.MethodGet}, API, s.json(API, s.recover))
 }
 
-func (s *site) recover(r *request, id string) (any, *refusal) {
-	if refused := s.basic(r.Request); refused != nil {
+func (s *site) recover(r *request) (any, *refusal) {
+	if refused := s.plainBasic(r); refused != nil {
 		return nil, refused
 	}
+	id := r.vars["taxpayer"]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.grants {

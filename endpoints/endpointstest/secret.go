@@ -17,7 +17,7 @@ import (
 // base64url takes no two spellings for the same bytes.
 var base64url = base64.RawURLEncoding.Strict()
 
-// claims are the payload of TaxRock's access tokens, which are JWTs (RFC 7519).
+// claims are the payload of access tokens, which are JWTs (RFC 7519).
 type claims struct {
 	Issuer   string  `json:"iss"`
 	Subject  string  `json:"sub"`
@@ -28,6 +28,10 @@ type claims struct {
 	Client   string  `json:"azp"`
 	Grant    string  `json:"sid"`
 	Serial   string  `json:"jti"`
+
+	// Generation is that of the refresh token, for a provider where the access token
+	// is one.
+	Generation uint64 `json:"gen,omitempty"`
 }
 
 // numeric is a NumericDate: seconds since 1970, with fractions, so that an access
@@ -43,7 +47,7 @@ func (n numeric) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%.6f",
 
 var jwtHeader = base64url.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`))
 
-func (s *site) accessToken(g *grant, now, expires time.Time) string {
+func (s *site) newAccessToken(g *grant, now, expires time.Time) string {
 	s.serial++
 	c := claims{
 		Issuer:   s.login.url + "/",
@@ -54,6 +58,8 @@ func (s *site) accessToken(g *grant, now, expires time.Time) string {
 		Client:   s.clientID,
 		Grant:    g.id,
 		Serial:   fmt.Sprint(s.serial),
+
+		Generation: g.generation,
 	}
 	if !expires.IsZero() {
 		c.Expires = numericDate(expires)

@@ -1,9 +1,11 @@
 package endpointstest
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,52 +16,95 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-// Server acts as every provider that package endpoints defines. It is made by
-// [Start] or [New], and safe for concurrent use.
+// Server acts as providers of package endpoints. It is made by [New], or by [Start] or
+// [StartProgram], and safe for concurrent use.
 //
-// The methods that take a provider take it as package endpoints defines it, as
+// The methods that take a provider take it as it was given to New, as
 // [Server.Provider] returns it, or a copy of either. They panic if it is another.
 type Server struct {
 	sites  []*site
 	ports  ports
+	named  string       // where requests of Client go
 	offset atomic.Int64 // how far Advance has moved the clock, in nanoseconds
 	done   chan struct{}
 	closed sync.Once
 }
 
-// Start starts a server for a program, which must Close it.
-func Start() (*Server, error) {
-	s := &Server{done: make(chan struct{})}
-	for _, d := range []dialect{
-		finch{endpoints.Finch},
-		chart{endpoints.Chart},
-		taxRock{endpoints.TaxRock},
-		taxRock{endpoints.TaxRockSandbox},
-	} {
-		site := newSite(s, d)
-		s.sites = append(s.sites, site)
-		for _, o := range []*origin{&site.login, &site.api} {
-			url, err := s.ports.listen(o)
-			if err != nil {
-				s.Close()
-				return nil, fmt.Errorf("endpointstest: %w", err)
-			}
-			o.url = url
-		}
-	}
-	s.ports.serve()
-	return s, nil
-}
-
-// New starts a server for a test, and closes it when the test is over.
-func New(t testing.TB) *Server {
+// New starts a server that acts as providers, and closes it when the test is over.
+// Without providers it acts as Finch, Chart, TaxRock and TaxRockSandbox.
+func New(t testing.TB, providers ...endpoints.Provider) *Server {
 	t.Helper()
-	s, err := Start()
+	s, err := StartProgram(providers...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// Start is [New] where there is no testing.TB: in an example or in TestMain. The
+// server must be closed. Start fails unless the program was made by "go test": anyone
+// who can reach the server can have a token of any account.
+func Start(providers ...endpoints.Provider) (*Server, error) {
+	if !isTest() {
+		return nil, errors.New("endpointstest: Start is for tests, and this program isn't one: see StartProgram")
+	}
+	return StartProgram(providers...)
+}
+
+// isTest reports whether "go test" made the program.
+var isTest = testing.Testing
+
+// StartProgram is [Start] for a program that isn't a test and that needs a provider
+// which is none, such as a demonstration. No other program should call it.
+func StartProgram(providers ...endpoints.Provider) (*Server, error) {
+	if len(providers) == 0 {
+		providers = []endpoints.Provider{endpoints.Finch, endpoints.Chart, endpoints.TaxRock, endpoints.TaxRockSandbox}
+	}
+	s := &Server{done: make(chan struct{})}
+	for _, p := range providers {
+		if err := p.Validate(); err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.sites = append(s.sites, newSite(s, p))
+	}
+	if err := s.listen(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("endpointstest: %w", err)
+	}
+	s.ports.serve()
+	return s, nil
+}
+
+// listen takes a loopback port for each origin, so that those that differ in reality
+// differ here.
+func (s *Server) listen() (err error) {
+	for _, site := range s.sites {
+		for _, u := range urlsOf(&site.real) {
+			name, _ := splitOrigin(u)
+			if site.origins[name] != nil {
+				continue
+			}
+			o := &origin{site: site, on: TokenEndpoint}
+			if o.url, err = s.ports.listen(o); err != nil {
+				return err
+			}
+			site.origins[name] = o
+			if site.login == nil {
+				site.login = o // the consent page comes first
+			}
+		}
+		site.api = site.login
+		if len(site.real.APIURLs) > 0 {
+			name, _ := splitOrigin(site.real.APIURLs[0])
+			site.api = site.origins[name]
+		}
+		site.api.on = API
+		site.place()
+	}
+	s.named, err = s.ports.listen(http.HandlerFunc(s.byName))
+	return err
 }
 
 // Close stops the server. Requests that are being answered are finished, without
@@ -72,28 +117,6 @@ func (s *Server) Close() {
 // closeTimeout is how long Close lets a request go on. None takes long but that of a
 // client that doesn't write or read.
 const closeTimeout = 5 * time.Second
-
-// Provider returns p with its URLs pointed at this server and everything else
-// unchanged. Their paths are kept.
-func (s *Server) Provider(p endpoints.Provider) endpoints.Provider {
-	site := s.site(p)
-	login := host(p.Endpoint.AuthURL)
-	urls := []*string{&p.Issuer, &p.Endpoint.AuthURL, &p.Endpoint.TokenURL, &p.RefreshURL, &p.RevokeURL, &p.IntrospectURL}
-	p.APIURLs = slices.Clone(p.APIURLs)
-	for i := range p.APIURLs {
-		urls = append(urls, &p.APIURLs[i])
-	}
-	for _, u := range urls {
-		switch host(*u) {
-		case "":
-		case login:
-			*u = rebase(*u, site.login.url)
-		default:
-			*u = rebase(*u, site.api.url)
-		}
-	}
-	return p
-}
 
 // Config returns the application's client at p: its id and secret, p's endpoint at
 // this server, and redirectURL, which is registered with the provider by this call.
@@ -125,6 +148,17 @@ func (s *Server) Connect(p endpoints.Provider, scopes ...string) *oauth2.Token {
 	return s.site(p).connect(scopes)
 }
 
+// SetVars gives the accounts that are connected from now on these values of p's
+// variables (Provider.Vars) and of what its callback brings (Callback.Keep), where
+// the authorization request doesn't say. For those that aren't in vars the server
+// makes up a value that Vars accepts.
+func (s *Server) SetVars(p endpoints.Provider, vars map[string]string) {
+	site := s.site(p)
+	site.mu.Lock()
+	defer site.mu.Unlock()
+	site.vars = vars
+}
+
 // Advance moves the server's clock forward by d: codes, access tokens and refresh
 // tokens grow older by that. Clients don't notice until they ask, since their own
 // clocks stay as they are.
@@ -135,37 +169,31 @@ func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.offset.
 // site finds the site that acts as p: by its consent page, which tells TaxRock from
 // its sandbox, or else by its name.
 func (s *Server) site(p endpoints.Provider) *site {
+	best, most := (*site)(nil), 0
 	for _, site := range s.sites {
-		if h := host(p.Endpoint.AuthURL); h == host(site.dialect.provider().Endpoint.AuthURL) || h == host(site.login.url) {
-			return site
+		h, real := host(p.Endpoint.AuthURL), site.real
+		score := 0
+		if p.Endpoint.AuthURL != "" && h == host(site.login.url) {
+			score = 4
+		} else if h != "" && h == host(real.Endpoint.AuthURL) {
+			score = 2
+		}
+		if p.Name == real.Name {
+			score++
+		}
+		if score > most {
+			best, most = site, score
 		}
 	}
-	for _, site := range s.sites {
-		if site.dialect.provider().Name == p.Name {
-			return site
-		}
+	if best == nil {
+		panic(fmt.Sprintf("endpointstest: there is no provider %q here", p.Name))
 	}
-	panic(fmt.Sprintf("endpointstest: there is no provider %q here", p.Name))
+	return best
 }
 
+// host returns the host of a URL, which may have names in braces.
 func host(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return ""
-	}
-	return u.Host
-}
-
-// rebase moves a URL to another origin.
-func rebase(rawURL, origin string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return rawURL
-	}
-	to, err := url.Parse(origin)
-	if err != nil {
-		return rawURL
-	}
-	u.Scheme, u.Host = to.Scheme, to.Host
-	return u.String()
+	origin, _ := splitOrigin(rawURL)
+	_, host, _ := strings.Cut(origin, "://")
+	return host
 }

@@ -41,24 +41,26 @@ func (s *site) routeSessions() {
 		"/connect/sessions":                s.newSession,
 		"/connect/sessions/reauthenticate": s.reauthenticate,
 	} {
-		s.api.routes[path] = route{methods: []string{http.MethodPost}, on: API, answer: func(r *request) *answer {
+		s.route(s.apiURL(path), []string{http.MethodPost}, API, func(r *request) *answer {
 			body, refused := s.createSession(r, begin)
 			s.countAnswer(API, refused)
 			if refused != nil {
 				return s.dialect.refuse(API, refused)
 			}
 			return jsonAnswer(http.StatusCreated, body)
-		}}
+		})
 	}
 }
 
 // createSession answers a request for a session.
 func (s *site) createSession(r *request, begin func(*sessionRequest) (consent, *refusal)) (any, *refusal) {
-	if refused := s.basic(r.Request); refused != nil {
+	if refused := s.plainBasic(r); refused != nil {
 		return nil, refused
 	}
-	if refused := s.dialect.headers(r.Header); refused != nil {
-		return nil, refused
+	for name, v := range s.real.Style.Header {
+		if r.Header.Get(name) != v {
+			return nil, malformedf("the header %s is missing, or not %s", name, v)
+		}
 	}
 	var q sessionRequest
 	dec := json.NewDecoder(bytes.NewReader(r.body))
@@ -86,7 +88,10 @@ func (s *site) createSession(r *request, begin func(*sessionRequest) (consent, *
 	}
 	id := newID()
 	s.sessions[id] = session{c, s.server.now().Add(time.Duration(minutes) * time.Minute)}
-	page := rebase(s.dialect.provider().Endpoint.AuthURL, s.login.url)
+	page := s.real.Endpoint.AuthURL
+	if isLoopback(r.Host) {
+		page = s.here(page)
+	}
 	return map[string]string{"session_id": id, "connect_url": page + "?" + url.Values{"session": {id}}.Encode()}, nil
 }
 
@@ -142,17 +147,20 @@ func (s *site) reauthenticate(q *sessionRequest) (consent, *refusal) {
 }
 
 // consentOf returns what a session asks for at the consent page.
-func (s *site) consentOf(id string, q map[string]string) (c consent, wrong string) {
-	if wrong := (rule{required: []string{"session"}, optional: []string{"state"}}).broken("parameter", q); wrong != "" {
-		return c, wrong
+func (s *site) consentOf(r *request) (c consent, state string, refused *refusal) {
+	q := r.URL.Query()
+	for name := range q {
+		if name != "session" && name != "state" || len(q[name]) != 1 || q.Get(name) == "" {
+			return c, "", malformedf("unexpected parameter %s", printable(name))
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	begun, ok := s.sessions[id]
+	begun, ok := s.sessions[q.Get("session")]
 	if !ok || !s.server.now().Before(begun.expires) {
-		return c, "session is unknown or has expired"
+		return c, "", malformedf("session is unknown or has expired")
 	}
-	return begun.consent, ""
+	return begun.consent, q.Get("state"), nil
 }
 
 // replace ends the grant that g takes the place of, if there is one. s.mu is held.
@@ -164,18 +172,19 @@ func (s *site) replace(g *grant) {
 	}
 }
 
-// basic checks that a request has the client's id and secret as HTTP Basic, as they are.
-func (s *site) basic(r *http.Request) *refusal {
-	id, secret, ok := r.BasicAuth()
-	switch {
-	case !ok:
-		return &refusal{problem: wrongClient, why: "no HTTP Basic"}
-	case id != s.clientID:
-		return &refusal{problem: wrongClient, why: "client_id"}
-	case secret != s.clientSecret:
-		return &refusal{problem: wrongClient, why: "client_secret"}
+// plainBasic checks that a request has the client's id and secret as HTTP Basic, as they
+// are.
+func (s *site) plainBasic(r *request) *refusal {
+	if wrong := s.basic(r.Header, func(v string) (string, error) { return v, nil }); wrong != "" {
+		return &refusal{problem: wrongClient, why: wrong}
 	}
 	return nil
+}
+
+// apiURL returns the URL of a path at the API, as in reality.
+func (s *site) apiURL(path string) string {
+	base, _ := splitOrigin(s.real.APIURLs[0])
+	return base + path
 }
 
 // orNull returns a member that is null instead of empty.

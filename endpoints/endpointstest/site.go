@@ -18,9 +18,14 @@ const maxBody = 1 << 20
 
 // site is one provider as the server plays it.
 type site struct {
-	server     *Server
-	dialect    dialect
-	login, api origin
+	server  *Server
+	dialect dialect
+	real    endpoints.Provider // as it is in reality
+
+	origins    map[string]*origin // by the origin in the definition, with names in braces
+	login, api *origin            // of the consent page, and of the API and all that the definition doesn't name
+	routes     []route
+	kinds      map[string]*conversation // by the grant
 
 	clientID, clientSecret string
 	key                    []byte // makes tokens
@@ -30,37 +35,49 @@ type site struct {
 	mu        sync.Mutex // guards what follows
 	policy    Policy
 	redirects map[string]bool // registered redirect URLs
+	redirect  string          // the one that was registered last
 	codes     map[string]authorization
 	pruneAt   int // the number of codes at which those that expired are dropped
 	grants    map[string]*grant
 	sessions  map[string]session // Finch's
 	serial    uint64             // of access tokens
 	faults    []*Fault
+	hostile   *hostility
+	vars      map[string]string // that accounts have, where the test says so
+	public    any               // the client's public key
+	jtis      map[string]bool   // of assertions that were used
 	stats     Stats
 }
 
-// origin is a scheme, host and port with the paths that it answers to.
+// origin is a scheme, host and port of this server, where one of the provider's is.
 type origin struct {
-	site   *site
-	url    string
-	on     Operation // for the shape of its 404s
-	routes map[string]route
+	site *site
+	url  string
+	on   Operation // for the shape of its 404s
 }
 
+// route is what answers at a URL of the provider.
 type route struct {
-	methods []string
 	on      Operation
+	methods []string         // none: any
+	url     string           // as the definition has it
+	below   bool             // answers at the paths below, too
+	places  []place          // that URL in reality and here
+	note    func(r *request) // looks at the request before anything happens to it
 	answer  func(r *request) *answer
 }
 
 // request is a request whose body was read.
 type request struct {
 	*http.Request
-	body []byte
+	body   []byte
+	at     place
+	vars   map[string]string // values of the names in braces in the URL
+	params url.Values        // its parameters, when they were read
 
-	// Of a token request: the fields of its body, and what is wrong with that.
-	fields map[string]string
-	bad    *refusal
+	// Of a token request: what it is, and what is wrong with its parameters.
+	kind *conversation
+	bad  *refusal
 }
 
 // answer is a response that is complete before any of it is sent, so that a fault
@@ -71,10 +88,11 @@ type answer struct {
 	body   []byte
 }
 
-func newSite(s *Server, d dialect) *site {
+func newSite(s *Server, p endpoints.Provider) *site {
 	site := &site{
 		server:       s,
-		dialect:      d,
+		real:         p,
+		origins:      make(map[string]*origin),
 		clientID:     newID(),
 		clientSecret: "secret-" + newID(),
 		key:          random(32),
@@ -82,93 +100,220 @@ func newSite(s *Server, d dialect) *site {
 		codes:        make(map[string]authorization),
 		grants:       make(map[string]*grant),
 		sessions:     make(map[string]session),
+		jtis:         make(map[string]bool),
 		stats:        Stats{Rejected: make(map[string]int)},
 	}
-	site.login = origin{site: site, on: TokenEndpoint, routes: make(map[string]route)}
-	site.api = origin{site: site, on: API, routes: make(map[string]route)}
-
-	site.policy, site.lifetimes = d.policy()
-	p := d.provider()
-	site.route(p.Endpoint.AuthURL, route{methods: []string{http.MethodGet, http.MethodPost}, answer: site.consentPage, on: consentPage})
-	site.route(p.Endpoint.TokenURL, site.json(http.MethodPost, TokenEndpoint, site.token))
-	if p.Revoke.Auth == endpoints.AccessTokenAuth {
-		site.route(p.RevokeURL, site.json(http.MethodPost, Revocation, site.disconnect))
-	} else {
-		site.route(p.RevokeURL, site.json(http.MethodPost, Revocation, site.revoke))
+	site.dialect = dialectOf(site)
+	if _, ok := site.dialect.(plain); ok {
+		site.clientSecret = "s/+=%:" + newID() // which looks different when it is encoded
 	}
-	for _, c := range d.calls() {
-		site.api.routes[c.path] = site.json(c.method, API, func(r *request) (any, *refusal) { return site.call(c, r) })
+	site.policy, site.lifetimes = site.dialect.policy()
+	for _, c := range site.dialect.calls() {
+		base, _ := splitOrigin(p.APIURLs[0])
+		site.route(base+c.path, []string{c.method}, c.on, site.json(c.on, func(r *request) (any, *refusal) { return site.call(c, r) }))
 	}
-	if _, ok := d.(finch); ok {
+	if p.Endpoint.AuthURL != "" {
+		site.route(p.Endpoint.AuthURL, []string{http.MethodGet, http.MethodPost}, consentPage, site.consentPage)
+	}
+	site.routeRequests()
+	if site.dialect.calls() == nil {
+		for _, u := range p.APIURLs {
+			site.route(u, nil, API, site.json(API, site.anyCall))
+			site.routes[len(site.routes)-1].below = true
+		}
+	}
+	switch site.dialect.(type) {
+	case finch:
 		site.routeSessions()
+	case chart:
+		site.routeRecovery()
 	}
 	return site
 }
 
-// route puts r at the path of a URL, on the origin that stands for the URL's.
-func (s *site) route(rawURL string, r route) {
-	o := &s.api
-	if host(rawURL) == host(s.dialect.provider().Endpoint.AuthURL) {
-		o = &s.login
+// routeRequests has a route for each URL that the AuthStyles of the definition are
+// about. Exchanges and refreshes may have one in common.
+func (s *site) routeRequests() {
+	p := &s.real
+	s.kinds = map[string]*conversation{
+		atExchange:        styled(p, atExchange, p.Exchange),
+		atRefresh:         styled(p, atRefresh, p.Refresh),
+		atRevoke:          styled(p, atRevoke, p.Revoke),
+		atIntrospect:      styled(p, atIntrospect, p.Introspect),
+		clientCredentials: styled(p, clientCredentials, endpoints.AuthStyle{Params: s.dialect.clientCredentials()}),
 	}
-	path := "/"
-	if u, err := url.Parse(rawURL); err == nil && u.Path != "" {
-		path = u.Path
+	s.kinds[atExchange].optional["redirect_uri"] = s.dialect.embedded()
+	if p.RefreshURL == "" || p.RefreshURL == p.Endpoint.TokenURL {
+		s.routeTokens(p.Endpoint.TokenURL, atExchange, atRefresh)
+	} else {
+		s.routeTokens(p.Endpoint.TokenURL, atExchange)
+		s.routeTokens(p.RefreshURL, atRefresh)
 	}
-	o.routes[path] = r
+	if p.RevokeURL != "" {
+		c := s.kinds[atRevoke]
+		s.route(p.RevokeURL, []string{c.method}, Revocation, s.json(Revocation, func(r *request) (any, *refusal) { return s.revoke(c, r) }))
+	}
+	if p.IntrospectURL != "" {
+		c := s.kinds[atIntrospect]
+		s.route(p.IntrospectURL, []string{c.method}, Introspection, s.json(Introspection, func(r *request) (any, *refusal) { return s.introspect(c, r) }))
+	}
 }
 
-// json makes a route of a function that returns the body of a successful response,
+func (s *site) routeTokens(u string, grants ...string) {
+	var kinds []*conversation
+	for _, grant := range grants {
+		kinds = append(kinds, s.kinds[grant])
+	}
+	s.route(u, methodsOf(kinds), TokenEndpoint, s.json(TokenEndpoint, s.token))
+	s.routes[len(s.routes)-1].note = func(r *request) { s.readToken(r, kinds) }
+}
+
+func methodsOf(kinds []*conversation) []string {
+	var methods []string
+	for _, c := range kinds {
+		if !slices.Contains(methods, c.method) {
+			methods = append(methods, c.method)
+		}
+	}
+	return methods
+}
+
+func (s *site) route(u string, methods []string, on Operation, answer func(*request) *answer) {
+	s.routes = append(s.routes, route{url: u, methods: methods, on: on, answer: answer})
+}
+
+// place finds out where the routes are, when the origins have their ports.
+func (s *site) place() {
+	for i := range s.routes {
+		rt := &s.routes[i]
+		rt.places = []place{newPlace(rt.url, rt.below), newPlace(s.here(rt.url), rt.below)}
+	}
+}
+
+// find returns the route of a request, or those of other methods at its URL.
+func (s *site) find(r *http.Request) (found *route, at place, vars map[string]string, allow []string) {
+	for i := range s.routes {
+		rt := &s.routes[i]
+		for _, at := range rt.places {
+			vars, ok := at.match(r.Host, cleanPath(r.URL), r.URL.Query())
+			if !ok || !s.accepted(vars) {
+				continue
+			}
+			if len(rt.methods) > 0 && !slices.Contains(rt.methods, r.Method) {
+				for _, m := range rt.methods {
+					if !slices.Contains(allow, m) {
+						allow = append(allow, m)
+					}
+				}
+				break
+			}
+			if len(allow) == 0 || !rt.below {
+				return rt, at, vars, nil
+			}
+		}
+	}
+	return nil, place{}, nil, allow
+}
+
+func cleanPath(u *url.URL) string {
+	if p := u.EscapedPath(); p != "" {
+		return p
+	}
+	return "/"
+}
+
+func (s *site) accepted(vars map[string]string) bool {
+	for name, v := range vars {
+		if !accepts(&s.real, name, v) {
+			return false
+		}
+	}
+	return true
+}
+
+// json makes an answer of a function that returns the body of a successful response,
 // or why there is none.
-func (s *site) json(method string, on Operation, f func(r *request) (any, *refusal)) route {
-	return route{methods: []string{method}, on: on, answer: func(r *request) *answer {
+func (s *site) json(on Operation, f func(r *request) (any, *refusal)) func(r *request) *answer {
+	return func(r *request) *answer {
 		body, refused := f(r)
 		s.countAnswer(on, refused)
 		switch {
 		case refused != nil:
 			return s.dialect.refuse(on, refused)
 		case body == nil:
-			return &answer{status: http.StatusOK}
+			return &answer{status: http.StatusOK, header: make(http.Header)}
 		}
 		return jsonAnswer(http.StatusOK, body)
-	}}
+	}
 }
 
 // ServeHTTP implements http.Handler.
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := o.site
-	route, ok := o.routes[r.URL.Path]
-	if !ok {
-		route, ok = o.recovery(r.URL.Path)
+	o.site.handle(w, r, o.on)
+}
+
+// byName answers the requests of [Server.Client], which have the provider's own host.
+func (s *Server) byName(w http.ResponseWriter, r *http.Request) {
+	for _, site := range s.sites {
+		if found, _, _, allow := site.find(r); found != nil || len(allow) > 0 {
+			site.handle(w, r, API)
+			return
+		}
 	}
-	if !ok {
-		s.refuse(o.on, &refusal{problem: notFound}).send(w)
+	for _, site := range s.sites {
+		if site.isAt(r.Host) {
+			site.handle(w, r, API) // which counts it
+			return
+		}
+	}
+	http.Error(w, "endpointstest: no provider of this server has that URL", http.StatusNotFound)
+}
+
+// handle answers a request. Its shape is that of on if nobody answers it.
+func (s *site) handle(w http.ResponseWriter, r *http.Request, on Operation) {
+	found, at, vars, allow := s.find(r)
+	if found == nil && len(allow) == 0 {
+		refused := &refusal{problem: notFound}
+		if r.URL.Path == trapPath {
+			refused.why = "followed a redirect"
+		}
+		s.refuse(on, refused).send(w)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	req := &request{Request: r, body: body}
-	if !slices.Contains(route.methods, r.Method) {
-		a := s.refuse(route.on, &refusal{problem: wrongMethod})
-		a.header.Set("Allow", strings.Join(route.methods, ", "))
+	req := &request{Request: r, body: body, at: at, vars: vars}
+	switch {
+	case found == nil:
+		a := s.refuse(s.onWrongMethod(r), &refusal{problem: wrongMethod})
+		a.header.Set("Allow", strings.Join(allow, ", "))
 		a.send(w)
-		return
+	case err != nil:
+		s.refuse(found.on, malformedf("the body is too large or can't be read")).send(w)
+	default:
+		if found.note != nil {
+			found.note(req)
+		}
+		s.serve(w, req, found)
 	}
-	if err != nil {
-		s.refuse(route.on, malformedf("the body is too large or can't be read")).send(w)
-		return
+}
+
+// onWrongMethod returns what a request would have been with another method.
+func (s *site) onWrongMethod(r *http.Request) Operation {
+	for _, rt := range s.routes {
+		for _, at := range rt.places {
+			if _, ok := at.match(r.Host, cleanPath(r.URL), r.URL.Query()); ok {
+				return rt.on
+			}
+		}
 	}
-	if route.on == TokenEndpoint {
-		req.fields, req.bad = parseFields(body)
-		s.countTokenRequest(s.dialect.grantType(req.fields))
-	}
-	s.serve(w, req, route)
+	return API
 }
 
 // refuse turns down a request that no route has looked at.
 func (s *site) refuse(on Operation, r *refusal) *answer {
 	s.countAnswer(on, r)
 	if on == consentPage {
-		return errorPage(s.dialect.provider().Name, r)
+		return errorPage(s.real.Name, r)
 	}
 	return s.dialect.refuse(on, r)
 }
@@ -178,6 +323,7 @@ func (s *site) register(redirectURL string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.redirects[redirectURL] = true
+	s.redirect = redirectURL
 }
 
 func jsonAnswer(status int, v any) *answer {

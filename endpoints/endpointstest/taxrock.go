@@ -3,7 +3,6 @@ package endpointstest
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,12 +13,10 @@ import (
 
 // taxRock is the dialect of https://docs.taxrock.com and, where that is silent, of
 // the Auth0-like server behind its login.
-type taxRock struct{ real endpoints.Provider }
+type taxRock struct{ plain }
 
 // taxRockAudience is the same in the sandbox.
 const taxRockAudience = "https://delegate.api.taxrock.com"
-
-func (d taxRock) provider() endpoints.Provider { return d.real }
 
 func (taxRock) policy() (Policy, lifetimes) {
 	const day = 24 * time.Hour
@@ -33,61 +30,20 @@ func (taxRock) scopes() []scope {
 	}
 }
 
-func (taxRock) query() rule {
-	return rule{
-		required: []string{"response_type", "client_id", "redirect_uri", "scope", "audience", "code_challenge", "code_challenge_method"},
-		optional: []string{"state"},
-	}
-}
-
-// challenge is a SHA-256 hash in base64url (RFC 7636, section 4.2), and verifier what
-// it is the hash of (section 4.1).
-var (
-	challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-	verifier  = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
-)
-
 func (d taxRock) consent(q map[string]string) (consent, string) {
-	c := consent{scopes: strings.Split(q["scope"], " "), challenge: q["code_challenge"]}
+	c := consent{scopes: strings.Split(q["scope"], " ")}
 	if wrong := checkScopes(d, "scope", c.scopes); wrong != "" {
 		return c, wrong
 	}
-	switch {
-	case q["response_type"] != "code":
-		return c, "response_type must be code"
-	case q["audience"] != taxRockAudience:
-		return c, "audience must be " + taxRockAudience
-	case q["code_challenge_method"] != "S256":
-		return c, "code_challenge_method must be S256"
-	case !challenge.MatchString(c.challenge):
-		return c, "code_challenge must be a SHA-256 hash in base64url"
-	case !slices.Contains(c.scopes, "offline_access"):
+	if !slices.Contains(c.scopes, "offline_access") {
 		return c, "scope must include offline_access"
 	}
 	return c, ""
 }
 
-func (taxRock) message(url.Values) any { return nil } // there is no embedded flow
-
-func (taxRock) grantType(fields map[string]string) string { return fields["grant_type"] }
-
-func (taxRock) fields(grantType string) (rule, *refusal) {
-	switch grantType {
-	case "authorization_code":
-		return rule{required: []string{"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier"}}, nil
-	case "refresh_token":
-		return rule{required: []string{"grant_type", "client_id", "client_secret", "refresh_token", "audience"}}, nil
-	case "client_credentials":
-		return rule{required: []string{"grant_type", "client_id", "client_secret", "audience"}, optional: []string{"scope"}}, nil
-	case "":
-		return rule{}, malformedf("missing field grant_type")
-	}
-	return rule{}, &refusal{problem: wrongGrantType, detail: printable(grantType)}
+func (taxRock) clientCredentials() endpoints.Params {
+	return endpoints.Params{"audience": {taxRockAudience}}
 }
-
-func (taxRock) headers(http.Header) *refusal { return nil }
-
-func (taxRock) refreshable() bool { return true }
 
 type taxRockToken struct {
 	AccessToken  string `json:"access_token"`
@@ -136,6 +92,7 @@ var taxRockErrors = map[problem]struct {
 	unsupportedToken:  {400, "unsupported_token_type", "Only refresh tokens can be revoked"},
 	missingToken:      {401, "invalid_token", "The access token is missing"},
 	deadToken:         {401, "invalid_token", "The access token is dead"},
+	revokedToken:      {401, "invalid_token", "The access token is dead"},
 	lostConnection:    {403, "invalid_grant", "Unknown or invalid refresh token."},
 	missingScope:      {403, "insufficient_scope", "The access token lacks a scope"},
 	tooManyRequests:   {429, "too_many_requests", "Global limit has been reached"},
@@ -148,7 +105,7 @@ func (taxRock) refuse(on Operation, r *refusal) *answer {
 		return jsonAnswer(e.status, taxRockError{e.code, r.because(e.text)})
 	}
 	switch r.problem {
-	case missingToken, deadToken, lostConnection:
+	case missingToken, deadToken, revokedToken, lostConnection:
 		// An empty bearer challenge, without a body.
 		return &answer{status: http.StatusUnauthorized, header: http.Header{"Www-Authenticate": {"Bearer"}}}
 	}
@@ -160,10 +117,10 @@ func (taxRock) calls() []call {
 		return map[string]any{"clientAccountId": g.uuid("account"), "clientAccountName": "Acme Holdings", "amountDue": 0}
 	}
 	return []call{
-		{method: http.MethodGet, path: "/client-accounts", scope: "read:client-accounts", answer: func(g *grant, _ *site) any {
+		{on: API, method: http.MethodGet, path: "/client-accounts", scope: "read:client-accounts", answer: func(g *grant, _ *site) any {
 			return map[string]any{"result": []any{account(g)}}
 		}},
-		{method: http.MethodPost, path: "/client-accounts/lookup/ein", scope: "read:client-accounts", check: checkEIN, answer: func(g *grant, _ *site) any {
+		{on: API, method: http.MethodPost, path: "/client-accounts/lookup/ein", scope: "read:client-accounts", check: checkEIN, answer: func(g *grant, _ *site) any {
 			return map[string]any{"currentStatus": map[string]any{"status": "Compliant"}, "result": account(g)}
 		}},
 	}

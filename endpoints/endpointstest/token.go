@@ -1,61 +1,95 @@
 package endpointstest
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"io"
-	"mime"
-	"net/http"
+	"encoding/hex"
+	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
 )
+
+// readToken reads the parameters of a request to the token endpoint, which is one of
+// kinds, and counts it.
+func (s *site) readToken(r *request, kinds []*conversation) {
+	kinds = slices.DeleteFunc(slices.Clone(kinds), func(c *conversation) bool { return c.method != r.Method })
+	for _, c := range kinds { // they may have their parameters in different places
+		if r.bad = c.parse(r, r.at); r.bad == nil {
+			break
+		}
+	}
+	r.kind = s.which(kinds, r.params)
+	s.countTokenRequest(r.kind.grant)
+}
 
 // token answers a request to the token endpoint.
 func (s *site) token(r *request) (any, *refusal) {
-	if refused := s.wellFormed(r); refused != nil {
-		return nil, refused
+	if r.bad != nil {
+		return nil, r.bad
 	}
-	if refused := s.dialect.headers(r.Header); refused != nil {
-		return nil, refused
+	values, refused := s.read(r.kind, r)
+	if refused == nil {
+		refused = s.authenticate(r.kind, r, values)
 	}
-	grantType := s.dialect.grantType(r.fields)
-	rule, refused := s.dialect.fields(grantType)
 	if refused != nil {
-		return nil, refused
-	}
-	if wrong := rule.broken("field", r.fields); wrong != "" {
-		return nil, malformedf("%s", wrong)
-	}
-	if refused := s.authenticate(r.fields); refused != nil {
 		return nil, refused
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch grantType {
-	case "refresh_token":
-		return s.refresh(r.fields)
-	case "client_credentials":
-		return s.clientCredentials(r.fields)
+	switch r.kind.grant {
+	case atRefresh:
+		return s.refresh(values)
+	case clientCredentials:
+		return s.clientCredentials(values)
 	}
-	return s.exchange(r.fields)
+	return s.exchange(values)
+}
+
+// which tells which of kinds a request is: by its grant type, or else by the names of
+// its parameters.
+func (s *site) which(kinds []*conversation, sent url.Values) *conversation {
+	score := func(c *conversation) (n int) {
+		for name, templates := range c.params {
+			switch v, ok := sent[name]; {
+			case !ok:
+				continue
+			case slices.Equal(templates, []string{"{grant_type}"}):
+				if v[0] == c.grant {
+					n += 10
+				}
+			case name == "grant_type" && templates[0] == v[0]:
+				n += 10
+			}
+			n++
+		}
+		return n
+	}
+	best := kinds[0]
+	for _, c := range kinds[1:] {
+		if score(c) > score(best) {
+			best = c
+		}
+	}
+	if sent.Get("grant_type") != clientCredentials || best.params["grant_type"] == nil {
+		return best
+	}
+	return s.kinds[clientCredentials]
 }
 
 // clientCredentials answers a client_credentials grant, if the policy has any. s.mu is
 // held.
-func (s *site) clientCredentials(fields map[string]string) (any, *refusal) {
+func (s *site) clientCredentials(values map[string]string) (any, *refusal) {
 	if !s.policy.ClientCredentials {
 		return nil, &refusal{problem: wrongGrantType, detail: "Policy.ClientCredentials isn't set"}
 	}
-	if fields["audience"] != taxRockAudience {
-		return nil, &refusal{problem: wrongAudience, detail: "audience"}
+	scopes := strings.Split(cmp.Or(values["scope"], "read:client-accounts"), " ")
+	wrong := ""
+	if len(s.dialect.scopes()) > 0 {
+		wrong = checkScopes(s.dialect, "scope", scopes)
 	}
-	scopes := []string{"read:client-accounts"}
-	if scope, ok := fields["scope"]; ok {
-		scopes = strings.Split(scope, " ")
-	}
-	wrong := checkScopes(s.dialect, "scope", scopes)
 	if wrong == "" && slices.Contains(scopes, "offline_access") {
 		wrong = "scope offline_access is for a user's consent"
 	}
@@ -68,61 +102,75 @@ func (s *site) clientCredentials(fields map[string]string) (any, *refusal) {
 	return s.dialect.tokens(g, s.issue(g, now, false)), nil
 }
 
-// wellFormed checks that r is JSON and nothing but JSON.
-func (s *site) wellFormed(r *request) *refusal {
-	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
-	case r.URL.RawQuery != "":
-		return malformedf("unexpected query string")
-	case len(r.Header.Values("Authorization")) > 0:
-		return malformedf("unexpected header Authorization: the client's id and secret go into the body")
-	case media != "application/json":
-		return &refusal{problem: wrongMediaType, detail: "it is " + printable(media)}
-	}
-	return r.bad
-}
-
-func (s *site) authenticate(fields map[string]string) *refusal {
-	switch {
-	case fields["client_id"] != s.clientID:
-		return &refusal{problem: wrongClient, why: "client_id"}
-	case fields["client_secret"] != s.clientSecret:
-		return &refusal{problem: wrongClient, why: "client_secret"}
-	}
-	return nil
-}
-
 // exchange answers an authorization_code grant. The code is spent whatever comes
 // out, so that nobody can try verifiers on it. s.mu is held.
-func (s *site) exchange(fields map[string]string) (any, *refusal) {
-	a, ok := s.codes[fields["code"]]
-	delete(s.codes, fields["code"])
+func (s *site) exchange(values map[string]string) (any, *refusal) {
+	a, ok := s.codes[values["code"]]
 	now := s.server.now()
+	delete(s.codes, values["code"])
 	switch {
 	case !ok:
 		return nil, &refusal{problem: wrongCode, why: "unknown, spent or long expired"}
 	case over(a.issued, s.lifetimes.code, now):
 		return nil, &refusal{problem: wrongCode, why: "expired"}
 	}
-	if wrong := a.checkRedirect(fields); wrong != "" {
+	if wrong := a.checkRedirect(values, s.kinds[atExchange].sends("redirect_uri")); wrong != "" {
 		return nil, &refusal{problem: wrongRedirect, detail: wrong}
 	}
-	if a.challenge != "" {
-		v := fields["code_verifier"]
-		hash := sha256.Sum256([]byte(v))
-		if !verifier.MatchString(v) || base64.RawURLEncoding.EncodeToString(hash[:]) != a.challenge {
-			return nil, &refusal{problem: wrongVerifier}
-		}
+	if !s.verified(a.challenge, values) {
+		return nil, &refusal{problem: wrongVerifier}
 	}
 	g := s.newGrant(a.consent, now)
 	s.replace(g)
+	if g.elsewhere(values) {
+		delete(s.grants, g.id)
+		return nil, &refusal{problem: wrongCode, why: "of another account"}
+	}
+	s.settle(g, values)
 	s.stats.Exchanged++
 	return s.dialect.tokens(g, s.issue(g, now, true)), nil
 }
 
+// verified reports whether a request's code verifier fits the challenge.
+func (s *site) verified(challenge string, values map[string]string) bool {
+	v, sent := values["code_verifier"]
+	if challenge == "" || !sent && !s.kinds[atExchange].sends("code_verifier") {
+		return true
+	}
+	hash := sha256.Sum256([]byte(v))
+	made := base64.RawURLEncoding.EncodeToString(hash[:])
+	switch s.real.Consent.PKCE {
+	case endpoints.S256Hex:
+		made = hex.EncodeToString(hash[:])
+	case endpoints.PlainPKCE:
+		made = v
+	}
+	return verifier.MatchString(v) && made == challenge
+}
+
+// settle gives a new grant the values of the variables that are used with it from now
+// on: those of the exchange, and others, which the answer tells. s.mu is held.
+func (s *site) settle(g *grant, values map[string]string) {
+	g.told = make(map[string]string)
+	account := accountSuffix()
+	for _, name := range later(&s.real) {
+		switch v, sent := values[name]; {
+		case g.vars[name] != "":
+		case sent:
+			g.vars[name] = v
+		default:
+			g.vars[name] = s.valueOf(name, account)
+			g.told[name] = g.vars[name]
+		}
+	}
+}
+
 // checkRedirect returns what is wrong with a token request's redirect_uri, or "".
-func (a authorization) checkRedirect(fields map[string]string) string {
-	sent, ok := fields["redirect_uri"]
+func (a authorization) checkRedirect(values map[string]string, expected bool) string {
+	sent, ok := values["redirect_uri"]
 	switch {
+	case !expected && !ok:
+		return ""
 	case a.redirectURI == "" && ok:
 		return "redirect_uri must not be sent in the embedded flow"
 	case a.redirectURI != "" && !ok:
@@ -134,14 +182,11 @@ func (a authorization) checkRedirect(fields map[string]string) string {
 }
 
 // refresh answers a refresh_token grant. s.mu is held.
-func (s *site) refresh(fields map[string]string) (any, *refusal) {
-	if fields["audience"] != taxRockAudience {
-		return nil, &refusal{problem: wrongAudience, detail: "audience"}
-	}
+func (s *site) refresh(values map[string]string) (any, *refusal) {
 	refused := func(why string) (any, *refusal) {
 		return nil, &refusal{problem: wrongRefreshToken, why: why}
 	}
-	id, generation, ok := s.parseRefreshToken(fields["refresh_token"])
+	id, generation, ok := s.refreshed(values)
 	if !ok {
 		return refused("unknown")
 	}
@@ -150,6 +195,8 @@ func (s *site) refresh(fields map[string]string) (any, *refusal) {
 	switch {
 	case g == nil:
 		return refused("revoked or expired")
+	case g.elsewhere(values):
+		return refused("of another account")
 	case over(g.used, s.lifetimes.refreshIdle, now):
 		delete(s.grants, id)
 		return refused("expired: idle for too long")
@@ -170,83 +217,103 @@ func (s *site) refresh(fields map[string]string) (any, *refusal) {
 		s.end(g)
 		return refused("reused")
 	}
-	g.used = now
+	g.used, g.told = now, nil
 	s.stats.Refreshed++
 	return s.dialect.tokens(g, s.issue(g, now, s.policy.Rotate)), nil
 }
 
-// revoke answers RFC 7009, in JSON. An unknown token is as good as a revoked one.
-func (s *site) revoke(r *request) (any, *refusal) {
-	if refused := s.wellFormed(r); refused != nil {
-		return nil, refused
+// refreshed returns the grant and the generation of what a refresh spends.
+func (s *site) refreshed(values map[string]string) (id string, generation uint64, ok bool) {
+	if (plain{s}).refreshesByAccess() {
+		c, ok := s.parseAccessToken(cmp.Or(values["refresh_token"], values["access_token"]))
+		return c.Grant, c.Generation, ok
 	}
-	fields, refused := parseFields(r.body)
+	return s.parseRefreshToken(values["refresh_token"])
+}
+
+// revoke answers RFC 7009. An unknown token is as good as a revoked one.
+func (s *site) revoke(c *conversation, r *request) (any, *refusal) {
+	g, refused := s.subject(c, r)
 	if refused != nil {
-		return nil, refused
-	}
-	if wrong := (rule{required: []string{"client_id", "client_secret", "token"}}).broken("field", fields); wrong != "" {
-		return nil, malformedf("%s", wrong)
-	}
-	if refused := s.authenticate(fields); refused != nil {
 		return nil, refused
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.parseAccessToken(fields["token"]); ok {
-		return nil, &refusal{problem: unsupportedToken}
+	if g != nil && s.grants[g.id] == g {
+		s.end(g)
 	}
-	if id, _, ok := s.parseRefreshToken(fields["token"]); ok && s.grants[id] != nil {
-		s.end(s.grants[id])
+	if len(s.real.Answer.Success) > 0 {
+		return plain{s}.successful(make(map[string]any)), nil
 	}
 	return nil, nil
 }
 
-// parseFields reads a JSON object whose members are strings and have names of
-// their own. What it has read before it met an error comes with that.
-func parseFields(body []byte) (map[string]string, *refusal) {
-	fields := make(map[string]string)
-	notJSON := malformedf("the body is not a JSON object")
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return fields, notJSON
+// introspect answers RFC 7662.
+func (s *site) introspect(c *conversation, r *request) (any, *refusal) {
+	g, refused := s.subject(c, r)
+	if refused != nil {
+		return nil, refused
 	}
-	var refused *refusal
-	for dec.More() {
-		t, err := dec.Token()
-		name, _ := t.(string)
-		var v any
-		if err != nil || dec.Decode(&v) != nil {
-			return fields, notJSON
-		}
-		value, isString := v.(string)
-		_, repeated := fields[name]
-		switch {
-		case refused != nil:
-		case repeated:
-			refused = malformedf("repeated field %s", printable(name))
-		case !isString:
-			refused = malformedf("field %s is not a string", printable(name))
-		}
-		fields[name] = value
+	body := map[string]any{"active": g != nil}
+	if g != nil {
+		body["client_id"], body["scope"], body["sub"] = s.clientID, strings.Join(g.scopes, " "), g.uuid("user")
 	}
-	if _, err := dec.Token(); err != nil {
-		return fields, notJSON
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fields, notJSON
-	}
-	return fields, refused
+	return plain{s}.successful(body), nil
 }
 
-// bearer returns the access token that a request carries.
-func bearer(h http.Header) (token string, refused *refusal) {
-	const scheme = "Bearer "
-	switch values := h.Values("Authorization"); {
-	case len(values) == 0:
-		return "", &refusal{problem: missingToken}
-	case len(values) > 1 || len(values[0]) < len(scheme) || values[0][:len(scheme)] != scheme:
-		return "", &refusal{problem: missingToken, why: "not one Authorization header with a bearer token"}
-	default:
-		return values[0][len(scheme):], nil
+// subject returns the grant that a request is about, or nil if it is dead.
+func (s *site) subject(c *conversation, r *request) (*grant, *refusal) {
+	if refused := c.parse(r, r.at); refused != nil {
+		return nil, refused
 	}
+	values, refused := s.read(c, r)
+	if refused == nil {
+		refused = s.authenticate(c, r, values)
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.auth == endpoints.AccessTokenAuth {
+		g, refused := s.holder(values["access_token"], values)
+		return g, refused
+	}
+	id := ""
+	if v := values["access_token"]; v != "" {
+		claims, _ := s.parseAccessToken(v)
+		id = claims.Grant
+	} else if v := cmp.Or(values["token"], values["refresh_token"]); v != "" {
+		claims, isAccess := s.parseAccessToken(v)
+		if id, _, _ = s.parseRefreshToken(v); isAccess {
+			id = claims.Grant
+			if g := s.grants[id]; !s.policy.NoRefreshToken && !(plain{s}).refreshesByAccess() && g != nil {
+				return nil, &refusal{problem: unsupportedToken}
+			}
+		}
+	}
+	if g := s.grants[id]; g != nil && !g.elsewhere(values) {
+		return g, nil
+	}
+	if !c.sendsToken() {
+		return s.named(values), nil
+	}
+	return nil, nil
+}
+
+// sendsToken reports whether a request has the token that it is about.
+func (c *conversation) sendsToken() bool {
+	return c.sends("token") || c.sends("access_token") || c.sends("refresh_token")
+}
+
+// named returns the grant that a request names by the values of variables. s.mu is held.
+func (s *site) named(values map[string]string) *grant {
+	for _, g := range s.grants {
+		for name, v := range g.vars {
+			if sent, ok := values[name]; ok && sent == v && !g.elsewhere(values) {
+				return g
+			}
+		}
+	}
+	return nil
 }

@@ -63,7 +63,7 @@ func runSandbox(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	sandbox, err := endpointstest.Start()
+	sandbox, err := endpointstest.StartProgram()
 	if err != nil {
 		return err
 	}

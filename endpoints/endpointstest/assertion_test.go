@@ -1,0 +1,149 @@
+package endpointstest_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"maps"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+)
+
+const (
+	assertionForm = "grant_type=refresh_token&client_id=$ID&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&" +
+		"client_assertion=$JWT&refresh_token=$REFRESH"
+	tokenURL = "https://api.acme.example/token"
+)
+
+// sign signs a JWT by hand.
+func sign(t *testing.T, key any, alg string, claims map[string]any) string {
+	t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode(marshal(t, map[string]any{"alg": alg})) + "." + encode(marshal(t, claims))
+	hash := sha256.Sum256([]byte(signed))
+	var signature []byte
+	var err error
+	switch key := key.(type) {
+	case string:
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write([]byte(signed))
+		signature = mac.Sum(nil)
+	case *rsa.PrivateKey:
+		if alg == "PS256" {
+			signature, err = rsa.SignPSS(rand.Reader, key, crypto.SHA256, hash[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+			break
+		}
+		signature, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, hash[:])
+	case *ecdsa.PrivateKey:
+		r, s, signErr := ecdsa.Sign(rand.Reader, key, hash[:])
+		require.NoError(t, signErr)
+		signature = make([]byte, 64)
+		r.FillBytes(signature[:32])
+		s.FillBytes(signature[32:])
+	case ed25519.PrivateKey:
+		signature = ed25519.Sign(key, []byte(signed))
+	}
+	require.NoError(t, err)
+	return signed + "." + encode(signature)
+}
+
+// TestAssertions: each kind of key is verified, and every claim.
+func TestAssertions(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	public, edKey, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	const wrong = "wrong client: the assertion"
+	for _, tt := range []struct {
+		name   string
+		public any
+		key    any
+		alg    string
+		change map[string]any
+		want   string
+	}{
+		{"RS256", &rsaKey.PublicKey, rsaKey, "RS256", nil, ""},
+		{"PS256", &rsaKey.PublicKey, rsaKey, "PS256", nil, ""},
+		{"ES256", &ecKey.PublicKey, ecKey, "ES256", nil, ""},
+		{"EdDSA", public, edKey, "EdDSA", nil, ""},
+		{"HS256", nil, "$RAWSECRET", "HS256", nil, ""},
+		{"audience in a list", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"aud": []string{tokenURL}}, ""},
+		{"other key", &ecKey.PublicKey, other, "ES256", nil, wrong + "'s signature is wrong"},
+		{"other alg", &ecKey.PublicKey, ecKey, "RS256", nil, wrong + "'s signature is wrong"},
+		{"other secret", nil, "guess", "HS256", nil, wrong + "'s signature is wrong"},
+		{"iss", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"iss": "x"}, wrong + " is another client's"},
+		{"sub", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"sub": "x"}, wrong + " is another client's"},
+		{"aud", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"aud": "https://api.acme.example"}, wrong + " is for another audience"},
+		{"two audiences", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"aud": []string{tokenURL, "x"}}, wrong + " is for another audience"},
+		{"expired", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"exp": time.Now().Add(-2 * time.Minute).Unix()}, wrong + " has expired, or lives for too long"},
+		{"no exp", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"exp": nil}, wrong + " has expired, or lives for too long"},
+		{"for a day", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()}, wrong + " has expired, or lives for too long"},
+		{"future", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"iat": time.Now().Add(5 * time.Minute).Unix()}, wrong + " is from the future"},
+		{"no jti", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"jti": nil}, wrong + " was used before, or has no jti"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRaw(t, acme(func(p *endpoints.Provider) {
+				p.Style.Auth = endpoints.PrivateKeyJWT
+				if tt.alg == "HS256" {
+					p.Style.Auth = endpoints.ClientSecretJWT
+				}
+			}))
+			r.s.SetKey(r.p, tt.public)
+			r.connect()
+			claims := map[string]any{
+				"iss": r.fill("$ID"), "sub": r.fill("$ID"), "aud": tokenURL, "jti": "1",
+				"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+			}
+			maps.Copy(claims, tt.change)
+			key := tt.key
+			if secret, ok := key.(string); ok {
+				key = r.fill(secret)
+			}
+			r.set("$JWT", sign(t, key, tt.alg, claims))
+			r.send("POST " + tokenURL + "\n\n" + assertionForm)
+			assert.Equal(t, tt.want, r.refused())
+			if tt.want == "" {
+				r.send("POST " + tokenURL + "\n\n" + assertionForm)
+				assert.Equal(t, wrong+" was used before, or has no jti", r.refused())
+			}
+		})
+	}
+}
+
+// TestAssertionAudience: it is the definition's, or the issuer.
+func TestAssertionAudience(t *testing.T) {
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	for audience, change := range map[string]func(p *endpoints.Provider){
+		"urn:acme":             func(p *endpoints.Provider) { p.Style.Audience = "urn:acme" },
+		"urn:refresh":          func(p *endpoints.Provider) { p.Style.Audience, p.Refresh.Audience = "urn:acme", "urn:refresh" },
+		"https://acme.example": func(p *endpoints.Provider) { p.Issuer = "https://acme.example" },
+	} {
+		for _, aud := range []string{audience, tokenURL} {
+			r := newRaw(t, acme(func(p *endpoints.Provider) { p.Style.Auth = endpoints.PrivateKeyJWT; change(p) }))
+			r.s.SetKey(r.p, &ecKey.PublicKey)
+			r.connect()
+			r.set("$JWT", url.QueryEscape(sign(t, ecKey, "ES256", map[string]any{
+				"iss": r.fill("$ID"), "sub": r.fill("$ID"), "aud": aud, "jti": "1", "exp": time.Now().Add(time.Minute).Unix(),
+			})))
+			r.send("POST " + tokenURL + "\n\n" + assertionForm)
+			assert.Equal(t, aud == audience, r.refused() == "", "%s for %s: %s", aud, audience, r.refused())
+		}
+	}
+}
