@@ -1,0 +1,37 @@
+package endpoints_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+)
+
+// TestEveryDefinitionIsPlayed takes each through all that it has, at a server that
+// knows no more of the provider than the definition says.
+func TestEveryDefinitionIsPlayed(t *testing.T) {
+	for name, p := range endpoints.Definitions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpointstest.TestProvider(t, p, endpointstest.Test{})
+		})
+	}
+}
+
+// seeds is how many hostile servers each definition meets.
+var seeds = flag.Uint64("hostile", 1, "how many hostile servers play each definition")
+
+// TestEveryDefinitionIsPlayedByAHostileServer does so where answers are lost, late or
+// somebody else's.
+func TestEveryDefinitionIsPlayedByAHostileServer(t *testing.T) {
+	for name, p := range endpoints.Definitions {
+		for seed := range *seeds {
+			t.Run(fmt.Sprint(name, " ", seed+1), func(t *testing.T) {
+				t.Parallel()
+				endpointstest.TestProvider(t, p, endpointstest.Test{Seed: seed + 1})
+			})
+		}
+	}
+}
