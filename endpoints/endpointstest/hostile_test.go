@@ -35,8 +35,12 @@ func TestEveryTroubleHappens(t *testing.T) {
 	seen := make(map[Trouble]bool)
 	var late, repeated, handled, fine int
 	for range 2000 {
-		f, _ := site.fault(TokenEndpoint)
+		f, disguise := site.fault(TokenEndpoint)
 		seen[f.Trouble] = true
+		if a := jsonAnswer(http.StatusOK, map[string]any{"access_token": "a"}); f.Trouble == TruncatedAnswer {
+			disguise(a)
+			require.Equal(t, `{"access_token":"a"}`, string(a.body), "half of a form would be a form")
+		}
 		late, repeated, handled = late+count(f.late), repeated+count(f.repeated), handled+count(f.Handler != nil)
 		fine += count(f.Trouble == Slow && !f.late && !f.repeated && f.Handler == nil)
 	}
@@ -105,6 +109,18 @@ func TestDisguise(t *testing.T) {
 	a := jsonAnswer(http.StatusOK, nil)
 	h.disguise(TokenEndpoint, a, rand.New(rand.NewPCG(1, 0)))
 	assert.Equal(t, "null", string(a.body), "what isn't an object stays")
+}
+
+// TestRepeatedRequest is processed twice, and the second answer comes back.
+func TestRepeatedRequest(t *testing.T) {
+	p := endpoints.TaxRock
+	w := newWalk(t, p, Test{}, true)
+	l := w.visit("approve")
+	w.server.Fail(p, Fault{repeated: true, Times: 1})
+	_, err := w.config.Exchange(w.ctx, l.rfc.Get("code"), l.options...)
+	w.fails(err, "a code that came twice", endpoints.KindCodeRejected)
+	assert.Equal(t, 1, w.server.Stats(p).Exchanged)
+	assert.Equal(t, 1, w.server.Stats(p).CodeRequests)
 }
 
 // TestStartIsForTests.

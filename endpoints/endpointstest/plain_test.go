@@ -178,6 +178,7 @@ func TestConsentByDefinition(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
+			assert.True(t, strings.HasPrefix(u.String(), callback+"?"), u.Redacted())
 			assert.NotEmpty(t, u.Query().Get("code"))
 			assert.Equal(t, strings.Contains(tt.query, "state="), u.Query().Get("state") == "st")
 		})

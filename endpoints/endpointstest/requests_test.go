@@ -124,6 +124,14 @@ func TestRequestsByDefinition(t *testing.T) {
 
 		{"variable", shop, "POST https://$SHOP.acme.example/token\n\n" + exchangeForm, ""},
 		{"another account's", shop, "POST https://tea.acme.example/token\n\n" + exchangeForm, "wrong code: of another account"},
+		{"another account's introspection", func(p *endpoints.Provider) { shop(p); p.IntrospectURL = "https://{shop}.acme.example/introspect" },
+			"POST https://tea.acme.example/introspect\n\nclient_id=$ID&client_secret=$SECRET&token=$REFRESH", ""},
+		{"no such variable", func(p *endpoints.Provider) {
+			p.Endpoint.TokenURL, p.Vars = "https://api.acme.example/{region}/token", endpoints.Vars{"region": {"eu"}}
+		}, "POST https://api.acme.example/us/token\n\n" + exchangeForm, "no such path"},
+		{"no such value", func(p *endpoints.Provider) {
+			p.Style.Params, p.Vars = endpoints.Params{"region": {"{region}"}}, endpoints.Vars{"region": {"eu"}}
+		}, "POST https://api.acme.example/token\n\n" + exchangeForm + "&region=us", "malformed: region has a value that isn't accepted"},
 		{"another account's refresh", shop, "POST https://tea.acme.example/token\n\n" + refreshForm, "wrong refresh token: of another account"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,6 +147,9 @@ func TestRequestsByDefinition(t *testing.T) {
 			a := r.send(tt.request)
 			assert.Equal(t, tt.want, r.refused())
 			assert.Equal(t, tt.want == "", a.status == http.StatusOK, "%d %s", a.status, a.body)
+			if tt.name == "another account's introspection" {
+				assert.Equal(t, false, a.members(t)["active"])
+			}
 		})
 	}
 }
