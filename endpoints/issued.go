@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -107,7 +108,7 @@ func standardMember(members map[string]any, name string) any {
 	}
 	var spellings []string
 	for other := range members {
-		if len(other) >= len(name) && standardName(other) == name {
+		if strings.EqualFold(other, name) {
 			spellings = append(spellings, other)
 		}
 	}

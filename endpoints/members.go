@@ -208,15 +208,20 @@ type numbers struct {
 	changed bool // there was one of the other kind
 }
 
+// exact does that in v, and returns what to put in place of v itself, or nil.
 func (n *numbers) exact(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
-			v[name] = n.exact(member)
+			if exact := n.exact(member); exact != nil {
+				v[name] = exact
+			}
 		}
 	case []any:
 		for i, element := range v {
-			v[i] = n.exact(element)
+			if exact := n.exact(element); exact != nil {
+				v[i] = exact
+			}
 		}
 	case json.Number:
 		f, exact := exactFloat(v.String())
@@ -228,7 +233,7 @@ func (n *numbers) exact(v any) any {
 			return v.String()
 		}
 	}
-	return v
+	return nil
 }
 
 // exactFloat returns a number as a float64, and reports whether that is the same: if
