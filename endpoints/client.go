@@ -2,7 +2,9 @@ package endpoints
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -75,6 +77,44 @@ func (t *apiTransport) take(token *oauth2.Token) (*access, error) {
 	return a, nil
 }
 
+// isOwn reports whether h has an Authorization, under whatever case, that is neither a
+// bearer token nor of the scheme of a's token.
+func (a *access) isOwn(h http.Header) bool {
+	tokens := schemeOf(a.header.Get("Authorization"))
+	for name, values := range h {
+		for _, v := range values {
+			scheme := schemeOf(v)
+			if strings.EqualFold(name, "Authorization") && scheme != "" && scheme != "bearer" && scheme != tokens {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func schemeOf(authorization string) string {
+	scheme, _, _ := strings.Cut(strings.TrimLeft(authorization, " \t"), " ")
+	return strings.ToLower(scheme)
+}
+
+// on returns a copy of h with what a request with the token has to have, and without an
+// Authorization of another token. h has the last word on what holds no token.
+func (a *access) on(h http.Header) http.Header {
+	all := make(http.Header, len(h)+len(a.header))
+	maps.Copy(all, a.header)
+	for name, values := range h {
+		field := http.CanonicalHeaderKey(name)
+		if field == "Authorization" || strings.Contains(a.header.Get(field), a.token.AccessToken) {
+			continue
+		}
+		if _, tokens := a.header[field]; tokens {
+			delete(all, field)
+		}
+		all[name] = slices.Clone(values)
+	}
+	return all
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.err != nil {
@@ -87,8 +127,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.refuse(r, known); err != nil {
 		return nil, closing(r, err)
 	}
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if scheme != "" && !strings.EqualFold(scheme, "Bearer") {
+	if known.isOwn(r.Header) {
 		return t.next().RoundTrip(r)
 	}
 	token, err := t.source.Token()
@@ -103,16 +142,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, closing(r, err)
 	}
 	authorized := *r
-	authorized.Header = r.Header.Clone()
-	if authorized.Header == nil {
-		authorized.Header = http.Header{}
-	}
-	authorized.Header.Del("Authorization") // which was of another token
-	for name, values := range a.header {
-		if own := authorized.Header[name]; len(own) == 0 || strings.Contains(values[0], token.AccessToken) {
-			authorized.Header[name] = values
-		}
-	}
+	authorized.Header = a.on(r.Header)
 	resp, err := t.next().RoundTrip(&authorized)
 	if resp != nil {
 		resp.Request = r // in which there is no token

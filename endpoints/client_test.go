@@ -182,6 +182,45 @@ func TestClientKeepsAnotherAuthorization(t *testing.T) {
 	}
 }
 
+// A header's fields are sent in whatever case they stand in the map, so that two
+// spellings of one would be two fields.
+func TestClientSendsOneTokenWhateverTheCaseOfAField(t *testing.T) {
+	net := newInternet(t, answer(200, "", ""))
+	p := endpoints.Provider{
+		Endpoint: oauth2.Endpoint{TokenURL: "https://auth.example/token"}, APIURLs: []string{"https://api.example"},
+		API: endpoints.API{Header: map[string]string{"X-Token": "{access_token}", "X-Version": "1"}},
+	}
+	custom := p.Config(oauth2.Config{}).Client(net.context(), &oauth2.Token{AccessToken: "a1"})
+	p.API.Header = map[string]string{"Authorization": "Zoho-oauthtoken {access_token}"}
+	scheme := p.Config(oauth2.Config{}).Client(net.context(), &oauth2.Token{AccessToken: "a1"})
+	for _, test := range []struct {
+		client             *http.Client
+		field, value, want string
+	}{
+		{clientOf(net.context(), "https://api.example"), "authorization", "Bearer other", "Authorization: Bearer a1"},
+		{clientOf(net.context(), "https://api.example"), "authorization", "Basic aWQ6cw==", "Authorization: Basic aWQ6cw=="},
+		{scheme, "AUTHORIZATION", "zoho-oauthtoken other", "Authorization: Zoho-oauthtoken a1"},
+		{custom, "x-token", "other", "X-Token: a1 X-Version: 1"},
+		{custom, "x-version", "2", "X-Token: a1 X-Version: 2"},
+	} {
+		r, err := http.NewRequest("GET", "https://api.example/", nil)
+		require.NoError(t, err)
+		r.Header[test.field] = []string{test.value}
+		resp, err := test.client.Do(r)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, http.Header{test.field: {test.value}}, r.Header)
+		sent := net.requests()
+		var fields []string
+		for _, line := range strings.Split(sent[len(sent)-1], "\n") {
+			if strings.HasPrefix(line, "Authorization") || strings.HasPrefix(line, "X-") {
+				fields = append(fields, line)
+			}
+		}
+		assert.Equal(t, test.want, strings.Join(fields, " "))
+	}
+}
+
 func TestResponseLeadsToNoToken(t *testing.T) {
 	net := newInternet(t, answer(200, "", ""))
 	r, err := http.NewRequest("GET", "https://api.example/", nil)
