@@ -35,7 +35,11 @@ func (p *Provider) checkURLs() error {
 			if _, declared := p.Vars[s.name]; !declared && (s.name != "client_id" || s.at < asSegment) {
 				return wrong(u.field, "has {%s}, which Vars doesn't declare", s.name)
 			}
-			if err := p.checkEntries(s.name, s.at, u.url[s.to:]); err != nil {
+			tail := u.url[s.to:]
+			if s.at == asURL && tail != "" && !strings.ContainsAny(tail[:1], "/?#") {
+				return wrong(u.field, "has to have a / after {%s}, which is a whole URL: what follows would be part of its host", s.name)
+			}
+			if err := p.checkEntries(s.name, s.at, tail); err != nil {
 				return err
 			}
 		}
@@ -99,6 +103,9 @@ func (p *Provider) checkEntries(name string, at place, tail string) error {
 		case asLabel:
 			end := strings.IndexAny(tail+"/", "/?#:{")
 			host = entry + tail[:min(end, len(tail))]
+		}
+		if _, fits := at.harmless(entry, p.InsecureHTTP); !fits && entry != "" && !strings.Contains(entry, "*") {
+			return wrong(field, "can't stand where {%s} is in a URL", name)
 		}
 		if wild && slices.Contains(p.Callback.Keep, name) {
 			return wrong(field, "accepts any host, and the callback names it: anyone can write a callback")
