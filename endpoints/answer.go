@@ -231,13 +231,15 @@ func (p *adapter) beside(a *answer, token *issued, decoded bool) map[string]any 
 }
 
 // keepVariable puts the value that a variable had in the request into kept, unless an
-// answer has another that is accepted.
+// answer has another that is accepted. A default doesn't stand in for a value that the
+// provider has sent and that isn't accepted: the account is elsewhere.
 func (p *adapter) keepVariable(kept map[string]any, in *input, name string) {
 	v, err := in.value(name)
 	if err != nil || v == "" {
 		return
 	}
-	if sent := find(kept, name); sent != nil && p.Vars.check(name, memberText(sent)) == nil && memberText(sent) != "" {
+	sent := memberText(find(kept, name))
+	if sent != "" && (p.Vars.check(name, sent) == nil || !in.gives(name)) {
 		return
 	}
 	kept[name] = v

@@ -1,7 +1,6 @@
 package endpoints
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,6 +26,8 @@ import (
 // The value that an exchange used is kept beside the token, as Token.Extra("shop"),
 // where refreshes, revocation and the API find it. If an answer has a member of that
 // name whose value is accepted, that is the value from then on: an account may move.
+// One that isn't accepted takes the place of the default only, and is an error when it
+// is needed.
 //
 // The entries are the values that are accepted. A "*" in one stands for letters,
 // digits, "-" and "_". An entry that is only "*" accepts what can't change the meaning
@@ -91,7 +92,7 @@ func (vs Vars) defaultOf(name string) string {
 }
 
 // beside returns what is kept beside t under a name, or under a path to it, as text.
-// It returns "" for what is no single value.
+// Of a list that is the first one. It returns "" for what is no single value.
 func beside(t *oauth2.Token, path string) string {
 	if t == nil {
 		return ""
@@ -112,14 +113,14 @@ func beside(t *oauth2.Token, path string) string {
 	return ""
 }
 
-// valueText is text, with numbers as they are decoded for a token: an id has no
+// valueText is memberText, with numbers as they are decoded for a token: an id has no
 // exponent.
 func valueText(v any) string {
-	switch v := v.(type) {
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case json.Number:
-		return v.String()
+	if list, ok := v.([]any); ok && len(list) > 0 {
+		v = list[0]
+	}
+	if f, ok := v.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	return text(v)
 }

@@ -185,6 +185,27 @@ func TestVariablesAreKeptBesideTheToken(t *testing.T) {
 	assert.Equal(t, "https://{shop} id", registered+" "+clientID)
 }
 
+func TestTheAnswersValueOfAVariableGoesBeforeItsDefault(t *testing.T) {
+	p := waysBase()
+	p.Vars, p.APIURLs = endpoints.Vars{"region": {"us", "eu"}}, []string{"https://{region}.api.example"}
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	for sent, want := range map[string]string{
+		`null`: "https://us.api.example", `{}`: "https://us.api.example", `""`: "https://us.api.example",
+		`"eu"`: "https://eu.api.example", `["eu"]`: "https://eu.api.example",
+		`"cn"`: "", `7`: "", `["cn"]`: "", // not where another account is
+	} {
+		token, err := conf.Exchange(answering(answerJSON(200, `{"access_token":"a1","region":`+sent+`}`)).context(), "c0de")
+		require.NoError(t, err, sent)
+		urls, err := conf.APIURLs(token)
+		if want == "" {
+			assert.ErrorContains(t, err, "the value of the variable region isn't accepted", sent)
+			continue
+		}
+		require.NoError(t, err, sent)
+		assert.Equal(t, []string{want}, urls, sent)
+	}
+}
+
 // Each token goes to its own API, also when a refresh moves it.
 func TestClientFollowsTheVariablesOfItsToken(t *testing.T) {
 	p := waysBase()
