@@ -1,9 +1,13 @@
 package endpoints_test
 
 import (
+	"io"
+	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
@@ -102,4 +106,32 @@ func TestAuthCodeURLIsEmptyWithoutAnAuthURL(t *testing.T) {
 	p := rfc
 	p.Endpoint.AuthURL = ""
 	assert.Empty(t, p.Config(oauth2.Config{ClientID: "id"}).AuthCodeURL("s"))
+}
+
+// What an option says of the redirect URI goes for the provider's name for it as well: an
+// embedded flow sends none.
+func TestARenamedRedirectURIFollowsTheOption(t *testing.T) {
+	p := waysBase()
+	p.Style.Params = endpoints.Params{"back": {"{redirect_uri}"}}
+	p.Consent.Params = p.Style.Params
+	conf := p.Config(oauth2.Config{ClientID: "id", RedirectURL: "https://app.example/cb"})
+	for _, test := range []struct {
+		opts []oauth2.AuthCodeOption
+		want string
+	}{
+		{nil, "https://app.example/cb"},
+		{[]oauth2.AuthCodeOption{oauth2.SetAuthURLParam("redirect_uri", "")}, ""},
+		{[]oauth2.AuthCodeOption{oauth2.SetAuthURLParam("redirect_uri", "https://other.example/cb")}, "https://other.example/cb"},
+	} {
+		u, err := url.Parse(conf.AuthCodeURL("st", test.opts...))
+		require.NoError(t, err)
+		assert.Equal(t, test.want, u.Query().Get("back"))
+		var sent []string
+		_, err = conf.Exchange(answering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			sent = append(sent, r.FormValue("back"))
+			io.WriteString(w, `{"access_token":"a1"}`)
+		})).context(), "c0de", test.opts...)
+		require.NoError(t, err)
+		assert.Equal(t, []string{test.want}, sent)
+	}
 }

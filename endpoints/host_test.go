@@ -1,7 +1,11 @@
 package endpoints_test
 
 import (
+	"context"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -170,4 +174,34 @@ func TestTokenURLKeepsItsQuery(t *testing.T) {
 		}
 		assert.Equal(t, want, line)
 	}
+}
+
+// The client's jar puts cookies in before the adapter says where the request goes.
+func TestCookiesOfTheTokenURLStayWithIt(t *testing.T) {
+	p := rfc
+	p.RefreshURL = "https://refresh.example/token"
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	for _, host := range []string{"https://auth.example", "https://refresh.example"} {
+		u, err := url.Parse(host)
+		require.NoError(t, err)
+		jar.SetCookies(u, []*http.Cookie{{Name: "session", Value: u.Host}})
+	}
+	seen := make(map[string]string)
+	ctx := answering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen[r.URL.Host] = r.Header.Get("Cookie")
+		io.WriteString(w, `{"access_token":"a1"}`)
+	})).context()
+	client := *ctx.Value(oauth2.HTTPClient).(*http.Client)
+	client.Jar = jar
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &client)
+	plain := oauth2.Config{ClientID: "id", Endpoint: p.Endpoint}
+	_, err = plain.Exchange(p.Context(ctx), "c0de")
+	require.NoError(t, err)
+	_, err = refresh(p.Context(ctx), &plain, "r1")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"auth.example": "session=auth.example", "refresh.example": ""}, seen)
+	_, err = refresh(ctx, p.Config(plain), "r1")
+	require.NoError(t, err)
+	assert.Equal(t, "session=refresh.example", seen["refresh.example"])
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -192,7 +193,10 @@ func (in *input) parameter(name string) (v string, ok bool) {
 	case "client_secret":
 		return in.secret, true
 	case "redirect_uri":
-		return in.redirectURL, true
+		if _, out := in.options[name]; out {
+			return "", true // an option has kept it out
+		}
+		return cmp.Or(in.rfc.Get(name), in.redirectURL), true
 	case "access_token", "token_type", "refresh_token":
 		if in.token != nil {
 			v = map[string]string{
@@ -248,6 +252,9 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 	sent.Header.Set("Accept", "application/json")
 	if sent.URL, err = c.target(in); err != nil {
 		return sent, nil, err
+	}
+	if !origin.Same(sent.URL, r.URL) {
+		sent.Header.Del("Cookie") // http.Client's jar has put those of r's host there
 	}
 	if theirs, err = c.params(sent, in); err != nil {
 		return sent, nil, err
