@@ -7,6 +7,7 @@ import (
 	"html"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -79,7 +80,8 @@ func Text(s string, secrets []string) string {
 	return s
 }
 
-// unescape undoes the escapes of HTML and URLs where there are any.
+// unescape undoes the escapes of HTML, URLs and quoted strings, as in JSON, where there
+// are any.
 func unescape(s string) string {
 	s = html.UnescapeString(s)
 	var b strings.Builder
@@ -91,9 +93,25 @@ func unescape(s string) string {
 				continue
 			}
 		}
+		if s[i] == '\\' {
+			if r, rest, err := unquoted(s[i:]); err == nil {
+				b.WriteString(r)
+				i = len(s) - len(rest) - 1
+				continue
+			}
+		}
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// unquoted returns what the escape at the beginning of s stands for, and what follows.
+func unquoted(s string) (char, rest string, err error) {
+	if len(s) > 1 && strings.IndexByte(`/"'\`, s[1]) >= 0 {
+		return s[1:2], s[2:], nil // PHP writes \/
+	}
+	r, _, rest, err := strconv.UnquoteChar(s, 0)
+	return string(r), rest, err
 }
 
 // URL returns s if it is a URL of at most limit bytes that a person can be sent to,
