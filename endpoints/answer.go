@@ -87,17 +87,6 @@ type answer struct {
 	requestSecrets func() []string
 }
 
-// secrets are what may not be repeated in an error: the secrets of the request, and
-// the tokens in the answer.
-func (a *answer) secrets() []string {
-	secrets := a.requestSecrets()
-	if a.resp != nil {
-		members, _ := decodeMembers(a.resp.Header.Get("Content-Type"), a.body, nil)
-		secrets = append(secrets, responseSecrets(members)...)
-	}
-	return secrets
-}
-
 // adapted is what x/oauth2 is given in place of an answer.
 type adapted struct {
 	status int
@@ -112,7 +101,7 @@ func (p *adapter) adapt(a *answer) adapted {
 	err := a.decode(p)
 	if p.Response != nil {
 		if hookErr := p.callResponse(a); hookErr != nil {
-			return p.unreadable(a, hookErr)
+			return p.unreadable(a, a.withoutSecrets(hookErr))
 		}
 		if a.members != nil {
 			err = nil

@@ -1,8 +1,10 @@
 package endpoints
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oauth2keep/oauth2keep/internal/redact"
@@ -55,6 +57,47 @@ func (in *input) secrets() []string {
 	return secrets
 }
 
+// secrets are what may not be repeated in an error: the secrets of the request, and
+// the tokens in the answer, also where a hook has found them.
+func (a *answer) secrets() []string {
+	secrets := a.requestSecrets()
+	if a.resp == nil {
+		return secrets
+	}
+	answer := &a.in.provider.Answer
+	sent, _ := decodeMembers(a.resp.Header.Get("Content-Type"), a.body, answer)
+	places := []map[string]any{sent}
+	if a.hooked {
+		places = append(places, a.members)
+	}
+	for _, members := range places {
+		secrets = append(secrets, responseSecrets(members)...)
+		for _, name := range []string{"access_token", "refresh_token"} { // under the provider's names
+			secrets = append(secrets, memberText(answer.at(members, name)))
+		}
+	}
+	return secrets
+}
+
+// withoutSecrets returns the error of a hook. If nobody but the hook can read the
+// answer, any long word of it could be a token.
+func (a *answer) withoutSecrets(hookErr error) error {
+	secrets := a.secrets()
+	if _, err := decodeMembers(a.resp.Header.Get("Content-Type"), a.body, &a.in.provider.Answer); err != nil {
+		secrets = append(secrets, longWords(a.body)...)
+	}
+	return errors.New(redact.Line(hookErr.Error(), maxErrorText, secrets))
+}
+
+// longWords returns the words of a text that are long enough for a token.
+func longWords(body []byte) []string {
+	const shortestToken = 16
+	words := strings.FieldsFunc(string(body), func(r rune) bool {
+		return r <= ' ' || strings.ContainsRune("<>\"'&,;:(){}[]|", r)
+	})
+	return slices.DeleteFunc(words, func(word string) bool { return len(word) < shortestToken })
+}
+
 // isSecret reports whether what a parameter of that name has is one.
 func isSecret(name string) bool {
 	return redact.IsSecretName(name) || name == "code" || strings.HasSuffix(name, "_code")
@@ -66,7 +109,7 @@ func responseSecrets(v any) []string {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
-			if s, ok := member.(string); ok && redact.IsSecretName(name) {
+			if s := text(member); s != "" && redact.IsSecretName(name) {
 				secrets = append(secrets, s)
 			}
 			secrets = append(secrets, responseSecrets(member)...)
