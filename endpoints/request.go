@@ -183,7 +183,9 @@ func (in *input) value(name string) (string, error) {
 }
 
 // gives reports whether a variable has a value in the request that isn't its default.
-func (in *input) gives(name string) bool { return in.vars.Get(name) != "" || beside(in.token, name) != "" }
+func (in *input) gives(name string) bool {
+	return in.vars.Get(name) != "" || beside(in.token, name) != ""
+}
 
 // parameter returns what the RFC has under that name, sent or not.
 func (in *input) parameter(name string) (v string, ok bool) {
