@@ -46,6 +46,9 @@ func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool)
 	rule, matched := ruleFor(rules, resp.StatusCode, members, codes)
 	if rule == nil && httpauth.RefusalOf(found.code) == httpauth.RefusalUnknown {
 		rule = lastResort(rules, resp.StatusCode)
+		if rule != nil && rule.Kind == KindLoginRequired && mediaOf(resp.Header) == "text/html" {
+			rule = nil // a firewall's page must not end a connection
+		}
 	}
 	switch {
 	case rule != nil:

@@ -130,6 +130,7 @@ func TestTokenRejectedGoesByTheDefinition(t *testing.T) {
 		{"201", 201, "application/json", `{"error":"token_expired"}`, "", false, true},
 		{"401 that isn't about the token", 401, "application/json", `{"error":"app_disabled"}`, "app_disabled", false, false},
 		{"401 as always", 401, "application/json", `{"error":"invalid_token"}`, "invalid_token", true, false},
+		{"a firewall's page of that status", 410, "text/html; charset=utf-8", `<html>Gone</html>`, "", false, false},
 		{"the end of the grant by a status", 410, "", ``, "login_required", true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 //	{Status: 403, In: "errors.details", Code: "* has expired", Kind: KindTokenRejected}
 //
 // A rule without In and Code is a last resort: it is for answers whose code says
-// nothing, or that have none. Of a token endpoint's it isn't applied to a page
-// (text/html): that may be a firewall's.
+// nothing, or that have none. To a page (text/html) it isn't applied, since that may be
+// a firewall's, unless the page is the API's and the rule doesn't end the connection.
 type ErrorRule struct {
 	// Status is the HTTP status. Zero means any.
 	Status int `json:"status,omitzero"`
