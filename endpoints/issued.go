@@ -26,11 +26,8 @@ func (a *Answer) token(members map[string]any, grant string) (*issued, error) {
 	if t.access == "" {
 		return nil, errNoToken
 	}
-	switch refresh := a.at(members, "refresh_token").(type) {
-	case string:
-		t.refresh = refresh
-	case nil:
-	default:
+	var ok bool
+	if t.refresh, ok = refreshText(a.at(members, "refresh_token")); !ok {
 		// It must not be mistaken for none: the one that was spent for it would
 		// be kept in its place.
 		return nil, errNotString
@@ -40,6 +37,22 @@ func (a *Answer) token(members map[string]any, grant string) (*issued, error) {
 	t.elsewhere = a.elsewhere(members)
 	t.asSent = a.TokenIn == "" && len(a.Names) == 0 && t.isAsSent(members)
 	return &t, nil
+}
+
+// refreshText returns a refresh token, also one of digits that was sent as a number, and
+// "" for what says that there is none.
+func refreshText(v any) (token string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case nil:
+		return "", true
+	case bool:
+		return "", !v // as PHP has it
+	}
+	return "", false
 }
 
 // at returns a member by the RFC's name for it: under the provider's name or the

@@ -77,8 +77,10 @@ func TestAnswerWithoutATokenIsUnreadable(t *testing.T) {
 		{"an empty token", "application/json", `{"access_token":""}`, "there is no access_token in it (HTTP status 200 OK, 19 bytes of application/json)"},
 		{"a null token", "application/json", `{"access_token":null}`, "there is no access_token in it (HTTP status 200 OK, 21 bytes of application/json)"},
 		{"a numeric token", "application/json", `{"access_token":123}`, "there is no access_token in it (HTTP status 200 OK, 20 bytes of application/json)"},
+		{"a token that is true", "application/json", `{"access_token":true}`, "there is no access_token in it (HTTP status 200 OK, 21 bytes of application/json)"},
 		{"a token that is an object", "application/json", `{"access_token":{"value":"x"}}`, "there is no access_token in it (HTTP status 200 OK, 30 bytes of application/json)"},
-		{"a numeric refresh token", "application/json", `{"access_token":"x","refresh_token":123}`, "the refresh_token in it is not a string (HTTP status 200 OK, 40 bytes of application/json)"},
+		{"a refresh token that is true", "application/json", `{"access_token":"x","refresh_token":true}`, "the refresh_token in it is not a string (HTTP status 200 OK, 41 bytes of application/json)"},
+		{"a refresh token in an array", "application/json", `{"access_token":"x","refresh_token":["r"]}`, "the refresh_token in it is not a string (HTTP status 200 OK, 42 bytes of application/json)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := exchange(t, endpoints.Answer{}, answer(200, test.contentType, test.body))
@@ -258,6 +260,30 @@ func TestMembersInCapitalsAreReadAsXOAuth2ReadsThem(t *testing.T) {
 	assert.True(t, token.AccessToken == "later", "the first in the order of the alphabet")
 	assert.True(t, token.RefreshToken == "refresh-token")
 	assert.False(t, token.Expiry.IsZero(), "an unreadable lifetime is not for ever, whatever its name's case")
+}
+
+// The code is spent: an error would lose the access token.
+func TestRefreshTokensAreReadAsProvidersWriteThem(t *testing.T) {
+	for sent, want := range map[string][2]string{
+		`{"access_token":"a1","refresh_token":9007199254740993}`: {"a1", "9007199254740993"},
+		`{"access_token":"a1","refresh_token":false}`:            {"a1", ""},
+		`{"access_token":"a1","refresh_token":null}`:             {"a1", ""},
+	} {
+		token, err := exchange(t, endpoints.Answer{}, answerJSON(200, sent))
+		require.NoError(t, err, sent)
+		assert.Equal(t, want, [2]string{token.AccessToken, token.RefreshToken})
+		plain := oauth2.Config{ClientID: "id", Endpoint: rfc.Endpoint}
+		token, err = plain.Exchange(rfc.Context(answering(answerJSON(200, sent)).context()), "c0de")
+		require.NoError(t, err, sent)
+		assert.Equal(t, want, [2]string{token.AccessToken, token.RefreshToken}, "under Context")
+		token, err = refresh(answering(answerJSON(200, sent)).context(), rfc.Config(oauth2.Config{ClientID: "id"}), "r0")
+		require.NoError(t, err, sent)
+		assert.Equal(t, want[0], token.AccessToken)
+		if want[1] == "" {
+			want[1] = "r0"
+		}
+		assert.Equal(t, want[1], token.RefreshToken, "the old one stays, if there is no other")
+	}
 }
 
 func TestTokenTypeThatIsNoTextIsLeftOut(t *testing.T) {
