@@ -26,6 +26,9 @@ var seeds = flag.Uint64("hostile", 1, "how many hostile servers play each defini
 // TestEveryDefinitionIsPlayedByAHostileServer does so where answers are lost, late or
 // somebody else's.
 func TestEveryDefinitionIsPlayedByAHostileServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("goes through all definitions once more; run without -short")
+	}
 	for name, p := range endpoints.Definitions {
 		for seed := range *seeds {
 			t.Run(fmt.Sprint(name, " ", seed+1), func(t *testing.T) {

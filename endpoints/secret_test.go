@@ -232,7 +232,7 @@ func TestNoErrorLeadsToASecret(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, failures, 4900)
+	assert.Greater(t, failures/len(hostileProviders()), 600)
 }
 
 // A hostile server repeats each secret, in each spelling, in each corner of its
@@ -280,7 +280,7 @@ func TestNoErrorHoldsASecretThatTheServerRepeats(t *testing.T) {
 		}
 	}
 	for request := range requests {
-		assert.Greater(t, failures[request], 1000, request)
+		assert.Greater(t, failures[request]/len(hostileProviders()), 125, request)
 	}
 }
 

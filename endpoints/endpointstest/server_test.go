@@ -262,7 +262,11 @@ func TestConcurrentUse(t *testing.T) {
 // TestManyProcesses is what a soak of a token keeper does: 8 processes with 64
 // goroutines each.
 func TestManyProcesses(t *testing.T) {
-	const processes, goroutines, calls = 8, 64, 10
+	const goroutines, calls = 64, 10
+	processes := 8
+	if testing.Short() {
+		processes = 2
+	}
 	p := endpoints.TaxRock
 	s := endpointstest.New(t)
 	rotating(s, p, 0)
