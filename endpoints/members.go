@@ -44,7 +44,7 @@ func decodeMembers(contentType string, body []byte, a *Answer) (map[string]any, 
 		return nil, errEmpty
 	}
 	media, _, _ := mime.ParseMediaType(contentType)
-	if media == "text/html" && body[0] == '<' {
+	if media == "text/html" && body[0] == '<' && len(body) <= maxPage {
 		body = inPage(body)
 	}
 	if padded := jsonp.FindSubmatch(body); padded != nil {
@@ -71,6 +71,10 @@ var (
 	// pageAround is what may stand around an answer that is served as a page.
 	pageAround = regexp.MustCompile(`(?s)\A(?:\s*<[^<>]*>)*(.*?)(?:<[^<>]*>\s*)*\z`)
 )
+
+// maxPage bounds the page that an answer is looked for in, in bytes: to take the tags off
+// a MiB of them takes a second.
+const maxPage = 64 << 10
 
 // inPage returns the text of a page that has nothing but tags around it.
 func inPage(body []byte) []byte {

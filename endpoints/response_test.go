@@ -94,6 +94,18 @@ func TestAnswerWithoutATokenIsUnreadable(t *testing.T) {
 	}
 }
 
+// Taking the tags off a page takes long, and an answer in one is short.
+func TestNoAnswerIsLookedForInALongPage(t *testing.T) {
+	for _, test := range []struct {
+		length int
+		found  bool
+	}{{60 << 10, true}, {70 << 10, false}} {
+		page := `<pre>{"access_token":"a1","x":"` + strings.Repeat("x", test.length) + `"}</pre>`
+		_, err := exchange(t, endpoints.Answer{}, answer(200, "text/html", page))
+		assert.Equal(t, test.found, err == nil, test.length)
+	}
+}
+
 const formType = "application/x-www-form-urlencoded"
 
 func TestErrorInsideASuccessIsAnError(t *testing.T) {
