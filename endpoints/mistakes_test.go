@@ -87,6 +87,9 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.Exchange.Params["id"] = []string{"{client-id}"} }, `Exchange.Params["id"][0] has {client-id}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
 	{func(p *endpoints.Provider) { p.Refresh.Params["old"] = []string{"{code}"} }, `Refresh.Params["old"][0] has {code}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
 	{func(p *endpoints.Provider) { p.Exchange.Params["kind"] = []string{""} }, `Exchange.Params["kind"][0] is empty, and what is empty is never sent: remove the parameter with nil`},
+	{func(p *endpoints.Provider) { p.Style.Header["Accept-Encoding"] = "gzip" }, `Style.Header["Accept-Encoding"] would leave the answer compressed: net/http has its own`},
+	{func(p *endpoints.Provider) { p.Refresh.Header = map[string]string{"idempotency-key": "1"} }, `Refresh.Header["idempotency-key"] would have net/http send the request again after a lost answer, when what is in it may be spent`},
+	{func(p *endpoints.Provider) { p.API.Header["Transfer-Encoding"] = "chunked" }, `API.Header["Transfer-Encoding"] is about the connection, and not about the request`},
 	{func(p *endpoints.Provider) { p.Style.Header["Content-Type"] = "text/plain" }, `Style.Header["Content-Type"] has no effect: the request has its own`},
 
 	// consent page and callback

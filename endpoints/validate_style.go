@@ -139,6 +139,12 @@ func checkField(field, name string, header map[string]string) error {
 		return wrong(field, "has no name")
 	case "content-type", "content-length", "host", "cookie":
 		return wrong(field, "has no effect: the request has its own")
+	case "accept-encoding":
+		return wrong(field, "would leave the answer compressed: net/http has its own")
+	case "connection", "transfer-encoding", "trailer", "te", "upgrade", "proxy-authorization":
+		return wrong(field, "is about the connection, and not about the request")
+	case "idempotency-key", "x-idempotency-key":
+		return wrong(field, "would have net/http send the request again after a lost answer, when what is in it may be spent")
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("(),/:;<=>?@[]{}\\\"", r) }) {
 		return wrong(field, "is no name of a header field")
