@@ -1,7 +1,6 @@
 package httpauth
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -11,17 +10,16 @@ import (
 // Peek returns the first bytes of a response's body, at most limit of them, and
 // leaves the body so that it can be read from its start. It waits no longer than
 // patience: a server that doesn't get to the end of an error would otherwise hold
-// its client up. What it returns then is nothing.
+// its client up. What it returns then is nothing, and who reads the body gets what
+// has come so far at once, as of a stream.
 func Peek(resp *http.Response, limit int, patience time.Duration) []byte {
 	if resp.Body == nil {
 		return nil
 	}
 	p := &peeked{body: resp.Body, read: make(chan struct{})}
+	p.more.L = &p.mu
 	resp.Body = p
-	go func() {
-		defer close(p.read)
-		p.head, p.err = io.ReadAll(io.LimitReader(p.body, int64(limit)))
-	}()
+	go p.fill(limit)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
@@ -35,30 +33,49 @@ func Peek(resp *http.Response, limit int, patience time.Duration) []byte {
 // peeked is a body of which a part was read, or is being read.
 type peeked struct {
 	body io.ReadCloser
-	read chan struct{} // closed when head and err are there
-	head []byte
-	err  error // that reading head has ended with; nil at its end
+	read chan struct{} // closed when all of head is there
 
-	once sync.Once
-	rest io.Reader
+	mu   sync.Mutex
+	more sync.Cond // there is more of head, or done
+	head []byte
+	at   int   // what of head was read again
+	done bool  // head is complete
+	err  error // that reading head has ended with
+}
+
+// fill reads head, up to limit bytes.
+func (p *peeked) fill(limit int) {
+	defer close(p.read)
+	buf := make([]byte, min(limit, 4<<10))
+	for n, done := 0, false; !done; {
+		read, err := p.body.Read(buf[:min(limit-n, len(buf))])
+		n += read
+		done = err != nil || n >= limit
+		p.mu.Lock()
+		p.head, p.done, p.err = append(p.head, buf[:read]...), done, err
+		p.more.Broadcast()
+		p.mu.Unlock()
+	}
 }
 
 func (p *peeked) Read(b []byte) (int, error) {
-	<-p.read
-	p.once.Do(func() {
-		var after io.Reader = p.body
-		if p.err != nil {
-			after = failing{p.err}
-		}
-		p.rest = io.MultiReader(bytes.NewReader(p.head), after)
-	})
-	return p.rest.Read(b)
+	p.mu.Lock()
+	for p.at == len(p.head) && !p.done && len(b) > 0 {
+		p.more.Wait()
+	}
+	if p.at < len(p.head) || !p.done {
+		n := copy(b, p.head[p.at:])
+		p.at += n
+		p.mu.Unlock()
+		return n, nil
+	}
+	err := p.err
+	p.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return p.body.Read(b)
 }
 
 // Close closes the body, which ends a read that still goes on.
 func (p *peeked) Close() error { return p.body.Close() }
-
-// failing is what is left of a body that couldn't be read to its end.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }

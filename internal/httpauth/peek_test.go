@@ -46,3 +46,26 @@ func TestPeekOfABodyWithoutEndIsOverInTime(t *testing.T) {
 		assert.ErrorIs(t, err, io.ErrClosedPipe, "closing it has ended the read that went on")
 	})
 }
+
+// An answer that is a stream is late by patience once, and not held back until there is
+// as much of it as Peek wanted.
+func TestPeekHandsOnWhatHasComeOfAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, server := io.Pipe()
+		resp := &http.Response{Body: body}
+		go io.WriteString(server, "one")
+		assert.Empty(t, Peek(resp, 100, time.Second))
+		b := make([]byte, 10)
+		for _, event := range []string{"one", "two", "three"} {
+			if event != "one" {
+				go io.WriteString(server, event)
+			}
+			n, err := resp.Body.Read(b)
+			assert.NoError(t, err)
+			assert.Equal(t, event, string(b[:n]))
+		}
+		server.Close()
+		_, err := resp.Body.Read(b)
+		assert.Equal(t, io.EOF, err)
+	})
+}
