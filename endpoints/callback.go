@@ -37,7 +37,8 @@ var callbackNames = []string{"code", "state", "error", "error_description", "err
 // means. What it returns as again are the parameters of Callback.Keep, which Exchange
 // has to be given as options. It changes nothing in callback. Package pkce asks.
 func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[string]string) {
-	cb := &c.config().Callback
+	conf := c.config()
+	cb := &conf.Callback
 	rfc, again = maps.Clone(callback), make(map[string]string)
 	if rfc == nil {
 		rfc = make(url.Values)
@@ -52,7 +53,7 @@ func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[st
 	}
 	for _, name := range cb.Keep {
 		if v := callback.Get(name); v != "" {
-			again[name] = v
+			again[name] = conf.canonical(name, v)
 		}
 	}
 	for _, rule := range cb.Errors {

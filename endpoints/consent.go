@@ -145,7 +145,9 @@ func (p *adapter) takeVars(params url.Values) url.Values {
 		if vars == nil {
 			vars = make(url.Values)
 		}
-		vars[name] = params[name]
+		for _, v := range params[name] {
+			vars.Add(name, p.canonical(name, v))
+		}
 		delete(params, name)
 	}
 	return vars

@@ -35,7 +35,8 @@ import (
 // path. It isn't allowed for a host that the callback names, since anyone can write a
 // callback. An empty first entry means that there is no default.
 //
-// A value that isn't accepted is an error before anything is sent, and so is a
+// The letters of a host are written small before they are compared, as far as that is
+// accepted. A value that isn't accepted is an error before anything is sent, and so is a
 // variable in a URL that has none. A parameter or header that needs a variable
 // without a value is left out.
 type Vars map[string][]string
@@ -54,6 +55,26 @@ func (vs Vars) check(name, v string) error {
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// canonical returns the value of a variable that stands in a host in small letters, if
+// that is accepted: who types the name of his shop writes it as he likes, and the provider
+// names it in its own way.
+func (p *Provider) canonical(name, v string) string {
+	// The Kelvin sign has a small k, too: a letter that isn't ASCII stays as it is, to be refused.
+	if lower := strings.ToLower(v); len(lower) == len(v) && lower != v && p.isInHost(name) && p.Vars.check(name, lower) == nil {
+		return lower
+	}
+	return v
+}
+
+// isInHost reports whether a variable is the host of a URL or a part of it.
+func (p *Provider) isInHost(name string) bool {
+	return slices.ContainsFunc(p.urls(), func(u namedURL) bool {
+		return slices.ContainsFunc(parseTemplate(u.url).slots, func(s slot) bool {
+			return s.name == name && (s.at == asHost || s.at == asLabel)
+		})
+	})
+}
 
 // accepts reports whether one of the entries of Vars accepts v.
 func accepts(entries []string, v string) bool {

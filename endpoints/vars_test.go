@@ -3,6 +3,8 @@ package endpoints_test
 import (
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +185,29 @@ func TestVariablesAreKeptBesideTheToken(t *testing.T) {
 	assert.Equal(t, []string{"tea.shops.example", "tea.shops.example", "tea.shops.example", "tea.shops.example"}, hosts)
 	registered, clientID := conf.Registration()
 	assert.Equal(t, "https://{shop} id", registered+" "+clientID)
+}
+
+// Shopify calls back for tea-house.myshopify.com, however its owner has written that.
+func TestCaseOfAHostDoesNotMatter(t *testing.T) {
+	p := waysBase()
+	p.Endpoint.AuthURL = "https://{shop}/authorize"
+	p.RefreshURL, p.RevokeURL = "https://{region}.a.example/token", "https://a.example/{org}/revoke"
+	p.Vars = endpoints.Vars{"shop": {"*.myshopify.com"}, "region": {"EU", "US"}, "org": {"*"}}
+	p.Callback.Keep = []string{"shop", "org"}
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	typed := map[string]string{"shop": "Tea-House.MyShopify.com", "region": "EU", "org": "ACME"}
+	var opts []oauth2.AuthCodeOption
+	for name, v := range typed {
+		opts = append(opts, oauth2.SetAuthURLParam(name, v))
+	}
+	consent, begun, err := conf.Authorize(t.Context(), "st", "", opts...)
+	require.NoError(t, err)
+	assert.Equal(t, "https://tea-house.myshopify.com/authorize", strings.Split(consent, "?")[0])
+	assert.Equal(t, map[string]string{"shop": "tea-house.myshopify.com", "region": "EU", "org": "ACME"}, begun)
+	_, called := conf.ReadCallback(url.Values{"code": {"c"}, "shop": {"TEA-house.myshopify.com"}, "org": {"ACME"}})
+	assert.Equal(t, map[string]string{"shop": "tea-house.myshopify.com", "org": "ACME"}, called)
+	_, _, err = conf.Authorize(t.Context(), "st", "", oauth2.SetAuthURLParam("shop", "tea\u212a.myshopify.com"))
+	assert.ErrorContains(t, err, "isn't accepted")
 }
 
 func TestTheAnswersValueOfAVariableGoesBeforeItsDefault(t *testing.T) {
