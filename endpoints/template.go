@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/oauth2keep/oauth2keep/internal/origin"
@@ -156,6 +157,10 @@ var (
 	hostname = regexp.MustCompile(`^` + labels + `(\.` + labels + `)+(:[0-9]{1,5})?$`)
 )
 
+// Proxies are known to take an escaped slash for one before they look for dots.
+func isSlash(r rune) bool        { return r == '/' || r == '\\' }
+func isDots(segment string) bool { return segment == "." || segment == ".." }
+
 // harmless reports whether v can stand at the place, and returns it as it has to be
 // written there.
 func (at place) harmless(v string, insecure bool) (string, bool) {
@@ -170,7 +175,7 @@ func (at place) harmless(v string, insecure bool) (string, bool) {
 	case asLabel:
 		return v, label.MatchString(v)
 	case asSegment:
-		return url.PathEscape(v), v != "." && v != ".."
+		return url.PathEscape(v), !slices.ContainsFunc(strings.FieldsFunc(v, isSlash), isDots)
 	}
 	return url.QueryEscape(v), true
 }
