@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -133,5 +134,38 @@ func TestARenamedRedirectURIFollowsTheOption(t *testing.T) {
 		})).context(), "c0de", test.opts...)
 		require.NoError(t, err)
 		assert.Equal(t, []string{test.want}, sent)
+	}
+}
+
+// Naver wants the state at the token endpoint as well.
+func TestTheStateGoesWithTheCodeWhereTheDefinitionSaysSo(t *testing.T) {
+	p := waysBase()
+	for want, params := range map[string]endpoints.Params{
+		"":                     nil,
+		"state=st":             {"state": {"{state}"}},
+		"login=st":             {"login": {"{state}"}},
+		"login=st st&state=st": {"login": {"{state} {state}"}, "state": {"{state}"}},
+	} {
+		p.Exchange.Params = params
+		require.NoError(t, p.Validate())
+		conf := p.Config(oauth2.Config{ClientID: "id"})
+		rfc, again := conf.ReadCallback(url.Values{"code": {"c0de"}, "state": {"st"}})
+		assert.Equal(t, "st", rfc.Get("state"))
+		var opts []oauth2.AuthCodeOption
+		for name, v := range again {
+			opts = append(opts, oauth2.SetAuthURLParam(name, v))
+		}
+		var sent url.Values
+		token, err := conf.Exchange(answering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			require.NoError(t, r.ParseForm())
+			sent = r.PostForm
+			io.WriteString(w, `{"access_token":"a1"}`)
+		})).context(), "c0de", opts...)
+		require.NoError(t, err)
+		assert.Nil(t, token.Extra("state"), "it isn't kept")
+		for _, name := range []string{"grant_type", "client_id", "code"} {
+			sent.Del(name)
+		}
+		assert.Equal(t, strings.ReplaceAll(want, " ", "+"), sent.Encode())
 	}
 }

@@ -34,8 +34,8 @@ var callbackNames = []string{"code", "state", "error", "error_description", "err
 
 // ReadCallback returns the parameters of a callback under the names of RFC 6749 and
 // RFC 9207, with an error under one of their codes where Callback.Errors says what it
-// means. What it returns as again are the parameters of Callback.Keep, which Exchange
-// has to be given as options. It changes nothing in callback. Package pkce asks.
+// means. What it returns as again are the parameters of Callback.Keep, and the state if
+// Provider.Exchange uses it, which Exchange has to be given as options. It changes nothing in callback. Package pkce asks.
 func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[string]string) {
 	conf := c.config()
 	cb := &conf.Callback
@@ -55,6 +55,9 @@ func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[st
 		if v := callback.Get(name); v != "" {
 			again[name] = conf.canonical(name, v)
 		}
+	}
+	if state := rfc.Get("state"); state != "" && slices.Contains(conf.conversationOf(grantExchange).uses(), "state") {
+		again["state"] = state
 	}
 	for _, rule := range cb.Errors {
 		if rule.matchesCallback(callback, rfc) {

@@ -115,7 +115,7 @@ type input struct {
 // own are the parameters of RFC 6749, RFC 7636, RFC 7009 and RFC 8628 by grant. What
 // else is in a request that x/oauth2 has made is an option.
 var own = map[string][]string{
-	grantExchange:   {"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier"},
+	grantExchange:   {"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "state"},
 	grantRefresh:    {"grant_type", "client_id", "client_secret", "refresh_token"},
 	grantRevoke:     {"client_id", "client_secret", "token"},
 	grantIntrospect: {"client_id", "client_secret", "token"},

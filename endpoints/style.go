@@ -32,7 +32,7 @@ type AuthStyle struct {
 
 	// Params are the parameters that differ from the RFC's. They can also use
 	// {access_token}, {refresh_token} and {redirect_uri} where the RFC doesn't
-	// send them.
+	// send them, and those of an exchange {state}, the callback's.
 	Params Params `json:"params,omitzero"`
 
 	// Header is set on the request. Values are as in Params: a header whose value

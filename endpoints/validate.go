@@ -73,7 +73,7 @@ var (
 func (p *Provider) styles() []described {
 	return []described{
 		{"Style", &p.Style, &p.Endpoint.TokenURL, styleParams, laterParams},
-		{"Exchange", &p.Exchange, &p.Endpoint.TokenURL, exchangeParams, nil},
+		{"Exchange", &p.Exchange, &p.Endpoint.TokenURL, exchangeParams, []string{"state"}},
 		{"Refresh", &p.Refresh, &p.Endpoint.TokenURL, refreshParams, laterParams},
 		{"Revoke", &p.Revoke, &p.RevokeURL, tokenParams, laterParams},
 		{"Introspect", &p.Introspect, &p.IntrospectURL, tokenParams, laterParams},
