@@ -59,12 +59,13 @@ func TestAbandonedAttemptIsFinishedWhileTheTokenIsValid(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		f.connected()
 		f.abandon(time.Now())
+		f.latency = after(time.Second) // a free lock is taken over at once
 		m := f.process()
 		r := <-later(m.Source("k").Token)
 		require.NoError(f, r.err)
 		assert.Equal(f, "access-1", r.AccessToken, "it is valid")
 		assert.Zero(f, r.took)
-		time.Sleep(leaseTime + 2*pollMax)
+		time.Sleep(leaseTime + 2*pollMax + time.Second)
 		assert.Equal(f, 1, f.seen(EventTakenOver))
 		assert.Equal(f, "access-2", f.stored().AccessToken)
 		assert.Equal(f, 1, f.count())
