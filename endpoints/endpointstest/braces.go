@@ -25,17 +25,6 @@ func namesIn(texts ...string) []string {
 	return names
 }
 
-// substitute writes values for the names in braces. It reports whether all have one.
-func substitute(template string, value func(name string) string) (string, bool) {
-	complete := true
-	text := braces.ReplaceAllStringFunc(template, func(m string) string {
-		v := value(m[1 : len(m)-1])
-		complete = complete && v != ""
-		return v
-	})
-	return text, complete
-}
-
 // expression makes an expression of a template, in which each name in braces is a
 // group that matches group(at), where at is the place of the name.
 func expression(template string, group func(at int) string) (pattern string, names []string) {
