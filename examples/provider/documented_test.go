@@ -96,7 +96,7 @@ func TestGuideQuotesThisPackage(t *testing.T) {
 		code.Write(file)
 	}
 	pieces := regexp.MustCompile("(?s)\n```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
-	assert.Len(t, pieces, 11)
+	assert.Len(t, pieces, 12)
 	for _, piece := range pieces {
 		assert.Contains(t, code.String(), piece[1])
 	}

@@ -58,13 +58,13 @@ type Organization struct {
 // OrganizationOf returns the organization that a token is for: one that was just
 // exchanged, or a stored one.
 func OrganizationOf(t *oauth2.Token) (Organization, error) {
-	var beside struct {
+	var kept struct {
 		Organization
 		Data Organization `json:"data"`
 	}
-	err := endpoints.Metadata(t, &beside)
-	beside.Data.Region = beside.Region
-	return beside.Data, err
+	err := endpoints.Metadata(t, &kept)
+	kept.Data.Region = kept.Region
+	return kept.Data, err
 }
 
 // Config returns a client of Ledgerly, for pkce.Flow and tokensource.Manager.
