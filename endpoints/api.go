@@ -11,13 +11,17 @@ import (
 
 // API describes how the provider's API takes access tokens and refuses them.
 type API struct {
-	// Header is set on every request, but for those fields that a request has already
-	// and in which there is no access token. The access token is sent as
+	// Header is set on every request. A field without the access token gives way to
+	// the request's own. The access token is sent as
 	//
 	//	"Authorization": "Bearer {access_token}"
 	//
 	// (RFC 6750, section 2.1), whatever its token_type, unless a header here has
-	// {access_token} in it.
+	// {access_token} in it. In braces can be access_token, token_type, client_id and
+	// variables. A field whose value isn't known is not set.
+	//
+	// A token that the API takes in the URL can't be described: leave
+	// Provider.APIURLs empty, and have the program send it.
 	Header map[string]string `json:"header,omitzero"`
 
 	// Errors say which answers refuse the token: [KindTokenRejected] if it has
@@ -26,9 +30,9 @@ type API struct {
 	//
 	// Without a rule that matches, a 401 is about the token, unless its
 	// WWW-Authenticate (RFC 6750, section 3) or its code says otherwise, and no
-	// other status is. Answers that no rule's Status allows aren't read; of others,
-	// at most 64 KiB. A rule for a success status is applied to JSON of that
-	// length only.
+	// other status is. A rule needs a Status here: answers of another status aren't
+	// read, unless it is 401, and of others at most 64 KiB. A rule for a success
+	// status is applied to JSON of that length only.
 	Errors []ErrorRule `json:"errors,omitzero"`
 }
 

@@ -45,7 +45,7 @@ type Provider struct {
 	IntrospectURL string
 
 	// APIURLs are URLs of the provider's API. A token is sent to their origins
-	// (scheme, host and port) and to no others.
+	// (scheme, host and port) and to no others: without any, it is sent nowhere.
 	APIURLs []string
 
 	// InsecureHTTP allows http URLs at other hosts than this machine, where the

@@ -13,10 +13,11 @@ import (
 //	{Status: 403, In: "errors.details", Code: "* has expired", Kind: KindTokenRejected}
 //
 // A rule without In and Code is a last resort: it is for answers whose code says
-// nothing, or that have none. To a page (text/html) it isn't applied, since that may be
-// a firewall's, unless the page is the API's and the rule doesn't end the connection.
+// nothing, or that have none. It isn't applied to a page (text/html), which may be a
+// firewall's; but in API.Errors it is, unless it is of [KindLoginRequired].
 type ErrorRule struct {
-	// Status is the HTTP status. Zero means any.
+	// Status is the HTTP status. Zero means any, except in API.Errors, where it is
+	// required.
 	Status int `json:"status,omitzero"`
 
 	// In is the member that is compared with Code. Empty means the error code,
