@@ -88,7 +88,7 @@ func TestParseProviderSaysMistakesInTheWordsOfJSON(t *testing.T) {
 		{head + `"revocation":{"method":"DELETE"}}`, `revocation has no effect without revocation_endpoint`},
 		{head + `"refresh":{"params":{"grant-type":null}}}`, `refresh.params["grant-type"] removes what is never sent`},
 		{head + `"refresh":{"params":{"API.Errors":["x","{y}"]}}}`,
-			`refresh.params["API.Errors"][1] has {y}, which is neither a parameter of this request nor in variables or callback.keep`},
+			`refresh.params["API.Errors"][1] has {y}, which is neither in variables nor in callback.keep nor one of access_token, client_assertion, client_assertion_type, client_id, client_secret, grant_type, redirect_uri, refresh_token`},
 		{head + `"token_endpoint_auth_method":"client_secret"}`, `token_endpoint_auth_method is unknown: "client_secret"`},
 		{head + `"authorization_response_iss_parameter_supported":true}`,
 			`authorization_response_iss_parameter_supported has no effect without issuer`},

@@ -84,8 +84,8 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.Style.Params["grant_type"] = []string{"x"} }, `Style.Params["grant_type"] would give all requests the same grant type`},
 	{func(p *endpoints.Provider) { p.Exchange.Params["code"] = []string{"x"} }, `Exchange.Params["code"][0] gives a fixed value to what is different in each request, or has a field of its own`},
 	{func(p *endpoints.Provider) { p.Refresh.Params["redirect_uri"] = nil }, `Refresh.Params["redirect_uri"] removes what is never sent`},
-	{func(p *endpoints.Provider) { p.Exchange.Params["id"] = []string{"{client-id}"} }, `Exchange.Params["id"][0] has {client-id}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
-	{func(p *endpoints.Provider) { p.Refresh.Params["old"] = []string{"{code}"} }, `Refresh.Params["old"][0] has {code}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
+	{func(p *endpoints.Provider) { p.Exchange.Params["id"] = []string{"{client-id}"} }, `Exchange.Params["id"][0] has {client-id}, which is neither in Vars nor in Callback.Keep nor one of client_assertion, client_assertion_type, client_id, client_secret, code, code_verifier, grant_type, redirect_uri, state`},
+	{func(p *endpoints.Provider) { p.Refresh.Params["old"] = []string{"{code}"} }, `Refresh.Params["old"][0] has {code}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_assertion, client_assertion_type, client_id, client_secret, grant_type, redirect_uri, refresh_token`},
 	{func(p *endpoints.Provider) { p.Exchange.Params["kind"] = []string{""} }, `Exchange.Params["kind"][0] is empty, and what is empty is never sent: remove the parameter with nil`},
 	{func(p *endpoints.Provider) { p.Style.Header["Accept-Encoding"] = "gzip" }, `Style.Header["Accept-Encoding"] would leave the answer compressed: net/http has its own`},
 	{func(p *endpoints.Provider) { p.Refresh.Header = map[string]string{"idempotency-key": "1"} }, `Refresh.Header["idempotency-key"] would have net/http send the request again after a lost answer, when what is in it may be spent`},
@@ -171,7 +171,7 @@ var mistakes = []struct {
 		p.API.Errors[0] = endpoints.ErrorRule{Status: 200, Kind: endpoints.KindTokenRejected}
 	}, `API.Errors[0] would refuse every answer`},
 	{func(p *endpoints.Provider) { p.API.Header["Host"] = "x" }, `API.Header["Host"] has no effect: the request has its own`},
-	{func(p *endpoints.Provider) { p.API.Header["X-Old"] = "{refresh_token}" }, `API.Header["X-Old"] has {refresh_token}, which is neither a parameter of this request nor in Vars or Callback.Keep`},
+	{func(p *endpoints.Provider) { p.API.Header["X-Old"] = "{refresh_token}" }, `API.Header["X-Old"] has {refresh_token}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_id, token_type`},
 }
 
 func TestMistakesNameTheirField(t *testing.T) {

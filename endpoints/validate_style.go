@@ -91,10 +91,11 @@ func (p *Provider) checkValue(field, name, v string, c described) error {
 	if v == "" {
 		return wrong(field, "is empty, and what is empty is never sent: remove the parameter with nil")
 	}
+	known := slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.sent, c.known))))
 	for _, used := range namesIn(v) {
 		_, variable := p.Vars[used]
-		if !variable && !slices.Contains(p.Callback.Keep, used) && !slices.Contains(c.sent, used) && !slices.Contains(c.known, used) {
-			return wrong(field, "has {%s}, which is neither a parameter of this request nor in Vars or Callback.Keep", used)
+		if !variable && !slices.Contains(p.Callback.Keep, used) && !slices.Contains(known, used) {
+			return wrong(field, "has {%s}, which is neither in Vars nor in Callback.Keep nor one of %s", used, strings.Join(known, ", "))
 		}
 	}
 	if p.Consent.PKCE == NoPKCE && slices.ContainsFunc(namesIn(v), isPKCE) {
