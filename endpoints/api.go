@@ -54,7 +54,7 @@ func (p *Provider) apiHeader() map[string]string {
 
 // APIURLs returns the URLs to whose origins t may be sent: Provider.APIURLs, with the
 // values that t's variables have. It is an error if one of those is missing or isn't
-// accepted. Package tokensource asks, for each token.
+// accepted. Package tokensource calls it for each token.
 func (c *Config) APIURLs(t *oauth2.Token) ([]string, error) {
 	conf := c.config()
 	if conf.err != nil {
@@ -74,7 +74,7 @@ func (c *Config) APIURLs(t *oauth2.Token) ([]string, error) {
 
 // APIHeader returns what a request to the API has to have to be made with t: the
 // header fields of Provider.API. A field that needs a value that t doesn't have, or one
-// that isn't accepted, is left out. Package tokensource asks, for each token.
+// that isn't accepted, is left out. Package tokensource calls it for each token.
 func (c *Config) APIHeader(t *oauth2.Token) http.Header {
 	conf := c.config()
 	h := make(http.Header)

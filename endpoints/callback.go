@@ -34,12 +34,13 @@ var callbackNames = []string{"code", "state", "error", "error_description", "err
 
 // ReadCallback returns the parameters of a callback under the names of RFC 6749 and
 // RFC 9207, with an error under one of their codes where Callback.Errors says what it
-// means. What it returns as again are the parameters of Callback.Keep, and the state if
-// Provider.Exchange uses it, which Exchange has to be given as options. It changes nothing in callback. Package pkce asks.
-func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[string]string) {
+// means. What it returns as kept are the parameters of Callback.Keep, and the state if
+// Provider.Exchange uses it, which Exchange has to be given as options. It changes
+// nothing in callback. Package pkce calls it.
+func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, kept map[string]string) {
 	conf := c.config()
 	cb := &conf.Callback
-	rfc, again = maps.Clone(callback), make(map[string]string)
+	rfc, kept = maps.Clone(callback), make(map[string]string)
 	if rfc == nil {
 		rfc = make(url.Values)
 	}
@@ -53,11 +54,11 @@ func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[st
 	}
 	for _, name := range cb.Keep {
 		if v := callback.Get(name); v != "" {
-			again[name] = conf.canonical(name, v)
+			kept[name] = conf.canonical(name, v)
 		}
 	}
 	if state := rfc.Get("state"); state != "" && slices.Contains(conf.conversationOf(grantExchange).uses(), "state") {
-		again["state"] = state
+		kept["state"] = state
 	}
 	for _, rule := range cb.Errors {
 		if rule.matchesCallback(callback, rfc) {
@@ -65,7 +66,7 @@ func (c *Config) ReadCallback(callback url.Values) (rfc url.Values, again map[st
 			break
 		}
 	}
-	return rfc, again
+	return rfc, kept
 }
 
 // matchesCallback reports whether r is about a callback, of which rfc are the

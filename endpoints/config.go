@@ -234,14 +234,14 @@ func (c *Config) Issuer() (issuer string, inCallbacks bool) {
 
 // Registration returns the client that c's tokens belong to: the provider's issuer and
 // the client's id there. The issuer is Provider.Issuer, or else the origin of the token
-// URL, such as "https://api.tryfinch.com". Package tokensource asks, and keeps both
+// URL, such as "https://api.tryfinch.com". Package tokensource calls it, and keeps both
 // with each token.
 func (c *Config) Registration() (issuer, clientID string) {
 	conf := c.config()
 	return cmp.Or(conf.Issuer, originOf(conf.Endpoint.TokenURL)), conf.oauth.ClientID
 }
 
-// RedirectURL returns the URL that the provider's callbacks arrive at. Package pkce asks.
+// RedirectURL returns the URL that the provider's callbacks arrive at. Package pkce calls it.
 func (c *Config) RedirectURL() string { return c.config().oauth.RedirectURL }
 
 // String names the provider and the client id, and never the secret.

@@ -87,12 +87,12 @@ func (c *Config) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
 
 // Authorize returns the URL of the consent page for one attempt. The verifier is that
 // of RFC 7636: the challenge is made of it in the way that the provider takes, and none
-// is made if it is "". What is returned as again are the variables among the options,
-// which Exchange has to be given once more. Package pkce asks.
+// is made if it is "". What it returns as kept are the variables among the options,
+// which Exchange has to be given as well. Package pkce calls it.
 //
 // It is an error if the Config has a mistake in it, if the provider has no consent
 // page, and if the value of a variable is missing or isn't accepted.
-func (c *Config) Authorize(_ context.Context, state, verifier string, opts ...oauth2.AuthCodeOption) (consent string, again map[string]string, err error) {
+func (c *Config) Authorize(_ context.Context, state, verifier string, opts ...oauth2.AuthCodeOption) (consentURL string, kept map[string]string, err error) {
 	conf := c.config()
 	switch {
 	case conf.err != nil:
@@ -104,17 +104,17 @@ func (c *Config) Authorize(_ context.Context, state, verifier string, opts ...oa
 	if err != nil {
 		return "", nil, conf.mistake("%w", err)
 	}
-	again = make(map[string]string)
+	kept = make(map[string]string)
 	in := conf.input("", nil)
 	in.vars = conf.takeVars(params)
 	for name := range in.vars {
-		again[name] = in.vars.Get(name)
+		kept[name] = in.vars.Get(name)
 	}
-	consent, err = conf.consentURL(parseTemplate(conf.Endpoint.AuthURL), in, params)
+	consentURL, err = conf.consentURL(parseTemplate(conf.Endpoint.AuthURL), in, params)
 	if err != nil {
 		return "", nil, conf.mistake("%w", err)
 	}
-	return consent, again, nil
+	return consentURL, kept, nil
 }
 
 // optionsOf returns the parameters of RFC 6749 and RFC 7636 with the options applied.

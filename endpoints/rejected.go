@@ -21,7 +21,7 @@ const (
 // the answer doesn't say, as when it is a firewall's. The answer's body can still be
 // read afterwards. TokenRejected waits no longer than five seconds for it; it reads
 // none of it unless the status is 401 or in a rule, or if a WWW-Authenticate header
-// tells enough. Package tokensource asks.
+// tells enough. Package tokensource calls it.
 func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool) {
 	conf := c.config()
 	rules := conf.API.Errors
