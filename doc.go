@@ -2,13 +2,18 @@
 Package oauth2keep is an extension of golang.org/x/oauth2 for programs that hold
 other people's tokens. It exports nothing itself; its packages are
 
-	endpoints    providers whose token endpoints don't follow RFC 6749, such as Finch,
-	             Chart and TaxRock, made to work with x/oauth2
-	             (endpoints/webhook: their webhooks, verified)
+	endpoints    Finch, Chart, TaxRock and many other providers that depart from
+	             RFC 6749, and any that a program defines, made to work with x/oauth2
 	pkce         the way of a user to the consent page and back
 	storage      where tokens are kept, always encrypted
 	tokensource  tokens that stay saved and fresh, refreshed once across goroutines,
 	             processes and machines
+
+for single providers
+
+	endpoints/finch    Finch's Connect sessions
+	endpoints/chart    a token of Chart's that was lost
+	endpoints/webhook  the webhooks of Finch and Chart, verified
 
 for tests
 
@@ -43,7 +48,9 @@ that the application chooses. From then on, in this process and any other,
 	client := manager.Client("finch/customer-42")
 
 is an *http.Client that calls the provider's API for that account. Run
-examples/quickstart to see all of it work, and read its file application.go.
+examples/quickstart to see all of it work, and read its file application.go. For a
+provider that isn't here, docs/write-a-provider.md goes from its documentation to a
+tested definition.
 
 One store is enough for any number of Managers, each with the Config of another
 provider or client. A record says whose it is, and a Manager keeps to its own: at another
