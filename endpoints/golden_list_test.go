@@ -15,9 +15,13 @@ import (
 )
 
 // TestEveryDefinitionHasAGoldenFile compares what the files of definitions export
-// with what is tested, and that with the golden files.
+// with what is tested, and that with the golden files and the README's list.
 func TestEveryDefinitionHasAGoldenFile(t *testing.T) {
 	exported := goldenExports(t, "provider_*.go")
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name := range exported {
 		if _, ok := endpoints.Definitions[name]; !ok {
 			t.Errorf("%s isn't in the list of definitions", name)
@@ -29,6 +33,9 @@ func TestEveryDefinitionHasAGoldenFile(t *testing.T) {
 		}
 		if _, err := os.Stat(goldenFile(name)); err != nil {
 			t.Errorf("%s has no golden file: %v", name, err)
+		}
+		if !strings.Contains(string(readme), "`"+name+"`") && !strings.Contains(string(readme), "`endpoints."+name+"`") {
+			t.Errorf("%s isn't in README.md", name)
 		}
 	}
 	files, err := filepath.Glob(goldenFile("*"))
