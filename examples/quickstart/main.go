@@ -8,9 +8,9 @@
 //
 //	go run ./examples/quickstart
 //
-// With -provider it does the same with an account at a real provider. The client's
-// id and secret come from the environment, and the redirect URL must be registered
-// with the provider:
+// With -provider it connects an account at a real provider, starts again, and calls its
+// API. The client's id and secret come from the environment, and the redirect URL must be
+// registered with the provider:
 //
 //	CLIENT_ID=… CLIENT_SECRET=… go run ./examples/quickstart -provider finch -scopes "company directory"
 package main
@@ -25,12 +25,12 @@ import (
 
 func main() {
 	var own realAccount
-	flag.StringVar(&own.provider, "provider", "", "a real provider: finch, chart, taxrock or taxrock-sandbox")
+	flag.StringVar(&own.provider, "provider", "", "connect an account at a real `provider`: "+known()+"; the client's id and secret are CLIENT_ID and CLIENT_SECRET in the environment")
 	flag.StringVar(&own.redirectURL, "redirect", "http://localhost:8080/callback", "the redirect URL that is registered with the provider")
 	flag.StringVar(&own.scopes, "scopes", "", "what to ask for, separated by spaces: Finch's products, TaxRock's scopes")
 	flag.StringVar(&own.dir, "dir", "", "where to keep the key and the tokens (default a directory that is deleted at the end)")
-	flag.StringVar(&own.path, "path", "/introspect", "the path of the provider's API to call")
-	flag.BoolVar(&own.disconnect, "disconnect", false, "revoke the grant at the end, so that the last step shows it")
+	flag.StringVar(&own.path, "path", "/introspect", "the path of the provider's API to call; TaxRock has no /introspect, so give another")
+	flag.BoolVar(&own.disconnect, "disconnect", false, "disconnect the account at the end, and revoke the grant if the provider can")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -40,7 +40,7 @@ func main() {
 		run = own.run
 	}
 	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "\nquickstart:", err)
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
 }

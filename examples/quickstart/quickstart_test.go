@@ -74,8 +74,8 @@ func freePort(t *testing.T) string {
 func TestRealSaysWhatIsMissing(t *testing.T) {
 	t.Setenv("CLIENT_ID", "")
 	for want, a := range map[string]realAccount{
-		"isn't known": {provider: "nobody"},
-		"CLIENT_ID":   {provider: "finch"},
+		"-provider nobody isn't known; there are chart, finch, taxrock, taxrock-sandbox": {provider: "nobody"},
+		"CLIENT_ID": {provider: "finch"},
 	} {
 		require.ErrorContains(t, a.run(t.Context()), want)
 	}

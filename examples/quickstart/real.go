@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,10 +31,13 @@ var providers = map[string]endpoints.Provider{
 	"taxrock-sandbox": endpoints.TaxRockSandbox,
 }
 
+// known names the providers.
+func known() string { return strings.Join(slices.Sorted(maps.Keys(providers)), ", ") }
+
 func (a *realAccount) run(ctx context.Context) (err error) {
 	provider, ok := providers[a.provider]
 	if !ok {
-		return fmt.Errorf("-provider %s isn't known", a.provider)
+		return fmt.Errorf("-provider %s isn't known; there are %s", a.provider, known())
 	}
 	id, secret := os.Getenv("CLIENT_ID"), os.Getenv("CLIENT_SECRET")
 	if id == "" || secret == "" {

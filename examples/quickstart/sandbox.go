@@ -129,7 +129,7 @@ func (t *tour) connected(name string, token *oauth2.Token, err error) {
 	if !token.Expiry.IsZero() {
 		expires = "expires in " + time.Until(token.Expiry).Round(time.Second).String()
 	}
-	say("%s: code exchanged, token saved, which %s", name, expires)
+	say("%s: code exchanged, and the token saved, which %s", name, expires)
 }
 
 // happened prints what an application may want to know: OnEvent calls it.
@@ -262,19 +262,19 @@ func (t *tour) expire(ctx context.Context) error {
 }
 
 func (t *tour) revoke(ctx context.Context) error {
-	step("The user disconnects the account at Finch: the application isn't told")
+	step("The user disconnects the account at Finch. The application isn't told, and calls the API")
 	manager := t.app.managers["finch"]
 	t.sandbox.RevokeAll(endpoints.Finch)
 	company := t.sandbox.Provider(endpoints.Finch).APIURLs[0] + "/employer/company"
 	if _, err := get(ctx, manager.Client(alice("finch")), company, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	say("the next call is answered 401, which is handed through and recorded")
+	say("that call was answered 401, which its caller gets too, and which is recorded")
 	_, err := manager.Source(alice("finch")).TokenContext(ctx)
 	if !errors.Is(err, tokensource.ErrLoginRequired) {
 		return fmt.Errorf("a revoked connection gave %v", err)
 	}
-	say("the one after that: %v", err)
+	say("the next call isn't sent: %v", err)
 	status, err := manager.Status(ctx, alice("finch"))
 	if err != nil {
 		return err
@@ -287,7 +287,7 @@ func (t *tour) revoke(ctx context.Context) error {
 }
 
 func (t *tour) search(ctx context.Context) error {
-	step("Every file is searched for every token")
+	step("Every file that the application wrote is searched for every token that it was given")
 	files, size := 0, 0
 	err := filepath.WalkDir(t.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -313,7 +313,7 @@ func (t *tour) search(ctx context.Context) error {
 	if len(t.tokens) < 5 || files == 0 {
 		return errors.New("there was nothing to look for")
 	}
-	say("%d tokens, %d files, %d bytes: none found", len(t.tokens), files, size)
+	say("%d tokens, %d files, %d bytes: no token found", len(t.tokens), files, size)
 	return nil
 }
 
@@ -330,7 +330,7 @@ func (t *tour) disconnect(ctx context.Context) error {
 		if revoked {
 			say("%s: revoked at the provider, and deleted here", a.name)
 		} else {
-			say("%s: deleted here; the provider documents no way to revoke a grant, so the user has to end it there", a.name)
+			say("%s: deleted here; its documentation has no way to revoke a grant, so the user has to end it there", a.name)
 		}
 	}
 	page, err := get(ctx, http.DefaultClient, t.origin+"/connections", http.StatusOK)
