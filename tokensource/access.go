@@ -14,12 +14,13 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 )
 
-// An API is a Refresher that knows the provider's API. *endpoints.Config is one. Its methods
-// are called in the course of a request of Client, by the goroutine that makes it, and several
-// may be at once.
+// API is an optional ability of a [Refresher]: it knows where the provider's API is, and how
+// that takes a token and refuses one. *endpoints.Config is an API. The methods are called
+// during a request of [Manager.Client], by the goroutine that makes it, and concurrently.
 type API interface {
-	// APIURLs returns a URL of each origin that t may be sent to: a tenant's, say. Client
-	// asks once for each token. The token is the whole stored one.
+	// APIURLs returns a URL of each origin that t may be sent to, such as a tenant's.
+	// Without any it is sent nowhere. Client calls it once for each token, with the whole
+	// stored one. Its error is that of the request.
 	APIURLs(t *oauth2.Token) ([]string, error)
 
 	// APIHeader returns the header fields of a request with t, such as
@@ -28,14 +29,15 @@ type API interface {
 	//	Example-Version: 2026-01-01
 	//
 	// Those that have the access token in them replace what a request has under their
-	// names; the others are for requests that don't have them. Client asks once for each
+	// names; the others are for requests that don't have them. Client calls it once for each
 	// token. The fields' names are the same for every token.
 	APIHeader(t *oauth2.Token) http.Header
 
-	// TokenRejected says whether an answer refuses the token, so that another may help, and
-	// the API's code if it says that the token has ended. It is called for each answer,
-	// must return at once for one that can't, must not read a body to its end without a
-	// bound, and leaves the body as it was.
+	// TokenRejected says whether an answer refuses the token, so that another may help. The
+	// code is the API's, if it says that the token has ended, and "" if it doesn't say: then
+	// the answer may be a firewall's, and doesn't end a connection. TokenRejected is called
+	// for each answer. It must return at once for one that can't refuse a token, must not
+	// read a body without a limit, and leaves the body as it was.
 	TokenRejected(*http.Response) (code string, rejected bool)
 }
 

@@ -16,10 +16,11 @@ import (
 // about the token. The code is the provider's, or "". From then on every process has
 // [ErrLoginRequired] with ReasonRejected, until a new login is saved.
 //
-// If t isn't the connection's token any more, nothing is recorded: such news can be late, and
-// the user may have connected again. So take t from [Source.Stored] before asking the
-// provider whether it is still good. The error is an [*Error], as when the record can't be
-// written: then it is as if nothing had been called.
+// If t isn't the connection's token any more, nothing is recorded and the error is nil: such
+// news can be late, and the user may have connected again. So take t from [Source.Stored]
+// before asking the provider whether it is still good. If there is no record, or it can't be
+// read or written or is another registration's, the error is an [*Error], and nothing is
+// recorded.
 func (s *Source) RequireLogin(ctx context.Context, t *oauth2.Token, code string) error {
 	if t == nil || t.AccessToken == "" && t.RefreshToken == "" {
 		return nil

@@ -53,6 +53,9 @@ func TestRequireLoginForATokenThatWasReplacedDoesNothing(t *testing.T) {
 		assert.Nil(f, f.stored().Failure)
 		err = m.Source("nobody").RequireLogin(f.Context(), old, "reauth")
 		assert.True(f, isReason(err, ReasonNotConnected), "%v", err)
+		err = f.renamed().Source("k").RequireLogin(f.Context(), again, "reauth")
+		assert.True(f, isReason(err, ReasonOtherClient), "%v", err)
+		assert.Nil(f, f.stored().Failure)
 	})
 }
 
