@@ -55,8 +55,8 @@ func Start(providers ...endpoints.Provider) (*Server, error) {
 // isTest reports whether "go test" made the program.
 var isTest = testing.Testing
 
-// StartProgram is [Start] for a program that isn't a test and that needs a provider
-// which is none, such as a demonstration. No other program should call it.
+// StartProgram is [Start] for a demonstration, which is no test and has no account at a
+// real provider. No other program should call it.
 func StartProgram(providers ...endpoints.Provider) (*Server, error) {
 	if len(providers) == 0 {
 		providers = []endpoints.Provider{endpoints.Finch, endpoints.Chart, endpoints.TaxRock, endpoints.TaxRockSandbox}

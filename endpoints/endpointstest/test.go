@@ -29,11 +29,12 @@ type Test struct {
 	// either, two that are made up.
 	Scopes []string
 
-	// Config, if set, changes the client that is tested: by its WithKey, if the
-	// provider wants assertions that are signed with a key of the test's. Key is the
-	// public half then. Without them TestProvider makes a key.
-	Key    crypto.PublicKey
+	// Config, if not nil, returns the client that is tested, made of the one that it
+	// is given. It can give that a key, with WithKey, if the provider takes assertions
+	// that are signed; Key is the public half of it. If both are nil, TestProvider
+	// makes a key where one is needed.
 	Config func(*endpoints.Config) *endpoints.Config
+	Key    crypto.PublicKey
 
 	// NoRefreshToken is for a provider that issues none.
 	NoRefreshToken bool
