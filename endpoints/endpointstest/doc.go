@@ -35,8 +35,9 @@ Answers have the definition's names, nesting, lifetimes and mark of success, err
 its rules say, and RFC 6749's words where there are none. What a definition doesn't say
 is decided here: codes are good for ten minutes, access tokens for an hour unless
 Answer.DefaultLifetime says otherwise, refresh tokens as long as the connection. The
-API answers every path below APIURLs. A hook of a Provider is not looked at: the server
-knows what its data says. Times are by a clock that [Server.Advance] moves.
+API answers every path below APIURLs. The server knows what the data of a Provider says,
+and not what its functions Request and Response do, which only the client calls. Times
+are by a clock that [Server.Advance] moves.
 
 Three providers are played more strictly than their definitions can say: with the
 scopes that they have, their codes' lifetimes, the API calls that they document and

@@ -47,7 +47,8 @@ type Test struct {
 // TestProvider tests a definition against a server that acts as it says. It goes
 // through all that p has: consent page, callback, exchange, API, expiry, refresh, with
 // rotation and without, revocation, introspection, a user who says no, a client that
-// the provider doesn't know, a grant that is gone, and a provider in trouble.
+// the provider doesn't know, a grant that is gone, and a provider in trouble. With a
+// Seed it connects, refreshes and revokes at a hostile server instead.
 //
 //	func TestAcme(t *testing.T) {
 //		endpointstest.TestProvider(t, acme.Provider, endpointstest.Test{})
