@@ -28,8 +28,9 @@ type Provider struct {
 	// of Endpoint.TokenURL, and the iss of a callback isn't looked at.
 	Issuer string
 
-	// Endpoint has the URLs of the consent page and the token endpoint. The values
-	// of golang.org/x/oauth2/endpoints can be used as they are.
+	// Endpoint has the URLs of the consent page and of the token endpoint, of which
+	// TokenURL is required, and where devices begin (RFC 8628). The values of
+	// golang.org/x/oauth2/endpoints can be used as they are.
 	//
 	// Endpoint.AuthStyle says how the client authenticates, unless Style.Auth does.
 	// AuthStyleAutoDetect, its zero value, means [ClientSecretPost]: trying both
