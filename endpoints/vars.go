@@ -35,10 +35,10 @@ import (
 // path. It isn't allowed for a host that the callback names, since anyone can write a
 // callback. An empty first entry means that there is no default.
 //
-// The letters of a host are written small before they are compared, as far as that is
-// accepted. A value that isn't accepted is an error before anything is sent, and so is a
-// variable in a URL that has none. A parameter or header that needs a variable
-// without a value is left out.
+// A value that stands in a host is made lower-case first, if it is accepted so. A value
+// that isn't accepted is an error before anything is sent, and so is a variable in a URL
+// that has none. A parameter or header that needs a variable without a value is left
+// out.
 type Vars map[string][]string
 
 // maxValue bounds the value of a variable, in bytes: a host name has 253 at most.
