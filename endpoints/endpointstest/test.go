@@ -94,7 +94,7 @@ var steps = []struct {
 	{"trouble", (*walk).trouble, nil},
 	{"expiry", (*walk).expiry, (*walk).hasAPI},
 	{"refresh", (*walk).refresh, (*walk).refreshes},
-	{"rotation", (*walk).rotation, (*walk).refreshes},
+	{"rotation", (*walk).rotation, (*walk).rotates},
 	{"dead grant", (*walk).deadGrant, nil},
 	{"revocation", (*walk).revocation, func(w *walk) bool { return w.p.RevokeURL != "" }},
 	{"introspection", (*walk).introspection, func(w *walk) bool { return w.p.IntrospectURL != "" }},
@@ -185,6 +185,9 @@ func (w *walk) scopes() []string {
 func (w *walk) hasAPI() bool { return len(w.p.APIURLs) > 0 }
 
 func (w *walk) refreshes() bool { return !w.test.NoRefreshToken && w.site.dialect.refreshable() }
+
+// rotates reports whether a refresh spends a token: it may name the account instead.
+func (w *walk) rotates() bool { return w.refreshes() && w.site.kinds[atRefresh].sendsToken() }
 
 // variables returns the options that a program gives to Authorize.
 func (w *walk) variables() []oauth2.AuthCodeOption {

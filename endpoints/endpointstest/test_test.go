@@ -66,6 +66,22 @@ func TestVarsAndScopes(t *testing.T) {
 	assert.Equal(t, "drink", scopes)
 }
 
+// TestRefreshWithoutAToken names the account instead, by a variable. The provider can't see
+// that a token was used twice.
+func TestRefreshWithoutAToken(t *testing.T) {
+	refreshed := 0
+	p := tenants
+	p.Refresh.Params = endpoints.Params{"refresh_token": nil}
+	p.Response = func(r *endpoints.Response) error {
+		if r.Grant == "refresh_token" && r.Status == 200 {
+			refreshed++
+		}
+		return nil
+	}
+	endpointstest.TestProvider(t, p, endpointstest.Test{})
+	assert.Equal(t, 2*3, refreshed)
+}
+
 // sabotage are clients that don't do what their definition says. The server doesn't
 // look at hooks.
 var sabotage = map[string]func(p *endpoints.Provider){

@@ -187,6 +187,9 @@ func (s *site) refresh(values map[string]string) (any, *refusal) {
 		return nil, &refusal{problem: wrongRefreshToken, why: why}
 	}
 	id, generation, ok := s.refreshed(values)
+	if g := s.named(values); g != nil && !s.kinds[atRefresh].sendsToken() {
+		id, generation, ok = g.id, g.generation, true
+	}
 	if !ok {
 		return refused("unknown")
 	}
