@@ -37,6 +37,7 @@ var Definitions = map[string]Provider{
 	"Okta":                 Okta("example.okta.com"),
 	"OktaWithKey":          OktaWithKey("example.okta.com"),
 	"Pinterest":            Pinterest,
+	"PostHog":              PostHog,
 	"QuickBooks":           QuickBooks,
 	"Reddit":               Reddit,
 	"Salesforce":           Salesforce,
