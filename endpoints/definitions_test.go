@@ -43,6 +43,7 @@ var Definitions = map[string]Provider{
 	"Salesforce":           Salesforce,
 	"Sentry":               Sentry("example-integration"),
 	"Shopify":              Shopify,
+	"Shopline":             Shopline,
 	"Slack":                Slack,
 	"SlackUser":            SlackUser,
 	"Spotify":              Spotify,
