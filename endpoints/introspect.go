@@ -54,7 +54,8 @@ func (c *Config) Introspect(ctx context.Context, t *oauth2.Token) (*Introspectio
 	}
 	call := &call{input: *conf.input(grantIntrospect, t)}
 	told := &Introspection{Active: true}
-	call.members = func(a *answer) { told.read(conf, a) }
+	var got *answer
+	call.members = func(a *answer) { got = a; told.read(conf, a) }
 	err := conf.tell(ctx, call, "ask about")
 	switch {
 	case conf.refusesBearer(grantIntrospect, err):
@@ -62,7 +63,7 @@ func (c *Config) Introspect(ctx context.Context, t *oauth2.Token) (*Introspectio
 	case err != nil:
 		return nil, err
 	case told.Members == nil:
-		return nil, conf.errorf("the answer to the question about the token can't be used: %w", errNotJSON)
+		return nil, conf.unusable(got, errNotJSON)
 	}
 	return told, nil
 }

@@ -106,7 +106,8 @@ func TestIntrospectTellsWhyItCant(t *testing.T) {
 	}
 	for _, page := range []string{"<html></html>", ""} {
 		_, err := conf.Introspect(answering(answer(200, "text/html", page)).context(), token)
-		assert.EqualError(t, err, "endpoints: Finch: the answer to the question about the token can't be used: it is neither JSON nor a form")
+		assert.ErrorContains(t, err, "the answer can't be used: it is neither JSON nor a form")
+		assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
 	}
 	_, err := waysBase().Config(oauth2.Config{ClientID: "id"}).Introspect(t.Context(), token)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
