@@ -123,6 +123,21 @@ func TestRepeatedRequest(t *testing.T) {
 	assert.Equal(t, 1, w.server.Stats(p).CodeRequests)
 }
 
+// TestHostileWalkCallsAndAsks, with tokens that live and with dead ones.
+func TestHostileWalkCallsAndAsks(t *testing.T) {
+	asked := 0
+	p := endpoints.Okta("example.okta.com")
+	p.Request = func(r *endpoints.Request) error {
+		asked += count(r.Grant == atIntrospect)
+		return nil
+	}
+	w := newWalk(t, p, Test{Seed: 1}, true)
+	w.hostile()
+	assert.Greater(t, asked, 5)
+	assert.Greater(t, w.server.Stats(p).APIAnswered, 5)
+	assert.Positive(t, w.server.Stats(p).APIRefused)
+}
+
 // TestStartIsForTests.
 func TestStartIsForTests(t *testing.T) {
 	defer func(f func() bool) { isTest = f }(isTest)

@@ -110,20 +110,29 @@ func (w *walk) call(t *oauth2.Token) (answered, rejected bool) {
 	w.must(err, "APIURLs")
 	answered = true
 	for _, u := range urls {
-		r, err := http.NewRequestWithContext(w.ctx, http.MethodGet, strings.TrimSuffix(u, "/")+w.path(), http.NoBody)
-		w.must(err, "the API's URL")
-		r.Header = w.config.APIHeader(t)
-		resp, err := w.client.Do(r)
+		ok, refused, err := w.ask(u, t)
 		w.must(err, "the API")
-		_, refused := w.config.TokenRejected(resp)
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		w.must(err, "the API's answer")
-		_, ofPlain := w.site.dialect.(plain)
-		answered = answered && resp.StatusCode == http.StatusOK && (!ofPlain || strings.Contains(string(body), called))
-		rejected = rejected || refused
+		answered, rejected = answered && ok, rejected || refused
 	}
 	return answered, rejected
+}
+
+// ask sends a request with t to the API at u.
+func (w *walk) ask(u string, t *oauth2.Token) (answered, rejected bool, err error) {
+	r, err := http.NewRequestWithContext(w.ctx, http.MethodGet, strings.TrimSuffix(u, "/")+w.path(), http.NoBody)
+	if err != nil {
+		return false, false, err
+	}
+	r.Header = w.config.APIHeader(t)
+	resp, err := w.client.Do(r)
+	if err != nil {
+		return false, false, err
+	}
+	defer resp.Body.Close()
+	_, rejected = w.config.TokenRejected(resp)
+	body, err := io.ReadAll(resp.Body)
+	_, ofPlain := w.site.dialect.(plain)
+	return resp.StatusCode == http.StatusOK && (!ofPlain || strings.Contains(string(body), called)), rejected, err
 }
 
 // path is that of a call of the API that any token can make.

@@ -9,10 +9,10 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-// hostile connects and refreshes for a while, with a provider that is hostile. Whatever
-// happens: a token that the client has is one that the provider issued, what the client
-// takes for the end of a connection is one, errors say what to do and repeat no secret,
-// and no redirect is followed.
+// hostile connects, refreshes, calls and asks for a while, with a provider that is hostile.
+// Whatever happens: a token that the client has is one that the provider issued, what the
+// client takes for the end of a token or a connection is one, errors say what to do and
+// repeat no secret, and no redirect is followed.
 func (w *walk) hostile() {
 	w.t.Cleanup(func() {
 		if w.t.Failed() {
@@ -39,8 +39,11 @@ func (w *walk) hostile() {
 				continue
 			}
 		}
+		w.tryCall(token)
+		w.tryIntrospect(token)
 		if w.p.RevokeURL != "" && refreshed > 3 || !w.refreshes() {
 			w.tryRevoke(token)
+			w.tryDead(token)
 			token, refreshed = nil, 0
 		}
 	}
@@ -139,6 +142,65 @@ func (w *walk) tryRevoke(t *oauth2.Token) {
 		}
 		return
 	}
+}
+
+// tryCall calls the API: trouble isn't taken for the end of a token.
+func (w *walk) tryCall(t *oauth2.Token) {
+	urls, err := w.config.APIURLs(t)
+	w.must(err, "APIURLs")
+	for _, u := range urls {
+		if _, rejected, _ := w.ask(u, t); rejected && w.isLive(t) {
+			w.t.Error("the API's trouble is taken for the end of a token")
+		}
+	}
+}
+
+// tryDead ends the connection of t, and calls until the client notices.
+func (w *walk) tryDead(t *oauth2.Token) {
+	w.server.Revoke(w.p, t)
+	urls, err := w.config.APIURLs(t)
+	w.must(err, "APIURLs")
+	for _, u := range urls {
+		noticed := false
+		for range 30 {
+			answered, rejected, _ := w.ask(u, t)
+			if answered {
+				w.t.Error("the API takes a token of a connection that ended")
+			}
+			if noticed = rejected; noticed {
+				break
+			}
+		}
+		if !noticed {
+			w.t.Errorf("30 calls with a token of a connection that ended, and the client doesn't notice\nthe server refused: %v", w.rejected())
+		}
+	}
+}
+
+// tryIntrospect asks about t: the answer is the provider's, or there is none.
+func (w *walk) tryIntrospect(t *oauth2.Token) {
+	if w.p.IntrospectURL == "" {
+		return
+	}
+	told, err := w.config.Introspect(w.ctx, t)
+	if err != nil {
+		w.isTold(err, "Introspect")
+	} else if live := w.isLive(t); told.Active != live {
+		w.t.Errorf("Introspect says that a token is active: %v, and it is: %v", told.Active, live)
+	}
+}
+
+// isLive reports whether the connection of t is one that the provider knows.
+func (w *walk) isLive(t *oauth2.Token) bool {
+	w.site.mu.Lock()
+	defer w.site.mu.Unlock()
+	id := t.AccessToken
+	if w.site.dialect.refreshable() {
+		c, _ := w.site.parseAccessToken(t.AccessToken)
+		id = c.Grant
+	}
+	g := w.site.grants[id]
+	return g != nil && !g.lost
 }
 
 // isTold checks that an error says what to do.
