@@ -111,7 +111,7 @@ func sampleFor(p *endpoints.Provider, name, account string) string {
 
 // urlsOf returns the URLs of p, consent page first.
 func urlsOf(p *endpoints.Provider) []string {
-	urls := append([]string{p.Endpoint.AuthURL, p.Endpoint.TokenURL, p.RefreshURL, p.RevokeURL, p.IntrospectURL}, p.APIURLs...)
+	urls := append([]string{p.Endpoint.AuthURL, p.Endpoint.TokenURL, p.Endpoint.DeviceAuthURL, p.RefreshURL, p.RevokeURL, p.IntrospectURL}, p.APIURLs...)
 	return slices.DeleteFunc(append(urls, p.Issuer), func(u string) bool { return u == "" })
 }
 

@@ -92,6 +92,10 @@ const (
 	wrongRedirect
 	wrongVerifier
 	wrongRefreshToken
+	devicePending
+	deviceTooFast
+	deviceDenied
+	deviceExpired
 	wrongAudience
 	unsupportedToken
 	missingToken
@@ -116,6 +120,10 @@ var problems = [...]string{
 	wrongRedirect:     "wrong redirect_uri",
 	wrongVerifier:     "wrong code_verifier",
 	wrongRefreshToken: "wrong refresh token",
+	devicePending:     "the user hasn't decided",
+	deviceTooFast:     "a device asks too often",
+	deviceDenied:      "the user said no",
+	deviceExpired:     "device code expired",
 	wrongAudience:     "wrong audience",
 	unsupportedToken:  "not a refresh token",
 	missingToken:      "missing access token",

@@ -34,10 +34,11 @@ program that works here sends nothing but what the definition says.
 Answers have the definition's names, nesting, lifetimes and mark of success, errors what
 its rules say, and RFC 6749's words where there are none. What a definition doesn't say
 is decided here: codes are good for ten minutes, access tokens for an hour unless
-Answer.DefaultLifetime says otherwise, refresh tokens as long as the connection. The
-API answers every path below APIURLs. The server knows what the data of a Provider says,
-and not what its functions Request and Response do, which only the client calls. Times
-are by a clock that [Server.Advance] moves.
+Answer.DefaultLifetime says otherwise, refresh tokens as long as the connection. Devices
+(RFC 8628) have ten minutes and ask every five seconds; only [TestProvider] can decide
+about one. The API answers every path below APIURLs. The server knows what the data of a
+Provider says, and not what its functions Request and Response do, which only the client
+calls. Times are by a clock that [Server.Advance] moves.
 
 Three providers are played more strictly than their definitions can say: with the
 scopes that they have, their codes' lifetimes, the API calls that they document and

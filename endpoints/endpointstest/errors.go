@@ -27,6 +27,10 @@ var rfcErrors = map[problem]struct {
 	wrongRedirect:     {400, "invalid_grant", "", kinds(endpoints.KindRedirectMismatch), nil},
 	wrongVerifier:     {400, "invalid_grant", "The code verifier is wrong", kinds(endpoints.KindCodeRejected, endpoints.KindLoginRequired), nil},
 	wrongRefreshToken: {400, "invalid_grant", "The refresh token is invalid or expired", kinds(endpoints.KindLoginRequired), nil},
+	devicePending:     {400, "authorization_pending", "The user hasn't decided yet", nil, nil}, // RFC 8628, section 3.5
+	deviceTooFast:     {400, "slow_down", "The device asks too often", kinds(endpoints.KindRateLimited), nil},
+	deviceDenied:      {400, "access_denied", "The user said no", kinds(endpoints.KindDenied), nil},
+	deviceExpired:     {400, "expired_token", "The device code expired", kinds(endpoints.KindCodeRejected, endpoints.KindLoginRequired), nil},
 	wrongAudience:     {400, "invalid_target", "The audience is wrong", nil, nil}, // RFC 8707, section 2
 	unsupportedToken:  {400, "unsupported_token_type", "The token isn't of that type", nil, nil},
 	missingToken:      {401, "invalid_request", "There is no access token", nil, nil},

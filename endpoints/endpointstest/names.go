@@ -39,7 +39,7 @@ func (s *Server) Provider(p endpoints.Provider) endpoints.Provider {
 	for i := range p.APIURLs {
 		move(&p.APIURLs[i])
 	}
-	for _, u := range []*string{&p.Issuer, &p.Endpoint.TokenURL, &p.RefreshURL, &p.RevokeURL, &p.IntrospectURL, &p.Endpoint.AuthURL} {
+	for _, u := range []*string{&p.Issuer, &p.Endpoint.TokenURL, &p.Endpoint.DeviceAuthURL, &p.RefreshURL, &p.RevokeURL, &p.IntrospectURL, &p.Endpoint.AuthURL} {
 		move(u)
 	}
 	return p

@@ -37,7 +37,8 @@ type site struct {
 	redirects map[string]bool // registered redirect URLs
 	redirect  string          // the one that was registered last
 	codes     map[string]authorization
-	pruneAt   int // the number of codes at which those that expired are dropped
+	devices   map[string]*device // by the device code
+	pruneAt   int                // the number of codes at which those that expired are dropped
 	grants    map[string]*grant
 	sessions  map[string]session // Finch's
 	serial    uint64             // of access tokens
@@ -98,6 +99,7 @@ func newSite(s *Server, p endpoints.Provider) *site {
 		key:          random(32),
 		redirects:    make(map[string]bool),
 		codes:        make(map[string]authorization),
+		devices:      make(map[string]*device),
 		grants:       make(map[string]*grant),
 		sessions:     make(map[string]session),
 		jtis:         make(map[string]bool),
@@ -143,12 +145,20 @@ func (s *site) routeRequests() {
 		clientCredentials: styled(p, clientCredentials, endpoints.AuthStyle{Params: s.dialect.clientCredentials()}),
 	}
 	s.kinds[atExchange].optional["redirect_uri"] = s.dialect.embedded()
+	grants := []string{atExchange}
 	if p.RefreshURL == "" || p.RefreshURL == p.Endpoint.TokenURL {
-		s.routeTokens(p.Endpoint.TokenURL, atExchange, atRefresh)
+		grants = append(grants, atRefresh)
 	} else {
-		s.routeTokens(p.Endpoint.TokenURL, atExchange)
 		s.routeTokens(p.RefreshURL, atRefresh)
 	}
+	if p.Endpoint.DeviceAuthURL != "" {
+		grants = append(grants, atDevice)
+		s.kinds[atDevice] = styled(p, atDevice, endpoints.AuthStyle{})
+		c := styled(p, atDeviceAuth, endpoints.AuthStyle{})
+		s.kinds[atDeviceAuth] = c
+		s.route(p.Endpoint.DeviceAuthURL, []string{c.method}, TokenEndpoint, s.json(TokenEndpoint, func(r *request) (any, *refusal) { return s.authorizeDevice(c, r) }))
+	}
+	s.routeTokens(p.Endpoint.TokenURL, grants...)
 	if p.RevokeURL != "" {
 		c := s.kinds[atRevoke]
 		s.route(p.RevokeURL, []string{c.method}, Revocation, s.json(Revocation, func(r *request) (any, *refusal) { return s.revoke(c, r) }))

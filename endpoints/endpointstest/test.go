@@ -47,8 +47,9 @@ type Test struct {
 // TestProvider tests a definition against a server that acts as it says. It goes
 // through all that p has: consent page, callback, exchange, API, expiry, refresh, with
 // rotation and without, revocation, introspection, a user who says no, a client that
-// the provider doesn't know, a grant that is gone, and a provider in trouble. With a
-// Seed it connects, refreshes and revokes at a hostile server instead.
+// the provider doesn't know, a grant that is gone, a provider in trouble, and a device
+// whose user says yes, no or nothing (RFC 8628). With a Seed it connects, calls the API,
+// refreshes, introspects and revokes at a hostile server instead.
 //
 //	func TestAcme(t *testing.T) {
 //		endpointstest.TestProvider(t, acme.Provider, endpointstest.Test{})
@@ -96,6 +97,7 @@ var steps = []struct {
 	{"refresh", (*walk).refresh, (*walk).refreshes},
 	{"rotation", (*walk).rotation, (*walk).rotates},
 	{"dead grant", (*walk).deadGrant, nil},
+	{"device", (*walk).device, func(w *walk) bool { return w.p.Endpoint.DeviceAuthURL != "" }},
 	{"revocation", (*walk).revocation, func(w *walk) bool { return w.p.RevokeURL != "" }},
 	{"introspection", (*walk).introspection, func(w *walk) bool { return w.p.IntrospectURL != "" }},
 }

@@ -121,6 +121,15 @@ var sabotage = map[string]func(p *endpoints.Provider){
 			return nil
 		}
 	},
+	"a device that doesn't slow down": func(p *endpoints.Provider) {
+		p.Endpoint.DeviceAuthURL = p.Endpoint.TokenURL + "/device"
+		p.Response = func(r *endpoints.Response) error {
+			if r.Members["error"] == "slow_down" {
+				r.Members["error"] = "authorization_pending"
+			}
+			return nil
+		}
+	},
 	"an error that repeats a secret": func(p *endpoints.Provider) {
 		p.Response = func(r *endpoints.Response) error {
 			if r.Status == 400 {

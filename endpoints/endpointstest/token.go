@@ -44,6 +44,8 @@ func (s *site) token(r *request) (any, *refusal) {
 		return s.refresh(values)
 	case clientCredentials:
 		return s.clientCredentials(values)
+	case atDevice:
+		return s.device(values)
 	}
 	return s.exchange(values)
 }

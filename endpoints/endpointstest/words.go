@@ -19,6 +19,8 @@ const (
 	atRefresh         = "refresh_token"
 	atRevoke          = "revoke"
 	atIntrospect      = "introspect"
+	atDeviceAuth      = "device_authorization"
+	atDevice          = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628, section 3.4
 	clientCredentials = "client_credentials"
 )
 
@@ -41,6 +43,8 @@ var parameters = map[string][]string{
 	atRefresh:         {"grant_type", "refresh_token"},
 	atRevoke:          {"token"},
 	atIntrospect:      {"token"},
+	atDeviceAuth:      {"scope"},
+	atDevice:          {"grant_type", "device_code"},
 	clientCredentials: {"grant_type", "scope"},
 }
 
