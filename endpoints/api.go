@@ -63,7 +63,7 @@ func (c *Config) APIURLs(t *oauth2.Token) ([]string, error) {
 	in := conf.input("", t)
 	var urls []string
 	for _, text := range conf.Provider.APIURLs {
-		u, err := parseTemplate(text).fillURL(in.value, conf.InsecureHTTP)
+		u, err := parseTemplate(text).fillURL(in.value, &conf.Provider)
 		if err != nil {
 			return nil, conf.mistake("APIURLs: %w", err)
 		}

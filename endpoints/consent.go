@@ -208,7 +208,7 @@ func (p *adapter) consentURL(authURL template, in *input, params url.Values) (st
 		return "", err
 	}
 	finish(params, in.options)
-	base, err := authURL.fillURL(in.value, p.InsecureHTTP)
+	base, err := authURL.fillURL(in.value, &p.Provider)
 	if err != nil {
 		return "", err
 	}

@@ -83,7 +83,7 @@ func (c *conversation) target(in *input) (*url.URL, error) {
 		u := *c.at
 		return &u, nil
 	}
-	filled, err := c.url.fillURL(in.value, in.provider.InsecureHTTP)
+	filled, err := c.url.fillURL(in.value, &in.provider.Provider)
 	if err != nil {
 		return nil, err
 	}

@@ -97,8 +97,8 @@ func (t template) fill(value values) (filled string, known bool, err error) {
 }
 
 // fillURL replaces the names in a URL, after it has looked whether each value can
-// stand in its place. It allows plain http where insecure does.
-func (t template) fillURL(value values, insecure bool) (string, error) {
+// stand in its place of a URL of p.
+func (t template) fillURL(value values, p *Provider) (string, error) {
 	return t.replace(func(s slot) (string, error) {
 		v, err := value(s.name)
 		switch {
@@ -107,7 +107,7 @@ func (t template) fillURL(value values, insecure bool) (string, error) {
 		case v == "":
 			return "", fmt.Errorf("the variable %s, which is in %s, has no value", s.name, t.text)
 		}
-		written, ok := s.at.harmless(v, insecure)
+		written, ok := s.at.harmless(v, p.Vars.spellsOut(s.name, v), p.InsecureHTTP)
 		if !ok {
 			return "", fmt.Errorf("the value of the variable %s isn't accepted", s.name) // it may be hostile: not quoted
 		}
@@ -154,6 +154,7 @@ const labels = `[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?`
 
 var (
 	label    = regexp.MustCompile(`^` + labels + `$`)
+	dotted   = regexp.MustCompile(`^` + labels + `(\.` + labels + `)+$`)
 	hostname = regexp.MustCompile(`^` + labels + `(\.` + labels + `)+(:[0-9]{1,5})?$`)
 )
 
@@ -162,8 +163,9 @@ func isSlash(r rune) bool        { return r == '/' || r == '\\' }
 func isDots(segment string) bool { return segment == "." || segment == ".." }
 
 // harmless reports whether v can stand at the place, and returns it as it has to be
-// written there.
-func (at place) harmless(v string, insecure bool) (string, bool) {
+// written there. One that an entry of Vars spells out may be several labels of a host.
+// Plain http is allowed where insecure is true.
+func (at place) harmless(v string, spelledOut, insecure bool) (string, bool) {
 	switch at {
 	case asURL:
 		u, err := url.Parse(v)
@@ -173,7 +175,7 @@ func (at place) harmless(v string, insecure bool) (string, bool) {
 	case asHost:
 		return v, hostname.MatchString(v)
 	case asLabel:
-		return v, label.MatchString(v)
+		return v, label.MatchString(v) || spelledOut && dotted.MatchString(v)
 	case asSegment:
 		return url.PathEscape(v), !slices.ContainsFunc(strings.FieldsFunc(v, isSlash), isDots)
 	}

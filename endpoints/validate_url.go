@@ -104,7 +104,7 @@ func (p *Provider) checkEntries(name string, at place, tail string) error {
 			end := strings.IndexAny(tail+"/", "/?#:{")
 			host = entry + tail[:min(end, len(tail))]
 		}
-		if _, fits := at.harmless(entry, p.InsecureHTTP); !fits && entry != "" && !strings.Contains(entry, "*") {
+		if _, fits := at.harmless(entry, true, p.InsecureHTTP); !fits && entry != "" && !strings.Contains(entry, "*") {
 			return wrong(field, "can't stand where {%s} is in a URL", name)
 		}
 		if wild && slices.Contains(p.Callback.Keep, name) {

@@ -33,7 +33,8 @@ import (
 // digits, "-" and "_". An entry that is only "*" accepts what can't change the meaning
 // of the URL around it: a host name where the host stands, a single segment in the
 // path. It isn't allowed for a host that the callback names, since anyone can write a
-// callback. An empty first entry means that there is no default.
+// callback. A part of a host has dots in it only where an entry spells them out:
+// "co.uk". An empty first entry means that there is no default.
 //
 // A value that stands in a host is made lower-case first, if it is accepted so. A value
 // that isn't accepted is an error before anything is sent, and so is a variable in a URL
@@ -81,6 +82,11 @@ func accepts(entries []string, v string) bool {
 	return len(v) <= maxValue && slices.ContainsFunc(entries, func(entry string) bool {
 		return entry == "*" || entry != "" && matchesEntry(entry, v)
 	})
+}
+
+// spellsOut reports whether v is accepted by an entry that is more than a "*".
+func (vs Vars) spellsOut(name, v string) bool {
+	return slices.ContainsFunc(vs[name], func(entry string) bool { return entry != "*" && entry != "" && matchesEntry(entry, v) })
 }
 
 // matchesEntry reports whether v is what the entry says, in which a "*" stands for

@@ -24,6 +24,8 @@ var variables = endpoints.Vars{
 	"api":    {"https://*.my.salesforce.com", "*"},
 	"org":    {"*"},
 	"region": {"us", "eu"},
+	"domain": {"com", "co.uk", "*.test.com", "*"},
+	"tld":    {"nl", "co.uk"},
 }
 
 // attempts are values of variables in URLs, and what becomes of the URL: "" if the
@@ -46,6 +48,14 @@ var attempts = []struct{ template, name, value, want string }{
 	{"https://{sub}.zendesk.com/token", "sub", "a.b", ""},
 	{"https://{sub}.zendesk.com/token", "sub", "a\r\nb", ""},
 	{"https://{sub}.zendesk.com/token", "sub", "{org}", ""},
+	{"https://login.{domain}.zone.example/token", "domain", "co.uk", "https://login.co.uk.zone.example/token"},
+	{"https://login.{domain}.zone.example/token", "domain", "a.test.com", "https://login.a.test.com.zone.example/token"},
+	{"https://login.{domain}.zone.example/token", "domain", "nl", "https://login.nl.zone.example/token"},
+	{"https://login.{domain}.zone.example/token", "domain", "co.nl", ""},
+	{"https://login.{domain}.zone.example/token", "domain", "a.b.test.com", ""},
+	{"https://start.example.{tld}/token", "tld", "co.uk", "https://start.example.co.uk/token"},
+	{"https://start.example.{tld}/token", "tld", "", "https://start.example.nl/token"},
+	{"https://start.example.{tld}/token", "tld", "co.uk.evil.com", ""},
 	{"https://{host}/token", "host", "git.example.org", "https://git.example.org/token"},
 	{"https://{host}/token", "host", "git.example.org:8443", "https://git.example.org:8443/token"},
 	{"https://{host}/token", "host", "a@git.example.org", ""},
