@@ -136,6 +136,10 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "https://{client_id}.example/token" }, `Endpoint.TokenURL has {client_id}, which Vars doesn't declare`},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://auth.{org}/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://{org}.example/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
+	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://{org}-{shop}.example/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
+	{func(p *endpoints.Provider) {
+		p.Endpoint.AuthURL, p.Vars["a.b.c"] = "https://{org}.{a.b.c}/authorize", []string{"com"}
+	}, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
 	{func(p *endpoints.Provider) { p.Vars["api"] = []string{"http://api.example.com"} }, `Vars["api"][0] must begin with https://, as the variable is a whole URL`},
 	{func(p *endpoints.Provider) { p.Vars["org"] = []string{"*", "*"} }, `Vars["org"][1] has no effect`},
 	{func(p *endpoints.Provider) { p.Vars["org"] = []string{"*", ""} }, `Vars["org"][1] has no effect`},

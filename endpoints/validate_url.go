@@ -101,8 +101,8 @@ func (p *Provider) checkEntries(name string, at place, tail string) error {
 		case asHost:
 			host = entry
 		case asLabel:
-			end := strings.IndexAny(tail+"/", "/?#:{")
-			host = entry + tail[:min(end, len(tail))]
+			end := strings.IndexAny(tail+"/", "/?#:")
+			host = entry + parseTemplate(tail[:min(end, len(tail))]).sample("x")
 		}
 		if _, fits := at.harmless(entry, true, p.InsecureHTTP); !fits && entry != "" && !strings.Contains(entry, "*") {
 			return wrong(field, "can't stand where {%s} is in a URL", name)

@@ -308,3 +308,15 @@ func TestVariablesOfAPlainConfigAreAMistake(t *testing.T) {
 	_, err = conf.Exchange(p.Context(ctx), "c0de")
 	assert.ErrorContains(t, err, "a plain *oauth2.Config has no key for private_key_jwt: use Provider.Config")
 }
+
+func TestAHostMayHaveVariablesBesideEachOther(t *testing.T) {
+	p := waysBase()
+	p.APIURLs = []string{"https://{service}-{environment}.pay.example"}
+	p.Vars = endpoints.Vars{"service": {"*"}, "environment": {"live", "test"}}
+	require.NoError(t, p.Validate())
+
+	token := (&oauth2.Token{AccessToken: "a0"}).WithExtra(map[string]any{"service": "kyc"})
+	urls, err := p.Config(oauth2.Config{ClientID: "id"}).APIURLs(token)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"https://kyc-live.pay.example"}, urls)
+}
