@@ -17,8 +17,8 @@ type API struct {
 	//	"Authorization": "Bearer {access_token}"
 	//
 	// (RFC 6750, section 2.1), whatever its token_type, unless a header here has
-	// {access_token} in it. In braces can be access_token, token_type, client_id and
-	// variables. A field whose value isn't known is not set.
+	// {access_token} in it. In braces can be access_token, token_type, client_id,
+	// client_secret and variables. A field whose value isn't known is not set.
 	//
 	// A token that the API takes in the URL can't be described: leave
 	// Provider.APIURLs empty, and have the program send it.

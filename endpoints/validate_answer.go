@@ -90,7 +90,7 @@ func (p *Provider) checkAPI() error {
 		if err := checkField(field, name, p.API.Header); err != nil {
 			return err
 		}
-		if err := p.checkValue(field, name, v, described{known: []string{"access_token", "token_type", "client_id"}}); err != nil {
+		if err := p.checkValue(field, name, v, described{known: []string{"access_token", "token_type", "client_id", "client_secret"}}); err != nil {
 			return err
 		}
 		if slices.Contains(namesIn(v), "access_token") {

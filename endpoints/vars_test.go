@@ -154,6 +154,14 @@ func TestAVariableIsCheckedWhereverItStands(t *testing.T) {
 	assert.Empty(t, conf.APIHeader(nil))
 }
 
+func TestAnAPIKeyCanBeTheClients(t *testing.T) {
+	p := waysBase()
+	p.API.Header = map[string]string{"X-Api-Key": "{client_id}:{client_secret}"}
+	require.NoError(t, p.Validate())
+	h := p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret"}).APIHeader(&oauth2.Token{AccessToken: "a0"})
+	assert.Equal(t, http.Header{"Authorization": {"Bearer a0"}, "X-Api-Key": {"id:s3cret"}}, h)
+}
+
 // What an exchange used is kept beside the token, refresh after refresh, and an answer
 // can move the account.
 func TestVariablesAreKeptBesideTheToken(t *testing.T) {
