@@ -127,6 +127,12 @@ var requestWays = []way{
 		consent:  "https://a.example/authorize?client_id=id&" + challenge + "&response_type=code&scope=open+id+mail%3Aread&state=st",
 		exchange: exchangeForm, want: "a1 r1 3600",
 	},
+	{
+		name: "a scope that every refresh has", change: func(p *endpoints.Provider) {
+			p.Refresh.Params = endpoints.Params{"scope": {"ads.manage"}}
+		},
+		exchange: exchangeForm, refresh: refreshForm + "&scope=ads.manage",
+	},
 	{name: "nothing, at a refresh", change: func(*endpoints.Provider) {}, refresh: refreshForm, want: "a1 r1 3600"},
 	{
 		name: "Basic that isn't decoded", change: func(p *endpoints.Provider) { p.Style.Auth = endpoints.ClientSecretBasicRaw },

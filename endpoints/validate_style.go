@@ -104,7 +104,8 @@ func (p *Provider) checkValue(field, name, v string, c described) error {
 	if strings.ContainsFunc(v, isControl) {
 		return wrong(field, "has a control character in it")
 	}
-	if len(namesIn(v)) == 0 && slices.Contains(ownNames, name) {
+	downscoped := name == "scope" && (c.field == "Exchange" || c.field == "Refresh") // RFC 6749, section 6
+	if len(namesIn(v)) == 0 && slices.Contains(ownNames, name) && !downscoped {
 		return wrong(field, "gives a fixed value to what is different in each request, or has a field of its own")
 	}
 	return nil

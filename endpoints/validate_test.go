@@ -54,6 +54,8 @@ var plainMistakes = []struct {
 	{func(p *endpoints.Provider) { p.Answer.Names = map[string]string{"access_token": ""} }, `Answer.Names["access_token"] can't match: "" is not a path of members with dots`},
 	{func(p *endpoints.Provider) { p.Exchange.Params = endpoints.Params{"code": {"x"}} }, `Exchange.Params["code"][0] gives a fixed value to what is different in each request, or has a field of its own`},
 	{func(p *endpoints.Provider) { p.Refresh.Params = endpoints.Params{"client_secret": {"x"}} }, `Refresh.Params["client_secret"][0] gives a fixed value to what is different in each request, or has a field of its own`},
+	{func(p *endpoints.Provider) { p.Style.Params = endpoints.Params{"scope": {"x"}} }, `Style.Params["scope"][0] gives a fixed value to what is different in each request, or has a field of its own`},
+	{func(p *endpoints.Provider) { p.Consent.Params = endpoints.Params{"scope": {"x"}} }, `Consent.Params["scope"][0] gives a fixed value to what is different in each request, or has a field of its own`},
 	{func(p *endpoints.Provider) { p.Consent.Params = endpoints.Params{"state": {"x"}} }, `Consent.Params["state"][0] gives a fixed value to what is different in each request, or has a field of its own`},
 	{func(p *endpoints.Provider) { p.Style.Header = map[string]string{"X-Same": "a", "x-same": "b"} }, `Style.Header["x-same"] is there twice: as "X-Same", too`},
 }
