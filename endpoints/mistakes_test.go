@@ -178,7 +178,11 @@ var mistakes = []struct {
 		p.API.Errors[0] = endpoints.ErrorRule{Status: 200, Kind: endpoints.KindTokenRejected}
 	}, `API.Errors[0] would refuse every answer`},
 	{func(p *endpoints.Provider) { p.API.Header["Host"] = "x" }, `API.Header["Host"] has no effect: the request has its own`},
-	{func(p *endpoints.Provider) { p.API.Header["X-Old"] = "{refresh_token}" }, `API.Header["X-Old"] has {refresh_token}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_id, token_type`},
+	{func(p *endpoints.Provider) { p.API.Header["X-Trace"] = "{random}" }, `API.Header["X-Trace"] has {random}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_id, client_secret, token_type`},
+	{func(p *endpoints.Provider) { p.RevokeURL = "https://auth.example/{random}" }, `RevokeURL has {random}, which Vars doesn't declare`},
+	{func(p *endpoints.Provider) { p.Vars["random"] = []string{"4"} }, `Vars["random"] can't be declared: it is a new value each time`},
+	{func(p *endpoints.Provider) { p.Callback.Keep = []string{"random"} }, `Callback.Keep[0] can't be "random"`},
+	{func(p *endpoints.Provider) { p.API.Header["X-Old"] = "{refresh_token}" }, `API.Header["X-Old"] has {refresh_token}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_id, client_secret, token_type`},
 }
 
 func TestMistakesNameTheirField(t *testing.T) {

@@ -18,7 +18,8 @@ import (
 //	}
 //
 // A name in braces stands for what the RFC sends under that name, or for a variable
-// (Provider.Vars, Callback.Keep). A parameter of the RFC that is sent under another
+// (Provider.Vars, Callback.Keep), and {random} for a UUID that is new each time, such as
+// a nonce. A parameter of the RFC that is sent under another
 // name, or in a header, is not sent under its own, unless Params has that too. A
 // value is left out if it needs something that there isn't, as {redirect_uri} in an
 // embedded flow.

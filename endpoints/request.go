@@ -3,6 +3,7 @@ package endpoints
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -194,6 +195,8 @@ func (in *input) parameter(name string) (v string, ok bool) {
 		return in.clientID, true
 	case "client_secret":
 		return in.secret, true
+	case "random":
+		return newUUID(), true
 	case "redirect_uri":
 		if _, out := in.options[name]; out {
 			return "", true // an option has kept it out
@@ -211,6 +214,14 @@ func (in *input) parameter(name string) (v string, ok bool) {
 		return values[0], true
 	}
 	return "", false
+}
+
+// newUUID returns a random UUID (RFC 9562, section 5.4).
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // conversation returns how the request is made.

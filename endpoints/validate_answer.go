@@ -38,7 +38,7 @@ func (p *Provider) checkCallback() error {
 		return err
 	}
 	for i, name := range c.Keep {
-		if name == "" || slices.Contains(ownNames, name) || slices.Contains(c.Keep[:i], name) {
+		if name == "" || name == "random" || slices.Contains(ownNames, name) || slices.Contains(c.Keep[:i], name) {
 			return wrong(item("Callback.Keep", i), "can't be %q", name)
 		}
 	}

@@ -94,6 +94,9 @@ func (p *Provider) checkValue(field, name, v string, c described) error {
 	known := slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.sent, c.known))))
 	for _, used := range namesIn(v) {
 		_, variable := p.Vars[used]
+		if used == "random" && c.field != "" {
+			continue
+		}
 		if !variable && !slices.Contains(p.Callback.Keep, used) && !slices.Contains(known, used) {
 			return wrong(field, "has {%s}, which is neither in Vars nor in Callback.Keep nor one of %s", used, strings.Join(known, ", "))
 		}

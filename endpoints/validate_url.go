@@ -155,6 +155,8 @@ func (p *Provider) checkVars() error {
 			return wrong(field, "isn't a name of letters, digits, '_', '-' and '.'")
 		case slices.Contains(ownNames, name):
 			return wrong(field, "is a parameter of the RFC")
+		case name == "random":
+			return wrong(field, "can't be declared: it is a new value each time")
 		case !used[name] && p.Request == nil && p.Response == nil:
 			return wrong(field, "has no effect: nothing refers to {%s}", name)
 		case len(p.Vars[name]) == 0:

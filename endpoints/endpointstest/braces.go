@@ -41,7 +41,7 @@ func expression(template string, group func(at int) string) (pattern string, nam
 }
 
 // capture returns what stands in text where the template has names in braces. A name
-// that comes twice must have the same value.
+// that comes twice must have the same value, but for random, which is left out.
 func capture(template, text string) (map[string]string, bool) {
 	pattern, names := expression(template, func(int) string { return ".+" })
 	m := regexp.MustCompile(`(?s)\A` + pattern + `\z`).FindStringSubmatch(text)
@@ -50,6 +50,9 @@ func capture(template, text string) (map[string]string, bool) {
 	}
 	values := make(map[string]string)
 	for i, name := range names {
+		if name == "random" {
+			continue
+		}
 		if v, twice := values[name]; twice && v != m[i+1] {
 			return nil, false
 		}
