@@ -12,9 +12,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,3 +160,44 @@ type failingSigner struct {
 }
 
 func (s failingSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, s.err }
+
+// A client that is registered for another way than the provider's usual one says so in one
+// field, whatever Endpoint.AuthStyle is, as that of Discover's result or of a value of
+// golang.org/x/oauth2/endpoints.
+func TestStyleAuthComesBeforeEndpointAuthStyle(t *testing.T) {
+	for _, usual := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInParams, oauth2.AuthStyleInHeader} {
+		for auth, want := range map[endpoints.ClientAuth]string{
+			endpoints.PublicClient:         " client_id",
+			endpoints.ClientSecretPost:     " client_id client_secret",
+			endpoints.ClientSecretBasic:    "Basic",
+			endpoints.ClientSecretBasicRaw: "Basic",
+			endpoints.ClientSecretJWT:      " client_assertion client_assertion_type client_id",
+		} {
+			p := waysBase()
+			p.Endpoint.AuthStyle, p.Style.Auth = usual, auth
+			require.NoError(t, p.Validate())
+			text, err := p.MarshalJSON()
+			require.NoError(t, err)
+			parsed, err := endpoints.ParseProvider(text)
+			require.NoError(t, err)
+			for _, conf := range []*endpoints.Config{
+				p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret"}),
+				p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret", Endpoint: p.Endpoint}),
+				parsed.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret"}),
+			} {
+				_, err := conf.Exchange(answering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					require.NoError(t, r.ParseForm())
+					got, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+					for _, name := range slices.Sorted(maps.Keys(r.PostForm)) {
+						if strings.HasPrefix(name, "client_") {
+							got += " " + name
+						}
+					}
+					assert.Equal(t, want, got)
+					answerText(good)(w, r)
+				})).context(), "c0de")
+				require.NoError(t, err)
+			}
+		}
+	}
+}

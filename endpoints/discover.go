@@ -34,8 +34,9 @@ import (
 //     client_secret_basic, client_secret_post, private_key_jwt (see
 //     [Config.WithKey]), client_secret_jwt, and none, which is also what is sent with
 //     a TLS client certificate (RFC 8705, section 2). A server that doesn't say has
-//     client_secret_basic. If the client is registered for another one, say so: set
-//     Endpoint.AuthStyle or Style.Auth of the result.
+//     client_secret_basic. If the client is registered for another one, set Style.Auth
+//     of the result. Revoke.Auth and Introspect.Auth are set where the server wants
+//     another one there.
 //   - The PKCE method, S256 before plain. A server that names others only gets no
 //     challenge. RFC 8414 has a server that names none support none, but OpenID
 //     Connect's metadata don't mention PKCE, and there are servers, such as

@@ -80,7 +80,6 @@ var mistakes = []struct {
 		p.Style.Method, p.Style.Body, p.Refresh.Body = "GET", "", endpoints.FormBody
 	}, `Refresh.Body contradicts Method: a GET has no body`},
 	{func(p *endpoints.Provider) { p.Style.Auth = "client_secret" }, `Style.Auth is unknown: "client_secret"`},
-	{func(p *endpoints.Provider) { p.Style.Auth = endpoints.ClientSecretBasic }, `Style.Auth contradicts Endpoint.AuthStyle`},
 	{func(p *endpoints.Provider) { p.Refresh.Auth = endpoints.AccessTokenAuth }, `Refresh.Auth can't be AccessTokenAuth: there is no access token yet, or it has expired`},
 	{func(p *endpoints.Provider) { p.Revoke.Audience = "x" }, `Revoke.Audience has no effect: the client makes no assertion`},
 	{func(p *endpoints.Provider) { p.Introspect.Method = "GET" }, `Introspect has no effect without IntrospectURL`},

@@ -105,8 +105,8 @@ func (p Provider) Config(c oauth2.Config) *Config {
 	override(&p.Endpoint.AuthURL, c.Endpoint.AuthURL)
 	override(&p.Endpoint.TokenURL, c.Endpoint.TokenURL)
 	override(&p.Endpoint.DeviceAuthURL, c.Endpoint.DeviceAuthURL)
-	if c.Endpoint.AuthStyle != oauth2.AuthStyleAutoDetect {
-		p.Endpoint.AuthStyle, p.Style.Auth = c.Endpoint.AuthStyle, ""
+	if s := c.Endpoint.AuthStyle; s != oauth2.AuthStyleAutoDetect && s != p.Endpoint.AuthStyle {
+		p.Endpoint.AuthStyle, p.Style.Auth = s, ""
 	}
 	adapter := newAdapter(p)
 	conf := &config{

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"golang.org/x/oauth2"
 )
 
 func (p *Provider) checkStyles() error {
@@ -44,8 +42,6 @@ func (p *Provider) checkStyle(c described) error {
 		return wrong(c.field+".Auth", "can't be AccessTokenAuth: there is no access token yet, or it has expired")
 	case s.Auth == AccessTokenAuth && s.Body != "" && len(s.Params) == 0:
 		return wrong(c.field+".Body", "has no effect: AccessTokenAuth sends no parameters but those of Params")
-	case c.field == "Style" && s.Auth != "" && p.Endpoint.AuthStyle != oauth2.AuthStyleAutoDetect && s.Auth != authOf(p.Endpoint.AuthStyle):
-		return wrong("Style.Auth", "contradicts Endpoint.AuthStyle")
 	case s.Audience != "" && !p.makesAssertion(c):
 		return wrong(c.field+".Audience", "has no effect: the client makes no assertion")
 	}
