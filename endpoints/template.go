@@ -109,7 +109,7 @@ func (t template) fillURL(value values, p *Provider) (string, error) {
 		}
 		written, ok := s.at.harmless(v, p.Vars.spellsOut(s.name, v), p.InsecureHTTP)
 		if !ok {
-			return "", fmt.Errorf("the value of the variable %s isn't accepted", s.name) // it may be hostile: not quoted
+			return "", notAccepted(s.name)
 		}
 		return written, nil
 	})

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // Vars declares variables: names that stand in braces in a URL, a parameter or a
@@ -50,9 +52,15 @@ const maxValue = 1 << 10
 func (vs Vars) check(name, v string) error {
 	entries, declared := vs[name]
 	if declared && !accepts(entries, v) || len(v) > maxValue || strings.ContainsFunc(v, isControl) {
-		return fmt.Errorf("the value of the variable %s isn't accepted", name) // it may be hostile: not quoted
+		return notAccepted(name)
 	}
 	return nil
+}
+
+// notAccepted is the error about a value, which isn't quoted as it may be hostile. The user
+// may have typed it.
+func notAccepted(name string) error {
+	return tokenerror.Input(fmt.Errorf("the value of the variable %s isn't accepted", name))
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
