@@ -158,7 +158,7 @@ func (c *Config) DeviceAccessToken(ctx context.Context, da *oauth2.DeviceAuthRes
 			return nil, after(lost, conf.expiredToken())
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return nil, conf.errorf("the user hasn't answered yet: %w", err)
+			return nil, after(lost, conf.mistake("the user hasn't answered yet: %w", err))
 		}
 		t, err := conf.poll(ctx, da.DeviceCode, opts)
 		if err == nil {

@@ -210,6 +210,7 @@ func TestWaitForTheUserOfADeviceEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		_, err := rfcDevices().DeviceAccessToken(ctx, &oauth2.DeviceAuthResponse{DeviceCode: "d"})
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, endpoints.KindUnknown, endpoints.KindOf(err), "the provider has answered each time")
 		assert.Equal(t, 12*time.Second, time.Since(p.start))
 		assert.Len(t, p.at, 2)
 
