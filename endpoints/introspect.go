@@ -15,7 +15,11 @@ import (
 // that it belongs to.
 type Introspection struct {
 	// Active tells whether the token is good: what the member active says (RFC 7662,
-	// section 2.2), or if there is none, that the provider has answered.
+	// section 2.2), or if there is none, that the provider has answered. A server that
+	// tells a client nothing of a token, such as of any refresh token, says the same as
+	// of a dead one: where that is so, have Provider.Introspect ask about
+	// {access_token}. Before a connection is given up, let a refresh decide, as
+	// tokensource.Source.Reject does.
 	Active bool
 
 	// Kind is what has to be done about a token that isn't active, if the provider
