@@ -157,3 +157,51 @@ func callbackError(t *testing.T, ctx context.Context, flow *pkce.Flow) error {
 		ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
 	return result
 }
+
+// What an error in a callback means, or an exchange without an answer, is the same to
+// packages endpoints and pkce as well.
+func TestKindOfACallbackAgreesWithItsAction(t *testing.T) {
+	provider := endpoints.Provider{
+		Endpoint: oauth2.Endpoint{AuthURL: "https://acme.example/authorize", TokenURL: "https://acme.example/token"},
+		Callback: endpoints.Callback{Errors: []endpoints.ErrorRule{{Code: "17", Kind: endpoints.KindDenied}}},
+	}
+	conf := provider.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret", RedirectURL: "https://app.example/callback"})
+	for code, want := range map[string]struct {
+		kind   endpoints.ErrorKind
+		action error
+	}{
+		"access_denied":           {endpoints.KindDenied, pkce.ErrDenied},
+		"user_cancelled_login":    {endpoints.KindDenied, pkce.ErrDenied},
+		"17":                      {endpoints.KindDenied, pkce.ErrDenied},
+		"invalid_scope":           {endpoints.KindClientRejected, pkce.ErrMisconfigured},
+		"request_not_supported":   {endpoints.KindClientRejected, pkce.ErrMisconfigured},
+		"redirect_uri_mismatch":   {endpoints.KindRedirectMismatch, pkce.ErrMisconfigured},
+		"server_error":            {endpoints.KindProviderTrouble, pkce.ErrStartAgain},
+		"temporarily_unavailable": {endpoints.KindProviderTrouble, pkce.ErrStartAgain},
+		"login_required":          {endpoints.KindLoginRequired, pkce.ErrStartAgain},
+		"something_new":           {endpoints.KindUnknown, pkce.ErrStartAgain},
+	} {
+		s := pkce.NewSession("alice", 0)
+		_, err := s.Exchange(t.Context(), conf, url.Values{"state": {s.State}, "error": {code}})
+		assert.Equal(t, want.kind, endpoints.KindOf(fmt.Errorf("wrapped: %w", err)), code)
+		assert.ErrorIs(t, err, want.action, code)
+	}
+	for lost, want := range map[error]endpoints.ErrorKind{
+		io.ErrUnexpectedEOF:      endpoints.KindProviderTrouble,
+		context.DeadlineExceeded: endpoints.KindProviderTrouble,
+		context.Canceled:         endpoints.KindUnknown,
+	} {
+		ctx := context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: losing{lost}})
+		s := pkce.NewSession("alice", 0)
+		_, err := s.Exchange(ctx, conf, url.Values{"state": {s.State}, "code": {"c0de"}})
+		assert.Equal(t, want, endpoints.KindOf(err), "%v", lost)
+		assert.ErrorIs(t, err, pkce.ErrStartAgain)
+		_, err = conf.Exchange(ctx, "c0de")
+		assert.Equal(t, want, endpoints.KindOf(err), "%v", lost)
+	}
+}
+
+// losing is a network on which no answer arrives.
+type losing struct{ err error }
+
+func (l losing) RoundTrip(*http.Request) (*http.Response, error) { return nil, l.err }

@@ -71,7 +71,7 @@ var kinds = map[tokenerror.Kind]ErrorKind{
 }
 
 // KindOf tells what to do about an error that Exchange, a token source, Revoke or
-// package tokensource returned. The error may be wrapped.
+// packages tokensource and pkce returned. The error may be wrapped.
 func KindOf(err error) ErrorKind {
 	var token interface{ TokenReason() string } // of package tokensource
 	var network net.Error                       // *url.Error is one
@@ -80,6 +80,7 @@ func KindOf(err error) ErrorKind {
 		ofToken = reasons[token.TokenReason()]
 	}
 	meaning, answered := tokenerror.Of(err)
+	callback, ofCallback := tokenerror.WasMeant(err) // of package pkce
 	switch {
 	case ofToken == KindLoginRequired:
 		return KindLoginRequired
@@ -89,6 +90,8 @@ func KindOf(err error) ErrorKind {
 		return ofToken
 	case tokenerror.WasNotSent(err), errors.Is(err, context.Canceled):
 		return KindUnknown
+	case ofCallback:
+		return kinds[callback]
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return KindProviderTrouble
 	}

@@ -90,14 +90,14 @@ func (e *AuthError) Error() string {
 	return s
 }
 
-// Unwrap returns [ErrDenied], [ErrMisconfigured] or [ErrStartAgain].
+// Unwrap returns an error that is [ErrDenied], [ErrMisconfigured] or [ErrStartAgain].
 func (e *AuthError) Unwrap() error {
 	code := strings.ToLower(e.Code)
-	if action, ok := actions[code]; ok {
-		return action
+	kind, ok := kinds[code]
+	if !ok {
+		_, kind = tokenerror.Lookup(code)
 	}
-	_, kind := tokenerror.Lookup(code)
-	return actionOf(kind)
+	return tokenerror.Meant(actionOf(kind), kind)
 }
 
 func newAuthError(callback url.Values, secrets ...string) *AuthError {
@@ -114,27 +114,28 @@ const (
 	maxText = 500
 )
 
-// actions says what to do about the error codes that a callback has alone, or that
-// mean something else there than at the token endpoint. The codes of prompt=none,
-// consent_required among them, say that the user has to be asked: nobody has said
-// no yet.
-var actions = map[string]error{
-	"access_denied":            ErrDenied, // RFC 6749 section 4.1.2.1
-	"user_cancelled_authorize": ErrDenied, // this and the next: LinkedIn
-	"user_cancelled_login":     ErrDenied,
-	"user_denied":              ErrDenied, // Facebook
+// kinds says what the error codes mean that a callback has alone, or that mean something
+// else there than at the token endpoint. The codes of prompt=none, consent_required among
+// them, say that the user has to be asked: nobody has said no yet.
+var kinds = map[string]tokenerror.Kind{
+	"access_denied":            tokenerror.Denied, // RFC 6749 section 4.1.2.1
+	"user_cancelled_authorize": tokenerror.Denied, // this and the next: LinkedIn
+	"user_cancelled_login":     tokenerror.Denied,
+	"user_denied":              tokenerror.Denied, // Facebook
 
 	// RFC 9101, and OpenID Connect Core section 3.1.2.6.
-	"invalid_request_object":     ErrMisconfigured,
-	"invalid_request_uri":        ErrMisconfigured,
-	"registration_not_supported": ErrMisconfigured,
-	"request_not_supported":      ErrMisconfigured,
-	"request_uri_not_supported":  ErrMisconfigured,
+	"invalid_request_object":     tokenerror.ClientRejected,
+	"invalid_request_uri":        tokenerror.ClientRejected,
+	"registration_not_supported": tokenerror.ClientRejected,
+	"request_not_supported":      tokenerror.ClientRejected,
+	"request_uri_not_supported":  tokenerror.ClientRejected,
 }
 
-// actionOf says what to do about the answer of a token endpoint.
+// actionOf says what to do about an error of that kind.
 func actionOf(kind tokenerror.Kind) error {
 	switch kind {
+	case tokenerror.Denied:
+		return ErrDenied
 	case tokenerror.RedirectMismatch, tokenerror.ClientRejected, tokenerror.NotAdapted:
 		return ErrMisconfigured
 	}

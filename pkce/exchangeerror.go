@@ -47,6 +47,8 @@ func requestError(what string, c Exchanger, err error, secrets []string) error {
 		text = "no answer: " + redact.Line(fmt.Sprint(inner), maxText, secrets)
 		if strings.Contains(text, "unsupported protocol scheme") || strings.Contains(text, "no Host in request URL") {
 			p.action = ErrMisconfigured // the token URL is no URL
+		} else if !errors.Is(inner, context.Canceled) {
+			p.cause = tokenerror.Meant(p.cause, tokenerror.Unavailable)
 		}
 		if before, _, ok := strings.Cut(text, "malformed"); ok {
 			text, p.cause = before+"malformed HTTP", nil // net/http quotes it, and it could be anything

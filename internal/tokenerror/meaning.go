@@ -200,6 +200,24 @@ func IsInput(err error) bool {
 	return errors.As(err, &e)
 }
 
+// meant is an error that isn't of a token endpoint's answer, and means the same as one.
+type meant struct {
+	error
+	kind Kind
+}
+
+func (e meant) Unwrap() error { return e.error }
+
+// Meant marks err, such as that of a callback, as one that means kind.
+func Meant(err error, kind Kind) error { return meant{err, kind} }
+
+// WasMeant returns what Meant has marked err with.
+func WasMeant(err error) (kind Kind, ok bool) {
+	var e meant
+	ok = errors.As(err, &e)
+	return e.kind, ok
+}
+
 // Mistake returns the text of what NotSent has marked in err. What it is wrapped in, and
 // what says so by a method of its own, could hold anything.
 func Mistake(err error) (text string, ok bool) {
