@@ -59,13 +59,14 @@ func (s *site) authorizeDevice(c *conversation, r *request) (any, *refusal) {
 // deviceAnswer says in the definition's words what a device is to show. s.mu is held.
 func (s *site) deviceAnswer(code string, d *device) any {
 	words, lifetime := plain{s}, s.lifetimes.code
-	members, body := make(map[string]any), make(map[string]any)
+	members := make(map[string]any)
 	put(members, words.named("device_code"), code)
 	put(members, words.named("user_code"), d.userCode)
 	put(members, words.named("verification_uri"), s.login.url+"/endpointstest-device")
 	put(members, words.named("interval"), int64(deviceInterval/time.Second))
 	words.putLifetime(members, issued{lifetime: lifetime, expires: d.issued.Add(lifetime)})
-	if body = members; s.real.Answer.TokenIn != "" {
+	body := members
+	if s.real.Answer.TokenIn != "" {
 		body = make(map[string]any)
 		put(body, s.real.Answer.TokenIn, members)
 	}
