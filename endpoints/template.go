@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/oauth2keep/oauth2keep/internal/origin"
@@ -158,13 +157,12 @@ var (
 	hostname = regexp.MustCompile(`^` + labels + `(\.` + labels + `)+(:[0-9]{1,5})?$`)
 )
 
-// Proxies are known to take an escaped slash for one before they look for dots.
-func isSlash(r rune) bool        { return r == '/' || r == '\\' }
 func isDots(segment string) bool { return segment == "." || segment == ".." }
 
 // harmless reports whether v can stand at the place, and returns it as it has to be
-// written there. One that an entry of Vars spells out may be several labels of a host.
-// Plain http is allowed where insecure is true.
+// written there. One that an entry of Vars spells out may be several labels of a host, or
+// be escaped in the path. Another has no slash there, since proxies are known to take an
+// escaped one for what it was. Plain http is allowed where insecure is true.
 func (at place) harmless(v string, spelledOut, insecure bool) (string, bool) {
 	switch at {
 	case asURL:
@@ -177,7 +175,7 @@ func (at place) harmless(v string, spelledOut, insecure bool) (string, bool) {
 	case asLabel:
 		return v, label.MatchString(v) || spelledOut && dotted.MatchString(v)
 	case asSegment:
-		return url.PathEscape(v), !slices.ContainsFunc(strings.FieldsFunc(v, isSlash), isDots)
+		return url.PathEscape(v), !isDots(v) && (spelledOut || !strings.ContainsAny(v, `/\@%?#`))
 	}
 	return url.QueryEscape(v), true
 }

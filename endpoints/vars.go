@@ -34,7 +34,7 @@ import (
 // The entries are the values that are accepted. A "*" in one stands for letters,
 // digits, "-" and "_". An entry that is only "*" accepts what can't change the meaning
 // of the URL around it: a host name where the host stands, a single segment in the
-// path. It isn't allowed for a host that the callback names, since anyone can write a
+// path, which has none of / \ @ % ? # in it. It isn't allowed for a host that the callback names, since anyone can write a
 // callback. A part of a host has dots in it only where an entry spells them out:
 // "co.uk". An empty first entry means that there is no default.
 //
