@@ -43,7 +43,6 @@ type API interface {
 
 // access is where a token may be sent, and how.
 type access struct {
-	id      string // of the token
 	origins origin.Set
 	header  http.Header // nil: it is an Authorization, as a bearer token
 	err     error       // it can't be sent anywhere
@@ -105,16 +104,20 @@ func (m *Manager) originsOf(urls []string) (origins origin.Set, err error) {
 
 // accessOf returns where v's token may be sent, and how.
 func (s *Source) accessOf(v *view) *access {
-	if a := s.access.Load(); a != nil && a.id == v.record.ID {
-		return a
+	c := s.calm.Load()
+	if c == nil || c.view != v {
+		return s.m.newAccess(s.name, v.record)
 	}
-	a := s.m.newAccess(s.name, v.record)
-	s.access.Store(a)
+	a := c.access.Load()
+	if a == nil {
+		a = s.m.newAccess(s.name, v.record)
+		c.access.Store(a)
+	}
 	return a
 }
 
 func (m *Manager) newAccess(name string, r *record) *access {
-	a := &access{id: r.ID, origins: m.apis().origins}
+	a := &access{origins: m.apis().origins}
 	api := m.set.api
 	if api == nil {
 		return a

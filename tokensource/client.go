@@ -48,10 +48,11 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if api.err != nil {
 		return nil, closing(r, api.err)
 	}
-	known := t.origins(api)
-	if known != nil && (api.origins != nil || r.Response != nil) {
-		if with, err := t.takesToken(r, known); !with {
-			return t.without(r, err)
+	if api.origins != nil || r.Response != nil {
+		if known := t.origins(api); known != nil {
+			if with, err := t.takesToken(r, known); !with {
+				return t.without(r, err)
+			}
 		}
 	}
 	kind := kindOf(r.Header, api.scheme)
@@ -60,8 +61,10 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	v, err := t.source.get(r.Context())
 	if err != nil {
-		if _, elsewhere := t.takesToken(r, known); known != nil && elsewhere != nil {
-			err = elsewhere
+		if known := t.origins(api); known != nil {
+			if _, elsewhere := t.takesToken(r, known); elsewhere != nil {
+				err = elsewhere
+			}
 		}
 		return nil, closing(r, err)
 	}
@@ -85,11 +88,12 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // origins returns the origins that tokens may be sent to, as far as that is known without
-// the token: those that were configured, or those of the token that was sent last.
+// a look at the record: those that were configured, or those of the token that is known,
+// also if it has ended.
 func (t *apiTransport) origins(api *apiAccess) origin.Set {
 	if api.origins == nil {
-		if a := t.source.access.Load(); a != nil {
-			return a.origins
+		if v := t.source.known(); v.record != nil && v.record.AccessToken != "" {
+			return t.source.accessOf(v).origins
 		}
 	}
 	return api.origins

@@ -20,8 +20,6 @@ type Source struct {
 	view atomic.Pointer[view] // nil: nothing is known
 	calm atomic.Pointer[calm] // what is served without a thought, if anything
 
-	access atomic.Pointer[access] // of the token that Client sent last; nil: none yet
-
 	mu     sync.Mutex // guards flight
 	flight *flight
 
@@ -156,6 +154,8 @@ const (
 type calm struct {
 	view  *view
 	until int64 // as monotonic returns it
+
+	access atomic.Pointer[access] // of the view's token; nil: Client hasn't sent it yet
 }
 
 // maxCalm bounds a calm: the wall clock may tell sooner than the monotonic clock that a
@@ -168,7 +168,7 @@ func (s *Source) calmDown(v *view, now time.Time) {
 	if d <= 0 {
 		return
 	}
-	c := &calm{v, monotonic() + int64(d)}
+	c := &calm{view: v, until: monotonic() + int64(d)}
 	s.calm.Store(c)
 	if s.view.Load() != v {
 		s.calm.CompareAndSwap(c, nil)
