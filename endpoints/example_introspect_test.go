@@ -7,10 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"testing"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
@@ -49,8 +46,10 @@ func ExampleConfig_Introspect() {
 	case err != nil: // of the question: nothing is known
 		fmt.Println(err)
 	case !told.Active:
-		source.Reject(token)
 		fmt.Println("ask the user:", told.Kind)
+		if err := source.RequireLogin(ctx, token, "reauth"); err != nil {
+			fmt.Println(err)
+		}
 	case told.Kind != endpoints.KindUnknown:
 		fmt.Println("it works, but:", told.Kind)
 	}
@@ -60,18 +59,4 @@ func ExampleConfig_Introspect() {
 	// GET /introspect Bearer access-1
 	// ask the user: login_required
 	// true
-}
-
-func TestIntrospectionKnowsTheStatusesOfFinch(t *testing.T) {
-	for status, want := range map[string]endpoints.Introspection{
-		"pending":                {Active: true},
-		"processing":             {Active: true},
-		"error_no_account_setup": {Kind: endpoints.KindLoginRequired},
-	} {
-		answer := answerJSON(200, `{"connection_id": "c1", "connection_status": {"status": "`+status+`", "message": "m"}}`)
-		told, err := endpoints.Finch.Config(oauth2.Config{ClientID: clientID}).Introspect(answering(answer).context(), &oauth2.Token{AccessToken: "a"})
-		require.NoError(t, err)
-		told.Members = nil
-		assert.Equal(t, &want, told, status)
-	}
 }

@@ -128,3 +128,17 @@ func TestIntrospectionIsDecoded(t *testing.T) {
 	assert.Equal(t, "12345678901234567890", into.Sub.String())
 	assert.ErrorContains(t, got.Decode(new(int)), "endpoints: can't decode what was told about the token")
 }
+
+func TestIntrospectionKnowsTheStatusesOfFinch(t *testing.T) {
+	for status, want := range map[string]endpoints.Introspection{
+		"pending":                {Active: true},
+		"processing":             {Active: true},
+		"error_no_account_setup": {Kind: endpoints.KindLoginRequired},
+	} {
+		answer := answerJSON(200, `{"connection_id": "c1", "connection_status": {"status": "`+status+`", "message": "m"}}`)
+		told, err := endpoints.Finch.Config(oauth2.Config{ClientID: clientID}).Introspect(answering(answer).context(), &oauth2.Token{AccessToken: "a"})
+		require.NoError(t, err)
+		told.Members = nil
+		assert.Equal(t, &want, told, status)
+	}
+}
