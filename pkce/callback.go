@@ -64,36 +64,49 @@ func (f *Flow) Callback(done func(w http.ResponseWriter, r *http.Request, s *Ses
 	if done == nil {
 		panic("pkce: Flow.Callback with a nil done")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodPost {
-			w.Header().Set("Allow", "GET, POST")
-			http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
-			return
+	return &callbackHandler{f.resume, f.exchange, done, &f.spent, f.maxAge(), f.exchangeTimeout()}
+}
+
+// callbackHandler is what the handlers of a Flow and of a Session have in common.
+type callbackHandler struct {
+	resume   func(http.ResponseWriter, *http.Request) (*Session, parameters, error)
+	exchange func(context.Context, *Session, parameters) (*oauth2.Token, error)
+	done     func(http.ResponseWriter, *http.Request, *Session, *oauth2.Token, error)
+	spent    *spentStates
+	maxAge   time.Duration // of an attempt
+	patience time.Duration // of a second callback
+}
+
+// ServeHTTP implements http.Handler.
+func (h *callbackHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if isPrefetch(r) {
+		http.Error(w, "Not in advance", http.StatusServiceUnavailable)
+		return
+	}
+	left := r.Context().Done()
+	r = r.WithContext(context.WithoutCancel(r.Context()))
+	s, callback, err := h.resume(w, r)
+	if s != nil {
+		answered, first := h.spent.spend(s.State, h.maxAge)
+		if first {
+			defer close(answered) // also if something panics
+		} else {
+			wait(answered, left, h.patience)
+			err = ErrAlreadyUsed
 		}
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		if isPrefetch(r) {
-			http.Error(w, "Not in advance", http.StatusServiceUnavailable)
-			return
-		}
-		left := r.Context().Done()
-		r = r.WithContext(context.WithoutCancel(r.Context()))
-		s, callback, err := f.resume(w, r)
-		if s != nil {
-			answered, first := f.spent.spend(s.State, f.maxAge())
-			if first {
-				defer close(answered) // also if something panics
-			} else {
-				wait(answered, left, f.exchangeTimeout())
-				err = ErrAlreadyUsed
-			}
-		}
-		var t *oauth2.Token
-		if err == nil {
-			t, err = f.exchange(r.Context(), s, callback)
-		}
-		done(w, r, s, t, err)
-	})
+	}
+	var t *oauth2.Token
+	if err == nil {
+		t, err = h.exchange(r.Context(), s, callback)
+	}
+	h.done(w, r, s, t, err)
 }
 
 // wait returns when the first callback was answered, the browser has left, or the
@@ -116,13 +129,7 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, paramet
 	if err != nil {
 		return nil, callback, err
 	}
-	// What can't be read is missing, and the state is, if that is the whole body.
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	r.ParseForm()
-	if r.Method == http.MethodPost {
-		r.ParseMultipartForm(maxForm) // as it is no larger, nothing goes to a file
-	}
-	callback = readCallback(f.Config, r.Form)
+	callback = readForm(f.Config, w, r)
 	state, err := stateOf(callback.Values)
 	if err != nil {
 		return nil, callback, err
@@ -150,6 +157,17 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, paramet
 		http.SetCookie(w, b.cookie(name, "", -1)) // it won't verify later either
 	}
 	return nil, callback, err
+}
+
+// readForm parses r's form and returns the parameters of the callback in it. What can't be
+// read is missing, and the state is, if that is the whole body.
+func readForm(c Exchanger, w http.ResponseWriter, r *http.Request) parameters {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.ParseForm()
+	if r.Method == http.MethodPost {
+		r.ParseMultipartForm(maxForm) // as it is no larger, nothing goes to a file
+	}
+	return readCallback(c, r.Form)
 }
 
 // noAttempt is the error of a callback without a cookie.

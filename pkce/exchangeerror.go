@@ -20,6 +20,15 @@ func exchangeError(c Exchanger, err error, secrets ...string) error {
 	return requestError("the exchange failed: ", c, err, secrets)
 }
 
+// RequestError returns an error of another request that c has made to its provider, such
+// as one of RFC 8628's, as this package returns those of an exchange: what to do about it
+// is said by one of [ErrStartAgain], [ErrDenied] and [ErrMisconfigured], and neither its
+// text nor what it wraps holds the body of an answer, the client's secret or one of the
+// secrets given here.
+func RequestError(c Exchanger, err error, secrets ...string) error {
+	return requestError("the request failed: ", c, err, secrets)
+}
+
 // requestError wraps the error of a request that c has made.
 func requestError(what string, c Exchanger, err error, secrets []string) error {
 	p := &problem{action: ErrStartAgain, is: func(target error) bool { return errors.Is(err, target) }}

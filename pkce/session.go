@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"math"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -143,6 +145,39 @@ func (s *Session) Exchange(ctx context.Context, c Exchanger, callback url.Values
 		return nil, err
 	}
 	return s.exchange(ctx, c, read, opts)
+}
+
+// Callback returns the handler for the redirect URI of a program that keeps s in memory
+// and serves the callback itself, as package loopback does. It does what
+// [Flow.Callback]'s does, without a cookie: any browser may finish the attempt that knows
+// its state. So it must serve nobody but the user whose attempt it is, on the loopback of
+// the user's own machine (RFC 8252, section 7.3).
+//
+// The exchange is made with ctx, its HTTP client and the options, as by
+// [Session.Exchange], and bounded to 5 minutes. Whatever else is true of the handler and
+// of done is said at Flow.Callback: done has a token, or an error, and the Session s, or
+// nil if the state didn't verify. Such a callback, of which there may be any number,
+// doesn't end the attempt; the first one whose state verifies does, and those after it
+// are an [ErrAlreadyUsed] when done has returned for the first.
+func (s *Session) Callback(ctx context.Context, c Exchanger, done func(w http.ResponseWriter, r *http.Request, s *Session, t *oauth2.Token, err error), opts ...oauth2.AuthCodeOption) http.Handler {
+	if done == nil {
+		panic("pkce: Session.Callback with a nil done")
+	}
+	resume := func(w http.ResponseWriter, r *http.Request) (*Session, parameters, error) {
+		callback := readForm(c, w, r)
+		if err := s.verify(callback.Values); err != nil {
+			return nil, callback, err
+		}
+		return s, callback, nil
+	}
+	exchange := func(_ context.Context, s *Session, callback parameters) (*oauth2.Token, error) {
+		ctx, cancel := context.WithTimeout(ctx, defaultExchangeTimeout)
+		defer cancel()
+		return s.exchange(ctx, c, callback, opts)
+	}
+	// What the handler remembers is one state, until it is gone.
+	const always = math.MaxInt64
+	return &callbackHandler{resume, exchange, done, new(spentStates), always, defaultExchangeTimeout}
 }
 
 // verify checks the state of a callback against that of the attempt.
