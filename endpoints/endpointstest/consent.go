@@ -132,7 +132,7 @@ func (s *site) readConsent(r *request) (c consent, state string, refused *refusa
 	if !said.sends("redirect_uri") {
 		c.redirectURI = s.redirect
 	}
-	if c.redirectURI != "" && !s.redirects[c.redirectURI] {
+	if c.redirectURI != "" && !s.isRegistered(c.redirectURI) {
 		return c, "", malformedf("redirect_uri is not registered: Server.Config does that")
 	}
 	return c, values["state"], nil

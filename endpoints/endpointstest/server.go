@@ -120,8 +120,9 @@ const closeTimeout = 5 * time.Second
 
 // Config returns the application's client at p: its id and secret, p's endpoint at
 // this server, and redirectURL, which is registered with the provider by this call.
-// An empty redirectURL is for the embedded flow of Finch and Chart. Scopes are left
-// to the caller: Finch's consent page wants some.
+// One without a port at 127.0.0.1 or [::1], such as http://127.0.0.1/callback, stands for
+// every port there (RFC 8252, section 7.3). An empty redirectURL is for the embedded flow
+// of Finch and Chart. Scopes are left to the caller: Finch's consent page wants some.
 //
 // Config panics if redirectURL is not empty and not an absolute URL without a
 // fragment.

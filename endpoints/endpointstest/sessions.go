@@ -82,7 +82,7 @@ func (s *site) createSession(r *request, begin func(*sessionRequest) (consent, *
 		return nil, refused
 	}
 	if q.RedirectURI != nil {
-		if c.redirectURI = *q.RedirectURI; !s.redirects[c.redirectURI] {
+		if c.redirectURI = *q.RedirectURI; !s.isRegistered(c.redirectURI) {
 			return nil, malformedf("redirect_uri is not registered: Server.Config does that")
 		}
 	}

@@ -336,6 +336,21 @@ func (s *site) register(redirectURL string) {
 	s.redirect = redirectURL
 }
 
+// isRegistered reports whether the consent page may send users to redirectURI. One at a
+// loopback address that is registered without a port stands for every port (RFC 8252,
+// section 7.3). s.mu is held.
+func (s *site) isRegistered(redirectURI string) bool {
+	if s.redirects[redirectURI] {
+		return true
+	}
+	u, err := url.Parse(redirectURI)
+	if err != nil || u.Scheme != "http" || u.Hostname() != "127.0.0.1" && u.Hostname() != "::1" {
+		return false
+	}
+	u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	return s.redirects[u.String()]
+}
+
 func jsonAnswer(status int, v any) *answer {
 	body, err := json.Marshal(v)
 	if err != nil {
