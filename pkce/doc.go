@@ -24,8 +24,8 @@
 //			show(w, r, err)
 //		}))
 //
-// A program without cookies, such as a command-line tool that listens on a
-// loopback port, keeps a [Session] in memory instead and calls its methods.
+// A program without cookies keeps a [Session] in memory instead and calls its methods.
+// For a command-line tool or a desktop program, package loopback does all of it.
 //
 // # What is checked
 //
