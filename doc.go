@@ -5,11 +5,13 @@ other people's tokens. It exports nothing itself; its packages are
 	endpoints    Finch, Chart, TaxRock and many other providers that depart from
 	             RFC 6749, and any that a program defines, made to work with x/oauth2
 	pkce         the way of a user to the consent page and back
-	pkce/loopback
-	             the same for a program on the user's own machine
 	storage      where tokens are kept, always encrypted
 	tokensource  tokens that stay saved and fresh, refreshed once across goroutines,
 	             processes and machines
+
+for programs on the user's own machine
+
+	pkce/loopback  a login in the browser, or with a code that is entered elsewhere
 
 for single providers
 

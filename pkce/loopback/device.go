@@ -117,8 +117,12 @@ func (d *device) token(ctx context.Context) (*oauth2.Token, error) {
 	case ctx.Err() != nil:
 		return nil, ended(ctx)
 	}
-	if _, answered := tokenerror.Of(err); !answered && waiting.Err() != nil {
+	meaning, answered := tokenerror.Of(err)
+	switch {
+	case !answered && waiting.Err() != nil:
 		return nil, d.login.timedOut()
+	case meaning.Code == "access_denied" && meaning.Grant == "": // a Config doesn't say that it is a device's
+		err = errors.Join(err, pkce.ErrDenied) // RFC 8628, section 3.5
 	}
 	return nil, pkce.RequestError(d.config, err, d.codes.DeviceCode, d.codes.UserCode)
 }
