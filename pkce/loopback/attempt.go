@@ -47,8 +47,8 @@ type attempt struct {
 	result chan result          // gets one, when its page was written
 	seen   atomic.Pointer[page] // the page of that result
 
-	mu    sync.Mutex
-	fresh map[net.Conn]bool // connections without a request so far
+	mu      sync.Mutex
+	waiting map[net.Conn]bool // for a request
 }
 
 // result is how an attempt has ended.
@@ -78,7 +78,7 @@ func (l *Login) begin(ctx context.Context) (*attempt, error) {
 	}
 	a := &attempt{
 		program: l.Program, redirect: redirect, listeners: listeners,
-		session: pkce.NewSession(l.Program, l.timeout()), result: make(chan result, 1), fresh: make(map[net.Conn]bool),
+		session: pkce.NewSession(l.Program, l.timeout()), result: make(chan result, 1), waiting: make(map[net.Conn]bool),
 	}
 	a.session.Issuer = l.Issuer
 	config := redirectTo(l.Config, redirect.String())
@@ -103,6 +103,7 @@ func (a *attempt) serve(callback http.Handler) {
 		IdleTimeout:       readTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         a.note,
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		ErrorLog:          log.New(io.Discard, "", 0), // it says what strangers do
 	}
 	for _, l := range a.listeners {
@@ -110,16 +111,27 @@ func (a *attempt) serve(callback http.Handler) {
 	}
 }
 
-// note remembers connections without a request, which browsers make in advance: nothing
-// waits for these.
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+// note remembers connections on which no request is answered: those that a browser makes
+// in advance, and those of whoever takes long for a request. Nothing waits for them.
 func (a *attempt) note(c net.Conn, state http.ConnState) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if state == http.StateNew {
-		a.fresh[c] = true
-	} else {
-		delete(a.fresh, c)
+	switch state {
+	case http.StateNew, http.StateIdle:
+		a.waiting[c] = true
+	case http.StateClosed:
+		delete(a.waiting, c)
 	}
+}
+
+// answering forgets r's connection among those.
+func (a *attempt) answering(r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiting, r.Context().Value(connKey{}).(net.Conn))
 }
 
 // guard lets the browser through to the callback. A page at a name of its own that it
@@ -133,6 +145,7 @@ func (a *attempt) guard(callback http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
+		a.answering(r)
 		setHeader(w.Header())
 		switch {
 		case !strings.EqualFold(r.Host, a.redirect.Host):
@@ -176,7 +189,7 @@ func (a *attempt) end(patience time.Duration) {
 		closeAll(a.listeners)
 		a.serving.Wait()
 		a.mu.Lock()
-		for c := range a.fresh {
+		for c := range a.waiting {
 			c.Close()
 		}
 		a.mu.Unlock()

@@ -1,0 +1,5 @@
+package loopback
+
+const opening = "LOOPBACK_TEST_OPENS"
+
+func opens() int { return 0 }

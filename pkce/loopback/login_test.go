@@ -1,0 +1,337 @@
+package loopback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/pkce"
+)
+
+// Any client that pkce takes, with any registered redirect URL, gets its token.
+func TestLogin(t *testing.T) {
+	s := newSandbox(t)
+	tea := oauth2.SetAuthURLParam("shop", "tea")
+	for name, tt := range map[string]struct {
+		config  pkce.Exchanger
+		options []oauth2.AuthCodeOption
+		want    string // of the redirect URL, but for the port
+	}{
+		"a definition":            {s.config(plain, "http://127.0.0.1/callback"), nil, "http://127.0.0.1/callback"},
+		"x/oauth2 alone":          {s.plainConfig("http://127.0.0.1/callback"), nil, "http://127.0.0.1/callback"},
+		"a Config of one's own":   {wrapped{s.plainConfig("http://127.0.0.1/callback")}, nil, "http://127.0.0.1/callback"},
+		"no path":                 {s.config(plain, "http://127.0.0.1"), nil, "http://127.0.0.1"},
+		"a query":                 {s.config(plain, "http://127.0.0.1/a%20b/?tool=tea"), nil, "http://127.0.0.1/a%20b/?tool=tea"},
+		"IPv6":                    {s.config(plain, "http://[::1]/callback"), nil, "http://[::1]/callback"},
+		"other names and a shop":  {s.config(renaming, "http://127.0.0.1/callback"), []oauth2.AuthCodeOption{tea}, "http://127.0.0.1/callback"},
+		"an option can't move it": {s.config(plain, "http://127.0.0.1/callback"), []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("redirect_uri", "https://evil.example/")}, "http://127.0.0.1/callback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var redirect *url.URL
+			var page seen
+			a := attend(t, tt.config, func(consentURL string) {
+				redirect = redirectIn(t, consentURL)
+				page = get(t, decide(t, endpointstest.Approve, consentURL))
+			})
+			a.Options = tt.options
+			token, err := a.token()
+			require.NoError(t, err)
+			assert.True(t, token.Valid())
+			assert.Equal(t, http.StatusOK, page.status)
+			assert.Contains(t, page.body, "You are logged in")
+			requireClosed(t, redirect)
+			assert.NotEmpty(t, redirect.Port())
+			redirect.Host = redirect.Hostname()
+			if redirect.Host == ipv6 {
+				redirect.Host = "[::1]"
+			}
+			assert.Equal(t, tt.want, redirect.String())
+		})
+	}
+	assert.Empty(t, s.Stats(plain).Rejected)
+	assert.Empty(t, s.Stats(renaming).Rejected)
+}
+
+// wrapped is a client of neither package.
+type wrapped struct{ config *oauth2.Config }
+
+func (w wrapped) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
+	return w.config.AuthCodeURL(state, opts...)
+}
+
+func (w wrapped) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	return w.config.Exchange(ctx, code, opts...)
+}
+
+// Without a redirect URL in Config, and with nothing else set.
+func TestLoginZeroValue(t *testing.T) {
+	s := newSandbox(t)
+	c := s.plainConfig("http://127.0.0.1/callback")
+	c.RedirectURL = ""
+	browser := make(chan struct{})
+	login := Login{Config: c, OpenBrowser: func(_ context.Context, u string) error {
+		defer close(browser)
+		assert.Equal(t, "/callback", redirectIn(t, u).Path)
+		page := get(t, decide(t, endpointstest.Approve, u))
+		assert.Contains(t, page.body, "go back to the program")
+		return nil
+	}}
+	token, err := login.Token(t.Context())
+	require.NoError(t, err)
+	<-browser
+	assert.True(t, token.Valid())
+	assert.Empty(t, c.RedirectURL, "Config was changed")
+}
+
+func TestLoginsAtOnce(t *testing.T) {
+	s := newSandbox(t)
+	config := s.config(plain, "http://127.0.0.1/callback")
+	login := Login{Config: config, OpenBrowser: func(_ context.Context, u string) error {
+		get(t, decide(t, endpointstest.Approve, u))
+		return nil
+	}, Show: func(Prompt) {}}
+	var mu sync.Mutex
+	tokens := make(map[string]bool)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			token, err := login.Token(t.Context())
+			if assert.NoError(t, err) {
+				mu.Lock()
+				defer mu.Unlock()
+				tokens[token.AccessToken] = true
+			}
+		})
+	}
+	all.Wait()
+	assert.Len(t, tokens, 10)
+}
+
+// How it can go wrong, and what the user sees of that.
+func TestLoginFails(t *testing.T) {
+	down := func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "busy", http.StatusServiceUnavailable)
+	}
+	refused := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"error":"invalid_client","error_description":"<script>no such client</script>"}`)
+	}
+	deny := func(t *testing.T, u string) string { return decide(t, endpointstest.Deny, u) }
+	approve := func(t *testing.T, u string) string { return decide(t, endpointstest.Approve, u) }
+	answer := func(query string) func(*testing.T, string) string {
+		return func(t *testing.T, u string) string {
+			redirect := redirectIn(t, u)
+			parsed, err := url.Parse(u)
+			require.NoError(t, err)
+			redirect.RawQuery = query + "&state=" + parsed.Query().Get("state")
+			return redirect.String()
+		}
+	}
+	for name, tt := range map[string]struct {
+		issuer   string
+		exchange http.HandlerFunc
+		callback func(*testing.T, string) string
+		want     error
+		page     string
+		details  string
+	}{
+		"the user says no":              {"", nil, deny, pkce.ErrDenied, "You said no", ""},
+		"the provider is down":          {"", down, approve, pkce.ErrStartAgain, "That didn&#39;t work", "status 503"},
+		"the client isn't known":        {"", refused, approve, pkce.ErrMisconfigured, "That can&#39;t work", "&lt;script&gt;no such client"},
+		"another issuer":                {"https://plainly.example", nil, answer("code=c&iss=https://evil.example"), pkce.ErrMisconfigured, "That can&#39;t work", "another issuer"},
+		"no issuer":                     {"https://plainly.example", nil, approve, pkce.ErrMisconfigured, "That can&#39;t work", "doesn&#39;t name its issuer"},
+		"a wrong code":                  {"", nil, answer("code=guessed"), pkce.ErrStartAgain, "That didn&#39;t work", "invalid_grant"},
+		"neither code nor error":        {"", nil, answer("x=y"), pkce.ErrStartAgain, "That didn&#39;t work", "neither a code nor an error"},
+		"an error with markup":          {"", nil, answer("error=server_error&error_description=%3Cb%3Ebold"), pkce.ErrStartAgain, "That didn&#39;t work", "&lt;b&gt;bold"},
+		"an error of the client itself": {"", nil, answer("error=unauthorized_client"), pkce.ErrMisconfigured, "That can&#39;t work", "unauthorized_client"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			if tt.exchange != nil {
+				s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: tt.exchange})
+			}
+			var page seen
+			var redirect, consent *url.URL
+			a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(consentURL string) {
+				redirect = redirectIn(t, consentURL)
+				consent, _ = url.Parse(consentURL)
+				page = get(t, tt.callback(t, consentURL))
+			})
+			a.Issuer = tt.issuer
+			token, err := a.token()
+			assert.Nil(t, token)
+			assert.ErrorIs(t, err, tt.want)
+			checkError(t, err, consent.Query().Get("state"))
+			assert.GreaterOrEqual(t, page.status, 400)
+			assert.Contains(t, page.body, tt.page)
+			assert.Contains(t, page.body, tt.details)
+			assert.NotContains(t, page.body, "<script>")
+			assert.Contains(t, page.body, "Tea &lt;Tool&gt;")
+			requireClosed(t, redirect)
+		})
+	}
+}
+
+func TestLoginMisconfigured(t *testing.T) {
+	s := newSandbox(t)
+	undecided := s.plainConfig("http://127.0.0.1/callback")
+	undecided.Endpoint.AuthStyle = oauth2.AuthStyleAutoDetect
+	moved := func(redirectURL string) *oauth2.Config {
+		c := s.plainConfig("http://127.0.0.1/callback")
+		c.RedirectURL = redirectURL
+		return c
+	}
+	var script oauth2.Config = *moved("")
+	script.Endpoint.AuthURL = "javascript:alert(1)//"
+	good := moved("")
+	for name, tt := range map[string]struct {
+		login Login
+		want  string
+	}{
+		"no Config":          {Login{}, "Login.Config is missing"},
+		"a nil Config":       {Login{Config: (*oauth2.Config)(nil)}, "Login.Config is missing"},
+		"a zero Config":      {Login{Config: new(endpoints.Config)}, "a Config is made by Provider.Config"},
+		"no style":           {Login{Config: undecided}, "AuthStyle"},
+		"a website":          {Login{Config: moved("https://app.example/callback")}, "isn't on the loopback"},
+		"another's host":     {Login{Config: moved("http://127.0.0.1.evil.example/callback")}, "isn't on the loopback"},
+		"another address":    {Login{Config: moved("http://127.0.0.2/callback")}, "isn't on the loopback"},
+		"https":              {Login{Config: moved("https://127.0.0.1/callback")}, "isn't on the loopback"},
+		"an app's scheme":    {Login{Config: moved("com.example.tea:/callback")}, "isn't on the loopback"},
+		"out of band":        {Login{Config: moved("urn:ietf:wg:oauth:2.0:oob")}, "isn't on the loopback"},
+		"no URL":             {Login{Config: moved("http://127.0.0.1:port/")}, "isn't on the loopback"},
+		"a fragment":         {Login{Config: moved("http://127.0.0.1/#a")}, "fragment"},
+		"a script":           {Login{Config: &script}, "http or https"},
+		"a method":           {Login{Config: good, Method: "carrier pigeon"}, "carrier pigeon"},
+		"a timeout":          {Login{Config: good, Timeout: -1}, "Timeout"},
+		"a port":             {Login{Config: good, Ports: []int{-1}}, "can't listen"},
+		"a definition's URL": {Login{Config: s.config(plain, "https://app.example/callback")}, "isn't on the loopback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.login.OpenBrowser = func(context.Context, string) error {
+				assert.Fail(t, "a browser was opened")
+				return nil
+			}
+			if tt.login.Method == Auto {
+				tt.login.Method = Browser
+			}
+			_, err := tt.login.Token(t.Context())
+			require.ErrorIs(t, err, pkce.ErrMisconfigured)
+			assert.ErrorContains(t, err, tt.want)
+			checkError(t, err, good.ClientSecret)
+		})
+	}
+}
+
+// The value of a variable may be the user's own mistake.
+func TestLoginWrongVariable(t *testing.T) {
+	login := Login{Config: newSandbox(t).config(renaming, "http://127.0.0.1/callback"), Method: Browser,
+		Options: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("shop", "evil.example/")}}
+	_, err := login.Token(t.Context())
+	assert.ErrorIs(t, err, pkce.ErrStartAgain)
+	checkError(t, err)
+}
+
+func TestLoginTimesOut(t *testing.T) {
+	var redirect *url.URL
+	a := attend(t, newSandbox(t).config(plain, "http://127.0.0.1/callback"), func(u string) { redirect = redirectIn(t, u) })
+	a.Timeout = 50 * time.Millisecond
+	_, err := a.token()
+	assert.ErrorIs(t, err, pkce.ErrStartAgain)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.ErrorContains(t, err, "50ms")
+	checkError(t, err)
+	requireClosed(t, redirect)
+}
+
+// A callback that arrives in time is exchanged, if the exchange takes longer than that.
+func TestLoginTimesOutDuringTheExchange(t *testing.T) {
+	s := newSandbox(t)
+	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: 600 * time.Millisecond})
+	var page seen
+	a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) {
+		page = get(t, decide(t, endpointstest.Approve, u))
+	})
+	a.Timeout = 400 * time.Millisecond
+	token, err := a.token()
+	require.NoError(t, err)
+	assert.True(t, token.Valid())
+	assert.Equal(t, http.StatusOK, page.status)
+}
+
+func TestLoginEnds(t *testing.T) {
+	cause := errors.New("the program ends")
+	s := newSandbox(t)
+	for name, during := range map[string]bool{"before the callback": false, "during the exchange": true} {
+		t.Run(name, func(t *testing.T) {
+			s.Clear(plain)
+			s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, RequestDelay: time.Minute})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			var redirect *url.URL
+			a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) {
+				redirect = redirectIn(t, u)
+				time.AfterFunc(100*time.Millisecond, func() { cancel(cause) })
+				if during {
+					page := get(t, decide(t, endpointstest.Approve, u))
+					assert.Contains(t, page.body, "log in again")
+				}
+			})
+			_, err := a.Token(ctx)
+			<-a.browser
+			assert.ErrorIs(t, err, cause)
+			assert.ErrorIs(t, err, pkce.ErrStartAgain)
+			checkError(t, err)
+			requireClosed(t, redirect)
+		})
+	}
+}
+
+// The page is complete, if nobody reads it before Token has returned.
+func TestTokenReturnsAfterThePage(t *testing.T) {
+	s := newSandbox(t)
+	answers := make(chan *http.Response, 1)
+	a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) {
+		resp, err := http.Get(decide(t, endpointstest.Approve, u))
+		require.NoError(t, err)
+		answers <- resp
+	})
+	_, err := a.token()
+	require.NoError(t, err)
+	page := read(t, <-answers)
+	assert.Contains(t, page.body, "</html>")
+}
+
+// What Config does wrong is a panic of the program's, and doesn't leave it waiting.
+func TestConfigPanics(t *testing.T) {
+	a := attend(t, panicking{newSandbox(t).plainConfig("http://127.0.0.1/callback")}, func(u string) {
+		_, err := http.Get(decide(t, endpointstest.Approve, u))
+		assert.Error(t, err)
+	})
+	assert.PanicsWithValue(t, "no more tea", func() { a.token() })
+}
+
+type panicking struct{ *oauth2.Config }
+
+func (panicking) Exchange(context.Context, string, ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	panic("no more tea")
+}
+
+func TestExchangeOptions(t *testing.T) {
+	s := newSandbox(t)
+	a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) { get(t, decide(t, endpointstest.Approve, u)) })
+	a.ExchangeOptions = []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("audience", "x")}
+	_, err := a.token()
+	require.Error(t, err) // the sandbox knows no such parameter
+	assert.Equal(t, map[string]int{`malformed: unexpected field "audience"`: 1}, s.Stats(plain).Rejected)
+}
