@@ -48,6 +48,7 @@ type device struct {
 	login  *Login
 	config DeviceAuthorizer
 	codes  oauth2.DeviceAuthResponse
+	asked  time.Time
 	prompt Prompt
 }
 
@@ -69,7 +70,7 @@ func (l *Login) newDevice(ctx context.Context) (*device, error) {
 	case codes == nil:
 		return nil, unusable("has no codes")
 	}
-	d := &device{login: l, config: config, codes: *codes}
+	d := &device{login: l, config: config, codes: *codes, asked: asked}
 	// x/oauth2 makes a ticker of it, and hosts of what can't be one.
 	d.codes.Interval = min(max(codes.Interval, 0), maxInterval)
 	if end := asked.Add(l.timeout()); d.codes.Expiry.IsZero() || d.codes.Expiry.After(end) {
@@ -120,7 +121,7 @@ func (d *device) token(ctx context.Context) (*oauth2.Token, error) {
 	meaning, answered := tokenerror.Of(err)
 	switch {
 	case !answered && waiting.Err() != nil:
-		return nil, d.login.timedOut()
+		return nil, timedOut(d.codes.Expiry.Sub(d.asked).Round(time.Second))
 	case meaning.Code == "access_denied" && meaning.Grant == "": // a Config doesn't say that it is a device's
 		err = errors.Join(err, pkce.ErrDenied) // RFC 8628, section 3.5
 	}
@@ -164,13 +165,15 @@ func clientOf(ctx context.Context) http.Client {
 	return *http.DefaultClient
 }
 
-// authorizeDevice asks for the codes. x/oauth2 does so without a context.
+// authorizeDevice asks for the codes. x/oauth2 does so without a context, and doesn't close
+// the answer's body, which would keep the client's timer.
 func (l *Login) authorizeDevice(ctx context.Context, config DeviceAuthorizer) (*oauth2.DeviceAuthResponse, error) {
-	ctx, cancel := context.WithTimeout(l.deviceContext(ctx), requestTimeout)
+	ctx = l.deviceContext(ctx)
+	client := clientOf(ctx)
+	ctx, cancel := context.WithTimeout(ctx, client.Timeout)
 	defer cancel()
 	if _, ok := config.(*oauth2.Config); ok {
-		client := clientOf(ctx)
-		client.Transport = bounded{ctx, client.Transport}
+		client.Transport, client.Timeout = bounded{ctx, client.Transport}, 0
 		ctx = context.WithValue(ctx, oauth2.HTTPClient, &client)
 	}
 	return config.DeviceAuth(ctx, l.Options...)

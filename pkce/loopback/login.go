@@ -161,7 +161,7 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 		case <-late.C:
 			show(true)
 		case <-over.C:
-			return a.last(exchangeTimeout, l.timedOut())
+			return a.last(exchangeTimeout, timedOut(l.timeout()))
 		case <-ctx.Done():
 			t, err := a.last(deliveryTimeout, nil)
 			if t == nil || err != nil {
@@ -222,8 +222,8 @@ func (l *Login) show(p Prompt) {
 }
 
 // timedOut is the error of a user who has left.
-func (l *Login) timedOut() error {
-	return fmt.Errorf("loopback: the user didn't log in within %v (%w): %w", l.timeout(), context.DeadlineExceeded, pkce.ErrStartAgain)
+func timedOut(after time.Duration) error {
+	return fmt.Errorf("loopback: the user didn't log in within %v (%w): %w", after, context.DeadlineExceeded, pkce.ErrStartAgain)
 }
 
 // ended is the error of an attempt whose context is done.
