@@ -299,17 +299,68 @@ func TestLoginEnds(t *testing.T) {
 
 // The page is complete, if nobody reads it before Token has returned.
 func TestTokenReturnsAfterThePage(t *testing.T) {
-	s := newSandbox(t)
-	answers := make(chan *http.Response, 1)
-	a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) {
-		resp, err := http.Get(decide(t, endpointstest.Approve, u))
+	for range 200 {
+		answers := make(chan *http.Response, 1)
+		a := attend(t, approving{}, func(u string) {
+			redirect := redirectIn(t, u)
+			redirect.RawQuery = "code=c&state=" + parse(t, u).Query().Get("state")
+			resp, err := http.Get(redirect.String())
+			require.NoError(t, err)
+			answers <- resp
+		})
+		_, err := a.token()
 		require.NoError(t, err)
-		answers <- resp
-	})
-	_, err := a.token()
+		page := read(t, <-answers)
+		require.Contains(t, page.body, "</html>")
+	}
+}
+
+// approving is a client at a provider that needs no server.
+type approving struct{}
+
+func (approving) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
+	return (&oauth2.Config{Endpoint: plain.Endpoint}).AuthCodeURL(state, opts...)
+}
+
+func (approving) Exchange(context.Context, string, ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	return &oauth2.Token{AccessToken: "access-1"}, nil
+}
+
+// What a Config knows of its issuer counts, as with a pkce.Flow.
+func TestIssuerOfTheConfig(t *testing.T) {
+	p := plain
+	p.Issuer = "https://plainly.example"
+	for iss, want := range map[string]error{"": nil, "&iss=https://plainly.example": nil, "&iss=https://evil.example": pkce.ErrMisconfigured} {
+		s := sandbox{endpointstest.New(t, p), t}
+		c := s.Config(p, "http://127.0.0.1/callback")
+		a := attend(t, p.Config(oauth2.Config{ClientID: c.ClientID, ClientSecret: c.ClientSecret}), func(u string) {
+			callback, err := endpointstest.Approve(t.Context(), s.Client(), u)
+			require.NoError(t, err)
+			get(t, callback.String()+iss)
+		})
+		_, err := a.Token(context.WithValue(t.Context(), oauth2.HTTPClient, s.Client()))
+		<-a.browser
+		if want == nil {
+			assert.NoError(t, err, iss)
+		} else {
+			assert.ErrorIs(t, err, want, iss)
+		}
+	}
+}
+
+// What still opens a browser is told when there is no need to.
+func TestOpenBrowserEndsWithTheLogin(t *testing.T) {
+	opening := make(chan context.Context, 1)
+	login := Login{Config: newSandbox(t).config(plain, "http://127.0.0.1/callback"), Show: func(Prompt) {},
+		OpenBrowser: func(ctx context.Context, u string) error {
+			opening <- ctx
+			get(t, decide(t, endpointstest.Approve, u))
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+	_, err := login.Token(t.Context())
 	require.NoError(t, err)
-	page := read(t, <-answers)
-	assert.Contains(t, page.body, "</html>")
+	assert.Error(t, (<-opening).Err())
 }
 
 // What Config does wrong is a panic of the program's, and doesn't leave it waiting.
