@@ -2,13 +2,50 @@ package endpointstest
 
 import (
 	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
 )
 
-// deviceInterval is the time between two requests of a device (RFC 8628, section 3.2).
+// deviceInterval is the time between two requests of a device (RFC 8628, section 3.2),
+// unless Policy.DeviceInterval is another.
 const deviceInterval = 5 * time.Second
+
+// devicePath is where a user enters the code of a device.
+const devicePath = "/endpointstest-device"
+
+// ApproveDevice is a user who opens verificationURI in a browser, enters the code of a
+// device there and presses Approve (RFC 8628, section 3.3). The device has its token when
+// it asks again. Client is the browser. If nil, it is http.DefaultClient.
+func ApproveDevice(ctx context.Context, client *http.Client, verificationURI, userCode string) error {
+	return decideDevice(ctx, client, verificationURI, userCode, "approve")
+}
+
+// DenyDevice is [ApproveDevice]'s user pressing Deny.
+func DenyDevice(ctx context.Context, client *http.Client, verificationURI, userCode string) error {
+	return decideDevice(ctx, client, verificationURI, userCode, "deny")
+}
+
+func decideDevice(ctx context.Context, client *http.Client, verificationURI, userCode, decision string) error {
+	if client == nil {
+		client = http.DefaultClient
+	}
+	body := url.Values{"user_code": {userCode}, "decision": {decision}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, verificationURI, strings.NewReader(body.Encode()))
+	if err != nil {
+		return fmt.Errorf("endpointstest: %w", err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, page, err := fetch(client, r)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("endpointstest: the page for devices answered %s: %s", resp.Status, page.problem())
+	}
+	return err
+}
 
 // device is an authorization that a user decides about in a browser elsewhere, under its
 // device code (RFC 8628).
@@ -62,8 +99,8 @@ func (s *site) deviceAnswer(code string, d *device) any {
 	members := make(map[string]any)
 	put(members, words.named("device_code"), code)
 	put(members, words.named("user_code"), d.userCode)
-	put(members, words.named("verification_uri"), s.login.url+"/endpointstest-device")
-	put(members, words.named("interval"), int64(deviceInterval/time.Second))
+	put(members, words.named("verification_uri"), s.login.url+devicePath)
+	put(members, words.named("interval"), int64(s.deviceInterval()/time.Second))
 	words.putLifetime(members, issued{lifetime: lifetime, expires: d.issued.Add(lifetime)})
 	body := members
 	if s.real.Answer.TokenIn != "" {
@@ -80,7 +117,7 @@ func (s *site) device(values map[string]string) (any, *refusal) {
 	if d == nil || d.elsewhere(values) {
 		return nil, &refusal{problem: wrongCode, why: "no such device code"}
 	}
-	early := !d.asked.IsZero() && now.Before(d.asked.Add(deviceInterval))
+	early := !d.asked.IsZero() && now.Before(d.asked.Add(s.deviceInterval()))
 	d.asked = now
 	switch {
 	case over(d.issued, s.lifetimes.code, now):
@@ -104,13 +141,48 @@ func (d *device) elsewhere(values map[string]string) bool {
 	return (&grant{consent: d.consent}).elsewhere(values)
 }
 
-// decide is the user who enters a code, and says yes or no.
-func (s *site) decide(userCode string, is decision) {
+// deviceInterval is in whole seconds. s.mu is held.
+func (s *site) deviceInterval() time.Duration {
+	if s.policy.DeviceInterval <= 0 {
+		return deviceInterval
+	}
+	return max(s.policy.DeviceInterval.Truncate(time.Second), time.Second)
+}
+
+// decide is the user who enters a code, and says yes or no. It reports whether there is
+// such a code, and nobody has decided about it.
+func (s *site) decide(userCode string, is decision) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range s.devices {
-		if d.userCode == userCode {
+		if d.userCode == userCode && d.decision == undecided && !over(d.issued, s.lifetimes.code, s.server.now()) {
 			d.decision = is
+			if is == approved {
+				s.stats.Approved++
+			} else {
+				s.stats.Denied++
+			}
+			return true
 		}
+	}
+	return false
+}
+
+// devicePage is where a user enters the code of a device.
+func (s *site) devicePage(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		page(http.StatusOK, "device", s.real.Name).send(w)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	form, wrong := singleValues(string(body))
+	is, ok := map[string]decision{"approve": approved, "deny": denied}[form["decision"]]
+	switch {
+	case err != nil || wrong != "" || !ok:
+		errorPage(s.real.Name, malformedf("decision must be approve or deny")).send(w)
+	case !s.decide(form["user_code"], is):
+		errorPage(s.real.Name, malformedf("no device waits with that code")).send(w)
+	default:
+		page(http.StatusOK, "decided", s.real.Name).send(w)
 	}
 }

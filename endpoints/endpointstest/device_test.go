@@ -2,6 +2,7 @@ package endpointstest
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -71,4 +72,46 @@ func TestDeviceCodeOfAnotherAccount(t *testing.T) {
 	assert.Equal(t, wrongCode, ask(da.UserCode, "tea"))
 	assert.Equal(t, devicePending, ask(da.DeviceCode, "tea"))
 	assert.Equal(t, deviceTooFast, ask(da.DeviceCode, "tea"))
+}
+
+// A user decides about a device in a browser, once, and the device may be quicker than it
+// would have to be.
+func TestUserOfADevice(t *testing.T) {
+	p := endpoints.Provider{Name: "Plainly", Endpoint: oauth2.Endpoint{
+		AuthURL: "https://plainly.example/authorize", TokenURL: "https://plainly.example/token", DeviceAuthURL: "https://plainly.example/device",
+	}, APIURLs: []string{"https://plainly.example/api"}}
+	s := New(t, p)
+	s.SetPolicy(p, Policy{DeviceInterval: 1500 * time.Millisecond})
+	config := s.Provider(p).Config(s.Config(p, ""))
+	begin := func() *oauth2.DeviceAuthResponse {
+		da, err := config.DeviceAuth(t.Context())
+		require.NoError(t, err)
+		assert.EqualValues(t, 1, da.Interval)
+		return da
+	}
+	da := begin()
+	assert.ErrorContains(t, ApproveDevice(t.Context(), nil, da.VerificationURI, "guessed"), "no device waits with that code")
+	require.NoError(t, ApproveDevice(t.Context(), nil, da.VerificationURI, da.UserCode))
+	assert.Error(t, DenyDevice(t.Context(), nil, da.VerificationURI, da.UserCode), "after it was approved")
+	token, err := config.DeviceAccessToken(t.Context(), da)
+	require.NoError(t, err)
+	assert.True(t, token.Valid())
+
+	da = begin()
+	require.NoError(t, DenyDevice(t.Context(), nil, da.VerificationURI, da.UserCode))
+	_, err = config.DeviceAccessToken(t.Context(), da)
+	assert.Equal(t, endpoints.KindDenied, endpoints.KindOf(err))
+	assert.Equal(t, 1, s.Stats(p).Approved)
+	assert.Equal(t, 1, s.Stats(p).Denied)
+
+	da = begin()
+	s.Advance(11 * time.Minute)
+	assert.Error(t, ApproveDevice(t.Context(), nil, da.VerificationURI, da.UserCode), "after it has expired")
+
+	resp, err := http.Get(da.VerificationURI)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Contains(t, string(body), `name="user_code"`)
 }

@@ -35,8 +35,8 @@ Answers have the definition's names, nesting, lifetimes and mark of success, err
 its rules say, and RFC 6749's words where there are none. What a definition doesn't say
 is decided here: codes are good for ten minutes, access tokens for an hour unless
 Answer.DefaultLifetime says otherwise, refresh tokens as long as the connection. Devices
-(RFC 8628) have ten minutes and ask every five seconds; only [TestProvider] can decide
-about one. The API answers every path below APIURLs. The server knows what the data of a
+(RFC 8628) have ten minutes and ask every five seconds; [ApproveDevice] and [DenyDevice]
+are their user. The API answers every path below APIURLs. The server knows what the data of a
 Provider says, and not what its functions Request and Response do, which only the client
 calls. Times are by a clock that [Server.Advance] moves.
 

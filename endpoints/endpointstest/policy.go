@@ -31,6 +31,11 @@ type Policy struct {
 	// NoRefreshToken makes answers that have no refresh token.
 	NoRefreshToken bool
 
+	// DeviceInterval is the time that a device waits between two requests (RFC 8628,
+	// section 3.2), in whole seconds, rounded down, and at least one. Zero means five
+	// seconds.
+	DeviceInterval time.Duration
+
 	// ClientCredentials lets the token endpoint answer grants of that type (RFC 6749,
 	// section 4.4) too, with an access token of no account. Its request is made as
 	// Style says, and may have a scope; TaxRock's has an audience.

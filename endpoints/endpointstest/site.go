@@ -259,6 +259,10 @@ func (s *site) json(on Operation, f func(r *request) (any, *refusal)) func(r *re
 
 // ServeHTTP implements http.Handler.
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == devicePath && o == o.site.login && o.site.real.Endpoint.DeviceAuthURL != "" {
+		o.site.devicePage(w, r)
+		return
+	}
 	o.site.handle(w, r, o.on)
 }
 

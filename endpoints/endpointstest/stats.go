@@ -8,7 +8,7 @@ import (
 
 // Stats counts what one provider has seen since the server was started.
 type Stats struct {
-	Approved, Denied int // answers given at the consent page
+	Approved, Denied int // answers given at the consent page, and about devices
 
 	// Requests to the token endpoint, by grant, whatever became of them.
 	CodeRequests, RefreshRequests, ClientRequests int
