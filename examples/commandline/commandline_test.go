@@ -17,6 +17,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
 	"github.com/oauth2keep/oauth2keep/pkce"
+	"github.com/oauth2keep/oauth2keep/pkce/loopback"
 )
 
 // user is one who runs the program, as often as it takes, with one directory.
@@ -100,6 +101,24 @@ func TestAccountsAndLogout(t *testing.T) {
 	assert.Equal(t, 2, u.logins)
 	require.NoError(t, u.start().whoami(t.Context(), "work"))
 	assert.Equal(t, 3, u.logins)
+}
+
+func TestDevice(t *testing.T) {
+	u := newUser(t)
+	u.sandbox.SetPolicy(u.gitLab, endpointstest.Policy{DeviceInterval: time.Second})
+	decide := endpointstest.DenyDevice
+	tool := u.start()
+	tool.login.Method = loopback.Device
+	tool.login.Show = func(p loopback.Prompt) {
+		u.logins++
+		assert.Contains(t, p.String(), p.UserCode)
+		require.NoError(t, decide(t.Context(), nil, p.URL, p.UserCode))
+	}
+	assert.ErrorIs(t, tool.whoami(t.Context(), "me"), pkce.ErrDenied)
+	decide = endpointstest.ApproveDevice
+	require.NoError(t, tool.whoami(t.Context(), "me"))
+	require.NoError(t, u.start().whoami(t.Context(), "me"))
+	assert.Equal(t, 2, u.logins)
 }
 
 // lines returns them in order: a store lists names in none.
