@@ -67,11 +67,7 @@ func (r result) token() (*oauth2.Token, error) {
 
 // begin listens for a callback, and finds out where to send the user. The exchange is made
 // with ctx.
-func (l *Login) begin(ctx context.Context) (*attempt, error) {
-	registered, err := redirectOf(l.Config)
-	if err != nil {
-		return nil, err
-	}
+func (l *Login) begin(ctx context.Context, registered *url.URL) (*attempt, error) {
 	redirect, listeners, err := listen(registered, l.Ports)
 	if err != nil {
 		return nil, err

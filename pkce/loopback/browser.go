@@ -10,15 +10,17 @@ import (
 	"runtime"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // OpenBrowser opens a page in the user's browser: with xdg-open, or with open on macOS and
 // rundll32 on Windows, and without a shell. The URL must be http or https.
 //
 // It returns when the program that it calls has ended, or ctx is done, which that program
-// survives. On systems with neither of the latter, it is an error if there is no graphical
-// display (DISPLAY and WAYLAND_DISPLAY), unless the environment names a program to open
-// pages with in BROWSER, as editors do that are connected to another machine.
+// survives. It is an error if the environment says that the user is elsewhere: on macOS, a
+// connection by ssh; on systems with xdg-open, no graphical display (DISPLAY and
+// WAYLAND_DISPLAY), unless it names a program to open pages with in BROWSER, as editors
+// do that are connected to another machine.
 func OpenBrowser(ctx context.Context, pageURL string) error {
 	if !isPage(pageURL) {
 		return errors.New("loopback: a browser opens http and https URLs only")
@@ -27,7 +29,7 @@ func OpenBrowser(ctx context.Context, pageURL string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(name, append(args, pageURL)...)
+	cmd := exec.Command(name, append(args, escaped(pageURL))...)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("loopback: can't open a browser: %w", err)
 	}
@@ -56,6 +58,9 @@ func opener(system string, getenv func(string) string, look func(string) (string
 	case "windows":
 		return "rundll32", []string{"url.dll,FileProtocolHandler"}, nil
 	case "darwin", "ios":
+		if getenv("SSH_CONNECTION") != "" {
+			return "", nil, errors.New("loopback: a browser would open at the other end of ssh")
+		}
 		return "open", nil, nil
 	}
 	// What isn't the name of one program is for xdg-open to read.
@@ -70,6 +75,20 @@ func opener(system string, getenv func(string) string, look func(string) (string
 		return "", nil, fmt.Errorf("loopback: can't open a browser, install xdg-utils: %w", err)
 	}
 	return name, nil, nil
+}
+
+// escaped returns a URL without the characters that RFC 3986 doesn't have, which the
+// programs that get it might take for something else.
+func escaped(pageURL string) string {
+	var b strings.Builder
+	for i := range len(pageURL) {
+		if c := pageURL[i]; c >= utf8.RuneSelf || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // isPage reports whether a URL is one that a user can be shown and a browser told to open:

@@ -59,6 +59,7 @@ func TestOpener(t *testing.T) {
 	}{
 		"Windows":                     {"windows", nil, "rundll32 url.dll,FileProtocolHandler"},
 		"macOS":                       {"darwin", nil, "open"},
+		"macOS by ssh":                {"darwin", map[string]string{"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}, ""},
 		"X":                           {"linux", map[string]string{"DISPLAY": ":0"}, "/bin/xdg-open"},
 		"Wayland":                     {"freebsd", map[string]string{"WAYLAND_DISPLAY": "wayland-0"}, "/bin/xdg-open"},
 		"no display":                  {"linux", nil, ""},
@@ -110,12 +111,13 @@ func withOpener(t *testing.T, how string) string {
 
 // The URL is one argument, whatever a shell would make of it.
 func TestOpenBrowser(t *testing.T) {
-	const u = "https://plainly.example/authorize?a=$(reboot)&b=`reboot`;reboot|reboot'\"%26^"
+	const u = "https://plainly.example/authorize?a=$(reboot)&b=`reboot`;reboot|reboot'\"%26^é"
+	const want = "https://plainly.example/authorize?a=$(reboot)&b=%60reboot%60;reboot%7Creboot'%22%26%5E%C3%A9"
 	arguments := withOpener(t, "")
 	require.NoError(t, OpenBrowser(t.Context(), u))
 	got, err := os.ReadFile(arguments)
 	require.NoError(t, err)
-	assert.Equal(t, u, string(got))
+	assert.Equal(t, want, string(got))
 
 	withOpener(t, "fails")
 	err = OpenBrowser(t.Context(), u)
@@ -145,7 +147,10 @@ func TestURLIsShown(t *testing.T) {
 	s := newSandbox(t)
 	noDevices := s.plainConfig("http://127.0.0.1/callback")
 	noDevices.Endpoint.DeviceAuthURL = ""
+	refused := newSandbox(t)
+	refused.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Trouble: endpointstest.Unavailable, Times: 1})
 	for name, login := range map[string]Login{
+		"Auto, and no codes":    {Config: refused.plainConfig("http://127.0.0.1/callback")},
 		"Browser":               {Config: s.plainConfig("http://127.0.0.1/callback"), Method: Browser},
 		"Auto, without devices": {Config: noDevices},
 	} {

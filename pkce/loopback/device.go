@@ -149,7 +149,7 @@ func (l *Login) deviceOptions(ctx context.Context) []oauth2.AuthCodeOption {
 // deviceContext returns ctx with the HTTP client for the requests of a device. It doesn't
 // follow redirects, which would take the codes elsewhere.
 func (l *Login) deviceContext(ctx context.Context) context.Context {
-	client := clientOf(ctx)
+	client := httpClient(ctx)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if client.Timeout == 0 {
 		client.Timeout = requestTimeout
@@ -157,8 +157,8 @@ func (l *Login) deviceContext(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, &client)
 }
 
-// clientOf returns a copy of the client that ctx carries for x/oauth2.
-func clientOf(ctx context.Context) http.Client {
+// httpClient returns a copy of the client that ctx carries for x/oauth2.
+func httpClient(ctx context.Context) http.Client {
 	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
 		return *c
 	}
@@ -169,7 +169,7 @@ func clientOf(ctx context.Context) http.Client {
 // the answer's body, which would keep the client's timer.
 func (l *Login) authorizeDevice(ctx context.Context, config DeviceAuthorizer) (*oauth2.DeviceAuthResponse, error) {
 	ctx = l.deviceContext(ctx)
-	client := clientOf(ctx)
+	client := httpClient(ctx)
 	ctx, cancel := context.WithTimeout(ctx, client.Timeout)
 	defer cancel()
 	if _, ok := config.(*oauth2.Config); ok {

@@ -15,8 +15,13 @@ import (
 // DefaultTimeout is the time that a user has, unless Login.Timeout says otherwise.
 const DefaultTimeout = 15 * time.Minute
 
-// grace is how long a prompt waits for what becomes of the browser.
-const grace = 2 * time.Second
+const (
+	// grace is how long a prompt waits for what becomes of the browser.
+	grace = 2 * time.Second
+
+	// insteadTimeout is how long it waits for the codes of a device in place of that.
+	insteadTimeout = 10 * time.Second
+)
 
 // Login logs one user in at one provider, as often as Token is called. Config is
 // required, and the zero value of everything else works. All of it may be used
@@ -117,7 +122,11 @@ func (l Login) Token(ctx context.Context) (*oauth2.Token, error) {
 		}
 		return d.token(ctx)
 	}
-	a, err := l.begin(ctx)
+	registered, err := redirectOf(l.Config)
+	if err != nil {
+		return nil, err
+	}
+	a, err := l.begin(ctx, registered)
 	if err != nil && l.Method == Auto {
 		// The provider may have no consent page, the machine no port.
 		if d, unable := l.newDevice(ctx); unable == nil {
@@ -172,11 +181,13 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 	}
 }
 
-// instead begins the device grant where a browser can't be opened.
+// instead begins the device grant where a browser can't be opened. The user waits for it.
 func (l *Login) instead(ctx context.Context) (*device, error) {
 	if l.Method != Auto {
 		return nil, errors.ErrUnsupported
 	}
+	ctx, cancel := context.WithTimeout(ctx, insteadTimeout)
+	defer cancel()
 	return l.newDevice(ctx)
 }
 
@@ -189,6 +200,8 @@ func (l *Login) check() error {
 	case plain && c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect:
 		return misconfigured("Endpoint.AuthStyle of Login.Config is not set: auto-detection would send a code twice; " +
 			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
+	case clientOf(l.Config) == "":
+		return misconfigured("the client id of Login.Config is empty")
 	case l.Timeout < 0:
 		return misconfigured("Login.Timeout is negative")
 	}

@@ -196,14 +196,17 @@ func TestLoginMisconfigured(t *testing.T) {
 	var script oauth2.Config = *moved("")
 	script.Endpoint.AuthURL = "javascript:alert(1)//"
 	good := moved("")
+	good.Endpoint.AuthStyle, script.Endpoint.DeviceAuthURL = oauth2.AuthStyleInParams, ""
 	for name, tt := range map[string]struct {
 		login Login
 		want  string
 	}{
 		"no Config":          {Login{}, "Login.Config is missing"},
 		"a nil Config":       {Login{Config: (*oauth2.Config)(nil)}, "Login.Config is missing"},
-		"a zero Config":      {Login{Config: new(endpoints.Config)}, "a Config is made by Provider.Config"},
+		"a zero Config":      {Login{Config: new(endpoints.Config)}, "client id"},
 		"no style":           {Login{Config: undecided}, "AuthStyle"},
+		"no client id":       {Login{Config: &oauth2.Config{Endpoint: good.Endpoint}}, "client id"},
+		"no id either":       {Login{Config: plain.Config(oauth2.Config{})}, "client id"},
 		"a website":          {Login{Config: moved("https://app.example/callback")}, "isn't on the loopback"},
 		"another's host":     {Login{Config: moved("http://127.0.0.1.evil.example/callback")}, "isn't on the loopback"},
 		"another address":    {Login{Config: moved("http://127.0.0.2/callback")}, "isn't on the loopback"},
@@ -223,8 +226,8 @@ func TestLoginMisconfigured(t *testing.T) {
 				assert.Fail(t, "a browser was opened")
 				return nil
 			}
-			if tt.login.Method == Auto {
-				tt.login.Method = Browser
+			if tt.login.Method == Auto && len(tt.login.Ports) > 0 {
+				tt.login.Method = Browser // Auto needs no port
 			}
 			_, err := tt.login.Token(t.Context())
 			require.ErrorIs(t, err, pkce.ErrMisconfigured)

@@ -43,6 +43,18 @@ func redirectOf(c pkce.Exchanger) (*url.URL, error) {
 	return u, nil
 }
 
+// clientOf returns the client id that c has, or something else where it doesn't say.
+func clientOf(c pkce.Exchanger) string {
+	switch c := c.(type) {
+	case *oauth2.Config:
+		return c.ClientID
+	case pkce.Authorizer:
+		_, id := c.Registration()
+		return id
+	}
+	return "unknown"
+}
+
 // withPort returns u at another port.
 func withPort(u *url.URL, port int) *url.URL {
 	moved := *u
