@@ -146,6 +146,7 @@ func TestDoubleRequest(t *testing.T) {
 // neither keep Token from returning nor stay open.
 func TestConnectionsWithoutARequest(t *testing.T) {
 	var silent, slow, another net.Conn
+	var begun time.Time
 	a := attend(t, newSandbox(t).config(plain, "http://127.0.0.1/callback"), func(consentURL string) {
 		redirect := redirectIn(t, consentURL)
 		var err error
@@ -158,8 +159,8 @@ func TestConnectionsWithoutARequest(t *testing.T) {
 		require.NoError(t, err)
 		fmt.Fprintf(another, "GET / HTTP/1.1\r\nHost: %s\r\n\r\nGET /", redirect.Host)
 		get(t, decide(t, endpointstest.Approve, consentURL))
+		begun = time.Now()
 	})
-	begun := time.Now()
 	_, err := a.token()
 	require.NoError(t, err)
 	assert.Less(t, time.Since(begun), deliveryTimeout)

@@ -149,7 +149,7 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 	defer over.Stop()
 	shown := false
 	show := func(opened bool) {
-		if !shown {
+		if !shown && len(a.result) == 0 {
 			l.show(Prompt{Program: l.Program, URL: a.url, Opened: opened, Expiry: a.session.Expiry})
 		}
 		shown = true
@@ -160,7 +160,7 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			a.end(deliveryTimeout)
 			return r.token()
 		case err := <-opened:
-			if err != nil && !shown {
+			if err != nil && !shown && len(a.result) == 0 {
 				if d, unable := l.instead(ctx); unable == nil {
 					a.end(0)
 					return d.token(ctx)

@@ -258,37 +258,59 @@ func TestLoginTimesOut(t *testing.T) {
 	requireClosed(t, redirect)
 }
 
-// A callback that arrives in time is exchanged, if the exchange takes longer than that.
+// holding is a token endpoint that has a request and doesn't answer it.
+func holding(asked chan<- struct{}, release <-chan time.Time) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-release:
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"access_token":"access-1","token_type":"Bearer","expires_in":3600}`)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// A callback that has arrived in time is exchanged, if the exchange takes longer than that.
 func TestLoginTimesOutDuringTheExchange(t *testing.T) {
-	s := newSandbox(t)
-	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: 600 * time.Millisecond})
-	var page seen
-	a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) {
-		page = get(t, decide(t, endpointstest.Approve, u))
-	})
-	a.Timeout = 400 * time.Millisecond
-	token, err := a.token()
+	s, asked := newSandbox(t), make(chan struct{}, 1)
+	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: holding(asked, time.After(time.Second))})
+	l := Login{Config: s.config(plain, "http://127.0.0.1/callback"), OpenBrowser: func(context.Context, string) error { return nil }, Show: func(Prompt) {}}
+	a, err := l.begin(t.Context(), nil)
 	require.NoError(t, err)
-	assert.True(t, token.Valid())
-	assert.Equal(t, http.StatusOK, page.status)
+	page := make(chan seen)
+	go func() { page <- get(t, decide(t, endpointstest.Approve, a.url)) }()
+	<-asked
+	l.Timeout = time.Millisecond
+	begun := time.Now()
+	token, err := l.follow(t.Context(), a)
+	require.NoError(t, err)
+	assert.Equal(t, "access-1", token.AccessToken)
+	assert.Equal(t, http.StatusOK, (<-page).status)
+	assert.Less(t, time.Since(begun), exchangeTimeout)
 }
 
 func TestLoginEnds(t *testing.T) {
 	cause := errors.New("the program ends")
-	s := newSandbox(t)
 	for name, during := range map[string]bool{"before the callback": false, "during the exchange": true} {
 		t.Run(name, func(t *testing.T) {
-			s.Clear(plain)
-			s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, RequestDelay: time.Minute})
+			s, asked := newSandbox(t), make(chan struct{}, 1)
+			s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: holding(asked, nil)})
 			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
 			var redirect *url.URL
 			a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(u string) {
 				redirect = redirectIn(t, u)
-				time.AfterFunc(100*time.Millisecond, func() { cancel(cause) })
-				if during {
-					page := get(t, decide(t, endpointstest.Approve, u))
-					assert.Contains(t, page.body, "log in again")
+				if !during {
+					cancel(cause)
+					return
 				}
+				go func() {
+					<-asked
+					cancel(cause)
+				}()
+				page := get(t, decide(t, endpointstest.Approve, u))
+				assert.Contains(t, page.body, "log in again")
 			})
 			_, err := a.Token(ctx)
 			<-a.browser
@@ -364,6 +386,20 @@ func TestOpenBrowserEndsWithTheLogin(t *testing.T) {
 	_, err := login.Token(t.Context())
 	require.NoError(t, err)
 	assert.Error(t, (<-opening).Err())
+}
+
+// A browser that fails when the user has come back doesn't matter.
+func TestBrowserFailsLate(t *testing.T) {
+	for range 20 {
+		l := Login{Config: newSandbox(t).config(plain, "http://127.0.0.1/callback")}
+		l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
+		a, err := l.begin(t.Context(), nil)
+		require.NoError(t, err)
+		get(t, decide(t, endpointstest.Approve, a.url))
+		l.OpenBrowser = NoBrowser
+		_, err = l.follow(t.Context(), a)
+		require.NoError(t, err)
+	}
 }
 
 // What Config does wrong is a panic of the program's, and doesn't leave it waiting.
