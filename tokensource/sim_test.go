@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 0, "how many schedules TestSimulation runs of each scenario; 0 means 10, or 1 with -short")
+	schedules = flag.Int("schedules", 0, "how many schedules TestSimulation runs of each scenario; 0 means 3, or 1 with -short")
 	narrate   = flag.Bool("narrate", false, "print what TestSimulation's processes do")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first schedule")
 )
@@ -74,15 +74,19 @@ type tallied struct {
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	if *schedules == 0 {
-		*schedules = 10
+		*schedules = 3
 		if testing.Short() {
 			*schedules = 1
 		}
 	}
-	var table strings.Builder
-	fmt.Fprintf(&table, "%-28s %9s %9s %9s %6s %6s %8s %8s\n", "scenario", "schedules", "rotations", "posts", "twice", "lost", "revoked", "crashes")
-	for _, sc := range scenarios {
+	table := make([]string, len(scenarios))
+	t.Cleanup(func() {
+		title := fmt.Sprintf("%-28s %9s %9s %9s %6s %6s %8s %8s\n", "scenario", "schedules", "rotations", "posts", "twice", "lost", "revoked", "crashes")
+		t.Log("\n" + title + strings.Join(table, ""))
+	})
+	for row, sc := range scenarios {
 		t.Run(strings.ReplaceAll(sc.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
 			var sum tallied
 			for i := range *schedules {
 				seed := *firstSeed + uint64(i)
@@ -94,10 +98,9 @@ func TestSimulation(t *testing.T) {
 				sum.revoked += r.revoked
 				sum.crashes += r.crashes
 			}
-			fmt.Fprintf(&table, "%-28s %9d %9d %9d %6d %6d %8d %8d\n", sc.name, *schedules, sum.rotations, sum.posts, sum.twice, sum.lost, sum.revoked, sum.crashes)
+			table[row] = fmt.Sprintf("%-28s %9d %9d %9d %6d %6d %8d %8d\n", sc.name, *schedules, sum.rotations, sum.posts, sum.twice, sum.lost, sum.revoked, sum.crashes)
 		})
 	}
-	t.Log("\n" + table.String())
 }
 
 // simulate runs one schedule and checks the invariants.
