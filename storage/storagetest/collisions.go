@@ -22,12 +22,7 @@ const (
 	maxCollisions = 10_000
 )
 
-func collisionTime() time.Duration {
-	if testing.Short() {
-		return 5 * time.Millisecond
-	}
-	return 50 * time.Millisecond
-}
+func collisionTime() time.Duration { return time.Duration(collisionMS()) * time.Millisecond }
 
 // change is a Put of a value, or a Delete.
 type change struct {

@@ -97,9 +97,10 @@ type Server interface {
 }
 
 var (
-	kills      = amount("kills", "how often the suite kills each server and each process", 2, 1)
-	cuts       = amount("cuts", "how many times the suite cuts the connection to each server", 100, 20)
-	population = amount("names", "how many records the suite lists", 1100, 120)
+	kills       = amount("kills", "how often the suite kills each server and each process", 2, 1)
+	cuts        = amount("cuts", "how many times the suite cuts the connection to each server", 100, 20)
+	population  = amount("names", "how many records the suite lists", 300, 120)
+	collisionMS = amount("collisions", "for how many milliseconds two writes of each kind meet again and again", 15, 5)
 )
 
 // amount returns how much of something the tests do, once flags are parsed: what a flag

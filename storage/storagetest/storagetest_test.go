@@ -52,7 +52,7 @@ func TestSoundStoresPass(t *testing.T) {
 // store that is broken in one way the subtest which is about that fails.
 func TestSuiteSeesEveryFault(t *testing.T) {
 	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m", fmt.Sprint("-test.short=", testing.Short()),
-		"-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2"}
+		"-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2", "-storagetest.collisions=50"}
 	out, err := testprocess.Test(t, args, faultsVariable+"=yes", "TMPDIR="+t.TempDir())
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, "all subtests passed:\n%s", out)
