@@ -4,20 +4,28 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 )
 
 // few is how many records a test has: two whole pages, and so a third that is empty.
 const few = 2000
 
+var soak = flag.Bool("soak", false, "also measure PostgreSQL, and on a disk")
+
 func TestSQLite(t *testing.T) { testEngine(t, options{engine: "sqlite"}) }
 
 func TestPostgreSQL(t *testing.T) {
+	if !*soak {
+		t.Skip("takes 20 s, or more on a slow disk; run with -soak")
+	}
 	testEngine(t, options{engine: "postgres", dsn: os.Getenv("OAUTH2KEEP_POSTGRES_DSN")})
 }
 
@@ -26,10 +34,12 @@ func TestPostgreSQL(t *testing.T) {
 func testEngine(t *testing.T, o options) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("measures thousands of writes that sync; run without -short")
+		t.Skip("measures thousands of writes; run without -short")
 	}
 	o.n, o.dir = few, t.TempDir()
-	if os.Geteuid() == 0 { // then the server runs as another user, and has to get there
+	if !*soak {
+		o.dir = testdir.InMemory(t)
+	} else if os.Geteuid() == 0 { // then the server runs as another user, and has to get there
 		var err error
 		o.dir, err = os.MkdirTemp("", "million")
 		require.NoError(t, err)
