@@ -64,8 +64,8 @@ func TestMain(m *testing.M) {
 
 // x/oauth2's own tests pass through our transport when there is nothing to adapt.
 func TestXOAuth2sOwnTestsPassThroughTheTransport(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles and runs the tests of x/oauth2; run without -short")
+	if !*soak {
+		t.Skip("compiles and runs the tests of x/oauth2; run with -soak")
 	}
 	source, ours := moduleDir(t, "golang.org/x/oauth2"), moduleDir(t, "github.com/oauth2keep/oauth2keep")
 	dir := t.TempDir()

@@ -20,8 +20,10 @@ func TestEveryDefinitionIsPlayed(t *testing.T) {
 	}
 }
 
-// seeds is how many hostile servers each definition meets.
-var seeds = flag.Uint64("hostile", 1, "how many hostile servers play each definition")
+var (
+	seeds = flag.Uint64("hostile", 1, "how many hostile servers play each definition")
+	soak  = flag.Bool("soak", false, "also run the tests of x/oauth2 through the transport")
+)
 
 // TestEveryDefinitionIsPlayedByAHostileServer does so where answers are lost, late or
 // somebody else's.
