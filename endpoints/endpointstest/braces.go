@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
@@ -13,6 +14,18 @@ import (
 // what makes requests of them in package endpoints: a mistake there isn't made here too.
 
 var braces = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
+
+// expressions are those that were compiled before, of the definitions that the program
+// has: every server of one needs the same.
+var expressions sync.Map
+
+func compiled(expression string) *regexp.Regexp {
+	if known, ok := expressions.Load(expression); ok {
+		return known.(*regexp.Regexp)
+	}
+	made, _ := expressions.LoadOrStore(expression, regexp.MustCompile(expression))
+	return made.(*regexp.Regexp)
+}
 
 // namesIn returns the names that stand in braces in texts.
 func namesIn(texts ...string) []string {
@@ -44,7 +57,7 @@ func expression(template string, group func(at int) string) (pattern string, nam
 // that comes twice must have the same value, but for random, which is left out.
 func capture(template, text string) (map[string]string, bool) {
 	pattern, names := expression(template, func(int) string { return ".+" })
-	m := regexp.MustCompile(`(?s)\A` + pattern + `\z`).FindStringSubmatch(text)
+	m := compiled(`(?s)\A` + pattern + `\z`).FindStringSubmatch(text)
 	if m == nil {
 		return nil, false
 	}
@@ -67,7 +80,7 @@ func glob(pattern, star, text string) bool {
 	for i := range parts {
 		parts[i] = regexp.QuoteMeta(parts[i])
 	}
-	return regexp.MustCompile(`(?s)\A` + strings.Join(parts, star) + `\z`).MatchString(text)
+	return compiled(`(?s)\A` + strings.Join(parts, star) + `\z`).MatchString(text)
 }
 
 // accepts reports whether Vars accepts v as the value of a name. A name that isn't
@@ -163,7 +176,7 @@ func newPlace(template string, below bool) place {
 		return `[^./:]+`
 	}
 	hostPattern, _ := expression(host, group)
-	pl.host = regexp.MustCompile(`\A` + hostPattern + `\z`)
+	pl.host = compiled(`\A` + hostPattern + `\z`)
 	if path == "" && !below {
 		path = "/"
 	}
@@ -171,7 +184,7 @@ func newPlace(template string, below bool) place {
 	if below {
 		pattern = strings.TrimSuffix(pattern, "/") + `(?:/.*)?`
 	}
-	pl.whole, pl.names = regexp.MustCompile(`\A`+pattern+`\z`), names
+	pl.whole, pl.names = compiled(`\A`+pattern+`\z`), names
 	return pl
 }
 

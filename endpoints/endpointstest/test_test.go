@@ -79,7 +79,11 @@ func TestRefreshWithoutAToken(t *testing.T) {
 		return nil
 	}
 	endpointstest.TestProvider(t, p, endpointstest.Test{})
-	assert.Equal(t, 2*3, refreshed)
+	addresses := 2
+	if testing.Short() {
+		addresses = 1
+	}
+	assert.Equal(t, addresses*3, refreshed)
 }
 
 // sabotage are clients that don't do what their definition says. The server doesn't
