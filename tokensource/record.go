@@ -263,16 +263,21 @@ var maxExpiry = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 
 // token returns a new token that the caller may change.
 func (r *record) token() *oauth2.Token {
-	t := &oauth2.Token{
+	t := r.bareToken()
+	if len(r.Extra) == 0 {
+		return &t
+	}
+	return t.WithExtra(cloneJSON(r.Extra))
+}
+
+// bareToken returns the token without what came beside it.
+func (r *record) bareToken() oauth2.Token {
+	return oauth2.Token{
 		AccessToken:  r.AccessToken,
 		TokenType:    r.TokenType,
 		RefreshToken: r.RefreshToken,
 		Expiry:       r.Expiry,
 	}
-	if len(r.Extra) == 0 {
-		return t
-	}
-	return t.WithExtra(cloneJSON(r.Extra))
 }
 
 // with returns a copy of r with another attempt and failure.

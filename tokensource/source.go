@@ -31,7 +31,7 @@ type Source struct {
 // Token returns a valid token, refreshed if necessary. It implements
 // oauth2.TokenSource, and is TokenContext with a context that is never done.
 func (s *Source) Token() (*oauth2.Token, error) {
-	return s.TokenContext(context.Background())
+	return s.copyToken(context.Background(), new(oauth2.Token))
 }
 
 // TokenContext returns a valid token. The caller may change it.
@@ -49,11 +49,25 @@ func (s *Source) Token() (*oauth2.Token, error) {
 // restore the connection, also if there is none under this name. After others, the next
 // call tries again when it is time to.
 func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
+	return s.copyToken(ctx, new(oauth2.Token))
+}
+
+// copyToken is TokenContext with a place for the token. TokenContext is small enough to be
+// inlined, so that a caller who doesn't keep the token has that place on its stack.
+func (s *Source) copyToken(ctx context.Context, t *oauth2.Token) (*oauth2.Token, error) {
 	v, err := s.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return v.tokenCopy(), nil
+	switch {
+	case v.token != nil:
+		*t = *v.token
+	case len(v.record.Extra) == 0:
+		*t = v.record.bareToken()
+	default:
+		*t = *v.record.token()
+	}
+	return t, nil
 }
 
 // Stored returns the token as it is stored, without a refresh, however old it is, also if
@@ -297,15 +311,6 @@ func isFlat(extra map[string]any) bool {
 		}
 	}
 	return true
-}
-
-// tokenCopy returns the token for a caller, who may change it.
-func (v *view) tokenCopy() *oauth2.Token {
-	if v.token == nil {
-		return v.record.token()
-	}
-	t := *v.token
-	return &t
 }
 
 // forget drops what is known, if it is about this login.
