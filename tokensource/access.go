@@ -53,6 +53,8 @@ type apiAccess struct {
 	origins origin.Set // of Manager.APIURLs; nil: each token has its own
 	scheme  string     // of the Authorization that a token is sent in, such as "Bearer"
 	err     error
+
+	names headerNames // of requests
 }
 
 // apis returns what is known of the API without a token.

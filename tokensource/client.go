@@ -55,7 +55,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 		}
 	}
-	kind := kindOf(r.Header, api.scheme)
+	kind := api.names.kindOf(r.Header, api.scheme)
 	if kind == headerOwn {
 		return t.handOver(r)
 	}
@@ -115,13 +115,13 @@ func (t *apiTransport) CloseIdleConnections() {
 // takesToken reports whether the token goes with r. It is an error to ask for that where
 // it mustn't go.
 func (t *apiTransport) takesToken(r *http.Request, origins origin.Set) (bool, error) {
+	if r.Response != nil { // net/http follows a redirect
+		return !origins.Left(r), nil
+	}
 	if !origins.Takes(r) {
-		if r.Response != nil { // net/http follows a redirect
-			return false, nil
-		}
 		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, origins, hostOf(r))
 	}
-	return !origins.Left(r), nil
+	return true, nil
 }
 
 // hostOf is where r goes, for an error.
