@@ -47,17 +47,43 @@ func (k *keeper) cached() side { return k.cachedToken(newToken(current, 24*time.
 func (k *keeper) cachedExtra() side { return k.cachedToken(withExtra(newToken(current, 24*time.Hour))) }
 
 func (k *keeper) cachedToken(t *oauth2.Token) side {
-	name, err := k.saved(k.memory, t)
+	s, err := k.source(t)
 	if err != nil {
 		return failing(ours, err)
 	}
-	s := k.memory.Source(name)
 	return same(ours, func() (string, error) {
 		t, err := s.Token()
 		if err != nil {
 			return "", err
 		}
 		return t.AccessToken, nil
+	})
+}
+
+func (k *keeper) cachedKept() side {
+	s, err := k.source(newToken(current, 24*time.Hour))
+	if err != nil {
+		return failing(ours, err)
+	}
+	return kept(ours, s)
+}
+
+// source returns the source of a new connection.
+func (k *keeper) source(t *oauth2.Token) (*tokensource.Source, error) {
+	name, err := k.saved(k.memory, t)
+	return k.memory.Source(name), err
+}
+
+// kept returns a side that keeps each token until it has the next, for one goroutine.
+func kept(library string, s oauth2.TokenSource) side {
+	var last *oauth2.Token
+	return same(library, func() (string, error) {
+		t, err := s.Token()
+		if err != nil {
+			return "", err
+		}
+		last = t
+		return last.AccessToken, nil
 	})
 }
 

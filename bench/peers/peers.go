@@ -133,6 +133,10 @@ func (w *world) herds() (sides []side) {
 	return sides
 }
 
+func (w *world) xCachedKept() side {
+	return kept(xoauth2, oauth2.ReuseTokenSource(nil, xSource{valid}))
+}
+
 func (w *world) xCachedExtra() side {
 	_, get := xCache(func() (*oauth2.Token, error) { return withExtra(newToken(current, 24*time.Hour)), nil })
 	return same(xoauth2, get)

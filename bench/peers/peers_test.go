@@ -36,6 +36,7 @@ func TestTableIsComplete(t *testing.T) {
 		"cached token, 1 goroutine":       {ours, xoauth2, google, aws, smithy},
 		"cached token, 2 goroutines":      {ours, xoauth2, google, aws, smithy},
 		"cached token, 64 goroutines":     {ours, xoauth2, google, aws, smithy},
+		"cached token that is kept":       {ours, xoauth2},
 		"cached token with extra fields":  {ours, xoauth2},
 		"round trip, 1 goroutine":         {ours, xoauth2, google, smithy},
 		"round trip, 2 goroutines":        {ours, xoauth2, google, smithy},

@@ -35,6 +35,7 @@ func (w *world) rows() ([]row, error) {
 	for _, n := range []int{1, 2, 64} {
 		add("cached token, "+goroutines(n), n, current, append([]side{k.cached()}, cachedTokens()...)...)
 	}
+	add("cached token that is kept", 1, current, k.cachedKept(), w.xCachedKept())
 	add("cached token with extra fields", 1, current, k.cachedExtra(), w.xCachedExtra())
 	for _, n := range []int{1, 2, 64} {
 		add("round trip, "+goroutines(n), n, "Bearer "+current, k.roundTrip(),
