@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// What stands in this file and in faults.go serves the demonstration alone: nothing of it
+// belongs into an application.
+
+// sandbox acts as the providers, and makes trouble.
+type sandbox struct {
+	app     *application
+	server  *endpointstest.Server
+	store   *breakableStore
+	network *distortion
+
+	mu     sync.Mutex
+	outage map[string]string // by the provider's id, what is wrong there
+}
+
+func newSandbox(a *application, tokens storage.Store) (*sandbox, error) {
+	var definitions []endpoints.Provider
+	for _, o := range offers {
+		definitions = append(definitions, o.provider)
+	}
+	server, err := endpointstest.StartProgram(definitions...)
+	if err != nil {
+		return nil, err
+	}
+	policy := server.Policy(endpoints.Zendesk)
+	policy.Rotate = true
+	server.SetPolicy(endpoints.Zendesk, policy)
+	return &sandbox{
+		app: a, server: server,
+		store:   &breakableStore{Store: tokens},
+		network: &distortion{},
+		outage:  make(map[string]string),
+	}, nil
+}
+
+func (s *sandbox) routes(mux *http.ServeMux) {
+	a := s.app
+	mux.Handle("GET /sandbox", a.forUser(s.page))
+	mux.Handle("POST /sandbox/end", a.forUser(s.end))
+	mux.Handle("POST /sandbox/try/{fault}", a.forUser(s.try))
+	mux.Handle("POST /sandbox/expire/{name...}", a.forUser(s.expire))
+	mux.Handle("POST /sandbox/revoke/{name...}", a.forUser(s.revoke))
+}
+
+// page lists what can go wrong.
+func (s *sandbox) page(w http.ResponseWriter, r *http.Request) {
+	s.app.render(w, r, "sandbox", page{Title: "Try what goes wrong", Data: faultGroups()})
+}
+
+// expire has an hour pass at the provider. The application's own clock stays as it is, and
+// so it isn't told.
+func (s *sandbox) expire(w http.ResponseWriter, r *http.Request) {
+	if e, ok := s.app.mine(w, r); ok {
+		s.server.Advance(time.Hour + time.Minute)
+		http.Redirect(w, r, "/connections/"+e.Name+"?notice=expired", http.StatusSeeOther)
+	}
+}
+
+// revoke ends the grant, as when its user does so at the provider.
+func (s *sandbox) revoke(w http.ResponseWriter, r *http.Request) {
+	e, ok := s.app.mine(w, r)
+	if !ok {
+		return
+	}
+	t, err := e.provider.manager.Source(e.Name).Stored(r.Context())
+	if err != nil {
+		s.app.refuse(w, r, e.provider, readName(e.Name).account, err)
+		return
+	}
+	s.server.Revoke(e.provider.provider, t)
+	http.Redirect(w, r, "/connections/"+e.Name+"?notice=revoked", http.StatusSeeOther)
+}
+
+func init() {
+	notices["expired"] = "At the provider, an hour has passed, and all tokens that live for an hour are over. The application isn't told. Call the API to see what follows: the token is refused, renewed, and the call repeated."
+	notices["revoked"] = "At the provider, the user has revoked the connection. The application isn't told. Call the API to see what follows."
+	notices["ended"] = "The sandbox makes no trouble any more."
+}
+
+// end ends all trouble.
+func (s *sandbox) end(w http.ResponseWriter, r *http.Request) {
+	for _, p := range s.app.providers {
+		s.server.Clear(p.provider)
+	}
+	s.store.down.Store(false)
+	s.network.set("", "")
+	s.mu.Lock()
+	clear(s.outage)
+	s.mu.Unlock()
+	http.Redirect(w, r, "/sandbox?notice=ended", http.StatusSeeOther)
+}
+
+// troubles are what the sandbox is making now, for the banner on each page.
+func (s *sandbox) troubles() (list []string) {
+	if s.store.down.Load() {
+		list = append(list, "The store of tokens is down.")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.app.providers {
+		if what := s.outage[p.id]; what != "" {
+			list = append(list, what)
+		}
+	}
+	return list
+}
+
+// setOutage has a provider's token endpoint be in trouble until end is called.
+func (s *sandbox) setOutage(p *provider, trouble endpointstest.Trouble, what string) {
+	s.server.Fail(p.provider, endpointstest.Fault{On: endpointstest.TokenEndpoint, Trouble: trouble, RetryAfter: time.Minute})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outage[p.id] = what
+}
+
+// ensure connects the user to p, without the consent page, if that isn't so already.
+func (s *sandbox) ensure(ctx context.Context, p *provider, u *user, account string) (name string, err error) {
+	name = p.connection(u, account)
+	if e, ok := s.app.index.status(ctx, name); ok && e.group() == groupWorking {
+		return name, nil
+	}
+	if p.variable != "" {
+		s.server.SetVars(p.provider, map[string]string{p.variable: account})
+	}
+	t := s.server.Connect(p.provider)
+	if p.variable != "" {
+		t = t.WithExtra(map[string]any{p.variable: account})
+	}
+	return name, p.manager.Save(ctx, name, t)
+}
+
+// breakableStore is a store that can be down.
+type breakableStore struct {
+	storage.Store
+	down atomic.Bool
+}
+
+var errDown = errors.New("the sandbox has the store down")
+
+func (b *breakableStore) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	if b.down.Load() {
+		return nil, "", errDown
+	}
+	return b.Store.Get(ctx, name)
+}
+
+func (b *breakableStore) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	if b.down.Load() {
+		return "", errDown
+	}
+	return b.Store.Put(ctx, name, value, old)
+}
+
+func (b *breakableStore) Delete(ctx context.Context, name string, old storage.Version) error {
+	if b.down.Load() {
+		return errDown
+	}
+	return b.Store.Delete(ctx, name, old)
+}
+
+// Names implements storage.Lister.
+func (b *breakableStore) Names(ctx context.Context) iter.Seq2[string, error] {
+	if b.down.Load() {
+		return func(yield func(string, error) bool) { yield("", errDown) }
+	}
+	return b.Store.(storage.Lister).Names(ctx)
+}
+
+// distortion sends what the application sends to the provider, and the next request that
+// has a text in its body with another one: as if the application had been set up so.
+type distortion struct {
+	mu       sync.Mutex
+	old, new string
+}
+
+func (d *distortion) set(old, new string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.old, d.new = old, new
+}
+
+func (d *distortion) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.old == "" || r.Body == nil {
+		d.mu.Unlock()
+		defer d.mu.Lock()
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(string(body), d.old) {
+		body = []byte(strings.ReplaceAll(string(body), d.old, d.new))
+		d.old = ""
+	}
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.GetBody = nil
+	return http.DefaultTransport.RoundTrip(r)
+}

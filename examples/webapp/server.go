@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+)
+
+// settings are what the flags say.
+type settings struct {
+	listen, url, cert, key string
+	data, postgres         string
+	providers              string // real ones, or "" for the sandbox
+	log                    *slog.Logger
+}
+
+// application is the web application.
+type application struct {
+	url       *url.URL
+	log       *slog.Logger
+	database  *database
+	keys      *storage.Keyset
+	store     *storage.Encrypted // one for all providers
+	providers []*provider
+	sessions  *sessions
+	index     *index
+	sandbox   *sandbox // nil with real providers
+	handler   http.Handler
+	server    *http.Server
+
+	stop       context.CancelFunc // ends what runs in the background
+	background sync.WaitGroup
+}
+
+//go:embed static
+var static embed.FS
+
+// open makes the application of its settings, and what it needs below s.data.
+func open(ctx context.Context, s settings) (a *application, err error) {
+	u, err := url.Parse(s.url)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
+		return nil, errors.New("-url must be an origin, such as https://app.example.com")
+	}
+	u.Path = ""
+	if s.providers != "" && !isLoopback(s.listen) {
+		// Whoever reaches the login page is Alice if he likes.
+		return nil, errors.New("the login is a demonstration without passwords: with -provider, -listen must be an address of the loopback")
+	}
+	a = &application{url: u, log: s.log}
+	defer func() {
+		if err != nil {
+			a.close(ctx)
+		}
+	}()
+	if a.keys, err = openKeys(s.data); err != nil {
+		return nil, err
+	}
+	if a.database, err = openDatabase(ctx, s); err != nil {
+		return nil, err
+	}
+	a.sessions = &sessions{db: a.database, secure: u.Scheme == "https"}
+	tokens, transport := storage.Store(a.database.tokens), http.RoundTripper(nil)
+	if s.providers == "" {
+		if a.sandbox, err = newSandbox(a, tokens); err != nil {
+			return nil, err
+		}
+		tokens, transport = a.sandbox.store, a.sandbox.network
+	}
+	a.store = storage.Encrypt(tokens, a.keys)
+	if a.providers, err = a.newProviders(s.providers, transport); err != nil {
+		return nil, err
+	}
+	a.index = &index{db: a.database, log: a.log, providers: a.providers}
+	a.handler = a.protect(a.routes())
+	a.server = &http.Server{
+		Handler:           a.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      exchangeTimeout + 30*time.Second, // a callback takes as long as the provider
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	a.start(ctx)
+	return a, nil
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// start begins what runs in the background.
+func (a *application) start(ctx context.Context) {
+	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	for _, p := range a.providers {
+		a.background.Go(func() { p.manager.Run(ctx) }) // keeps idle refresh tokens alive
+	}
+	a.background.Go(func() { a.index.run(ctx, a.store) })
+}
+
+// close ends the application as a program should: first what uses tokens, then what saves
+// them, then the store.
+func (a *application) close(ctx context.Context) error {
+	var errs []error
+	if a.server != nil {
+		errs = append(errs, a.server.Shutdown(ctx))
+	}
+	if a.stop != nil {
+		a.stop()
+		a.background.Wait()
+	}
+	for _, p := range a.providers {
+		if err := p.manager.Flush(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p.id, err))
+		}
+	}
+	if a.database != nil {
+		errs = append(errs, a.database.Close())
+	}
+	if a.sandbox != nil {
+		a.sandbox.server.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// routes says what answers where. Whatever changes anything is a POST.
+func (a *application) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", http.FileServerFS(static))
+	mux.HandleFunc("GET /login", a.loginPage)
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /logout", a.logout)
+
+	mux.Handle("GET /{$}", http.RedirectHandler("/connections", http.StatusSeeOther))
+	mux.Handle("GET /connections", a.forUser(a.connections))
+	mux.Handle("GET /connections/{name...}", a.forUser(a.connection))
+	mux.Handle("POST /connect/{provider}", a.forUser(a.connect))
+	mux.Handle("POST /embedded/{provider}", a.forUser(a.embedded))
+	mux.Handle("POST /call/{name...}", a.forUser(a.call))
+	mux.Handle("POST /disconnect/{name...}", a.forUser(a.disconnect))
+	mux.Handle("GET /problem/{problem}", a.forUser(a.problemPage))
+	for _, p := range a.providers {
+		mux.Handle("/callback/"+p.id, a.callback(p))
+	}
+	mux.Handle("GET /admin", a.forUser(a.admin))
+	if a.sandbox != nil {
+		a.sandbox.routes(mux)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.fail(w, r, "not_found", nil) })
+	return mux
+}
