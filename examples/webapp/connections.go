@@ -55,6 +55,9 @@ func viewOf(e entry) connectionView {
 	if e.Status.Reason != "" {
 		v.Why, v.Hint = reasonWords[e.Status.Reason], hint(e.Status.Reason)
 	}
+	if errors.Is(e.Err, storage.ErrOpen) { // waiting doesn't help
+		v.Why, v.Hint = damagedWhy, damagedHint
+	}
 	return v
 }
 

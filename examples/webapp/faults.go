@@ -28,8 +28,8 @@ type faultGroup struct {
 func faultGroups() []faultGroup {
 	return []faultGroup{
 		{"While an account is connected", "Each button begins to connect TaxRock, and presses Approve at the provider for you.", connectFaults},
-		{"While a connection is used", "Each button connects an account if you have none, makes trouble, and calls the provider's API. You see what becomes of the connection.", useFaults},
-		{"In the application", "The store of connections, and what users type.", ownFaults},
+		{"While a connection is used", "Each button connects an account for you, makes trouble, and calls the provider's API. You see what becomes of the connection.", useFaults},
+		{"In the application", "The store of tokens, and what users type.", ownFaults},
 	}
 }
 
@@ -106,8 +106,9 @@ var ownFaults = []fault{
 	}},
 }
 
-// try makes something go wrong.
+// try makes something go wrong, and nothing else.
 func (s *sandbox) try(w http.ResponseWriter, r *http.Request) {
+	s.endTrouble()
 	r.ParseForm() // which leaves an empty one if it can't
 	for _, g := range faultGroups() {
 		for _, f := range g.Faults {
@@ -191,7 +192,7 @@ func (s *sandbox) wrongSecret(p *provider) {
 func useWith(id, account string, trouble func(*sandbox, *provider)) func(*sandbox, http.ResponseWriter, *http.Request) error {
 	return func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		p := s.app.provider(id)
-		name, err := s.ensure(r.Context(), p, userOf(r), account)
+		name, err := s.connect(r.Context(), p, userOf(r), account)
 		if err != nil {
 			return err
 		}
@@ -204,7 +205,7 @@ func useWith(id, account string, trouble func(*sandbox, *provider)) func(*sandbo
 
 // damage overwrites a record, below what encrypts it.
 func (s *sandbox) damage(w http.ResponseWriter, r *http.Request) error {
-	name, err := s.ensure(r.Context(), s.app.provider("chart"), userOf(r), "")
+	name, err := s.connect(r.Context(), s.app.provider("chart"), userOf(r), "")
 	if err != nil {
 		return err
 	}

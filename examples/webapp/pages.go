@@ -49,6 +49,11 @@ var notices = map[string]string{
 	"opened_twice": "That page was opened twice. The first time counted, and nothing was sent again: below is what came of it.",
 	"disconnected": "The account is disconnected, and its token is deleted.",
 	"forgotten":    "The account is disconnected here, and its token is deleted. The provider has no way to be told.",
+
+	// Of the sandbox:
+	"expired": "At the provider, an hour has passed, and all tokens that live for an hour are over. The application isn't told. Call the API to see what follows: the token is refused, renewed, and the call repeated.",
+	"revoked": "At the provider, the user has revoked the connection. The application isn't told. Call the API to see what follows.",
+	"ended":   "The sandbox makes no trouble any more.",
 }
 
 func (a *application) render(w http.ResponseWriter, r *http.Request, name string, p page) {

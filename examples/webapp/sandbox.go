@@ -89,23 +89,21 @@ func (s *sandbox) revoke(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/connections/"+e.Name+"?notice=revoked", http.StatusSeeOther)
 }
 
-func init() {
-	notices["expired"] = "At the provider, an hour has passed, and all tokens that live for an hour are over. The application isn't told. Call the API to see what follows: the token is refused, renewed, and the call repeated."
-	notices["revoked"] = "At the provider, the user has revoked the connection. The application isn't told. Call the API to see what follows."
-	notices["ended"] = "The sandbox makes no trouble any more."
-}
-
 // end ends all trouble.
 func (s *sandbox) end(w http.ResponseWriter, r *http.Request) {
+	s.endTrouble()
+	http.Redirect(w, r, "/sandbox?notice=ended", http.StatusSeeOther)
+}
+
+func (s *sandbox) endTrouble() {
 	for _, p := range s.app.providers {
 		s.server.Clear(p.provider)
 	}
 	s.store.down.Store(false)
 	s.network.set("", "")
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	clear(s.outage)
-	s.mu.Unlock()
-	http.Redirect(w, r, "/sandbox?notice=ended", http.StatusSeeOther)
 }
 
 // troubles are what the sandbox is making now, for the banner on each page.
@@ -131,11 +129,11 @@ func (s *sandbox) setOutage(p *provider, trouble endpointstest.Trouble, what str
 	s.outage[p.id] = what
 }
 
-// ensure connects the user to p, without the consent page, if that isn't so already.
-func (s *sandbox) ensure(ctx context.Context, p *provider, u *user, account string) (name string, err error) {
+// connect connects the user to p anew, without the consent page.
+func (s *sandbox) connect(ctx context.Context, p *provider, u *user, account string) (name string, err error) {
 	name = p.connection(u, account)
-	if e, ok := s.app.index.status(ctx, name); ok && e.group() == groupWorking {
-		return name, nil
+	if err := p.manager.Forget(ctx, name); err != nil {
+		return "", err
 	}
 	if p.variable != "" {
 		s.server.SetVars(p.provider, map[string]string{p.variable: account})

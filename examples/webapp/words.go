@@ -41,10 +41,19 @@ var reasonWords = map[tokensource.Reason]string{
 	tokensource.ReasonStore:         "Our store of connections can't be read or written.",
 }
 
-// hint says what to do about a reason, in the library's words.
+// hint says what to do about a reason, in the library's words where it has them.
 func hint(reason tokensource.Reason) string {
+	if reason == tokensource.ReasonStore {
+		return "This is our fault. Please try again in a few minutes."
+	}
 	return endpoints.KindOf(&tokensource.Error{Reason: reason}).Hint()
 }
+
+// What a user reads about a record that can't be opened: it is damaged, or its key is lost.
+const (
+	damagedWhy  = "What we have stored for this connection can't be opened."
+	damagedHint = "Please contact our support. If you can't wait, disconnect the account here and connect it again."
+)
 
 // moment is a time that is shown in words, such as "in 52 minutes".
 type moment struct{ at, now time.Time }
