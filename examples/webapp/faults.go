@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
 // fault is something that can go wrong, and that a button makes go wrong.
@@ -53,7 +54,7 @@ var connectFaults = []fault{
 	{ID: "state", Title: "The state is lost", Text: "The browser comes back without the attempt's cookie.", Shows: "state", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error { w.Header().Del("Set-Cookie"); return nil })
 	}},
-	{ID: "twice", Title: "The callback is opened twice", Text: "As by a double click. It works the first time.", Words: "That page was opened twice", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "twice", Title: "The callback is opened twice", Text: "As by a double click. It works the first time.", Words: notices["opened_twice"], try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(callback *url.URL) error { return s.open(w, r, callback) })
 	}},
 	{ID: "other-user", Title: "Someone else comes back", Text: "Another user logs in to this browser meanwhile. You are that user then.", Shows: "other_user", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
@@ -73,21 +74,21 @@ var connectFaults = []fault{
 }
 
 var useFaults = []fault{
-	{ID: "revoked", Title: "The user revokes at TaxRock", Text: "The renewal is refused: invalid_grant.", Words: "Connect again", try: useWith("taxrock", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
-	{ID: "rejected", Title: "The user revokes at Finch", Text: "Its tokens can't be renewed: the API itself says so.", Words: "Connect again", try: useWith("finch", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
-	{ID: "renewal-lost", Title: "The answer to a renewal is lost", Text: "Zendesk takes a refresh token once, and its answer never arrives.", Words: "Connect again", try: useWith("zendesk", "tea-house", func(s *sandbox, p *provider) {
+	{ID: "revoked", Title: "The user revokes at TaxRock", Text: "The renewal is refused: invalid_grant.", Words: reasonWords[tokensource.ReasonRevoked], try: useWith("taxrock", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
+	{ID: "rejected", Title: "The user revokes at Finch", Text: "Its tokens can't be renewed: the API itself says so.", Words: reasonWords[tokensource.ReasonRejected], try: useWith("finch", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
+	{ID: "renewal-lost", Title: "The answer to a renewal is lost", Text: "Zendesk takes a refresh token once, and its answer never arrives.", Words: reasonWords[tokensource.ReasonResponseLost], try: useWith("zendesk", "tea-house", func(s *sandbox, p *provider) {
 		s.server.Advance(25 * time.Hour)
 		s.server.Fail(p.provider, endpointstest.Fault{On: endpointstest.TokenEndpoint, Trouble: endpointstest.LostAnswer, Times: 1})
 	})},
-	{ID: "renewal-down", Title: "The provider is down for a while", Text: "A renewal is answered with 503, until you end it.", Words: "Can't be renewed now", try: useWith("taxrock", "", func(s *sandbox, p *provider) {
+	{ID: "renewal-down", Title: "The provider is down for a while", Text: "A renewal is answered with 503, until you end it.", Words: stateWords[tokensource.StateFailing].word, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
 		s.server.Advance(2 * time.Hour)
 		s.setOutage(p, endpointstest.Unavailable, "TaxRock's token endpoint is down.")
 	})},
-	{ID: "renewal-busy", Title: "The provider asks to slow down", Text: "A renewal is answered with 429, until you end it.", Words: "Can't be renewed now", try: useWith("taxrock", "", func(s *sandbox, p *provider) {
+	{ID: "renewal-busy", Title: "The provider asks to slow down", Text: "A renewal is answered with 429, until you end it.", Words: stateWords[tokensource.StateFailing].word, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
 		s.server.Advance(2 * time.Hour)
 		s.setOutage(p, endpointstest.RateLimited, "TaxRock's token endpoint has too many requests.")
 	})},
-	{ID: "renewal-secret", Title: "The secret has changed", Text: "A renewal is sent with the old one.", Words: "Can't be renewed now", try: useWith("taxrock", "", func(s *sandbox, p *provider) {
+	{ID: "renewal-secret", Title: "The secret has changed", Text: "A renewal is sent with the old one.", Words: reasonWords[tokensource.ReasonMisconfigured], try: useWith("taxrock", "", func(s *sandbox, p *provider) {
 		s.server.Advance(2 * time.Hour)
 		s.wrongSecret(p)
 	})},
@@ -97,7 +98,7 @@ var ownFaults = []fault{
 	{ID: "store", Title: "The store is down", Text: "Until you end it. The account is connected at the provider, and can't be saved.", Shows: "store", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error { s.store.down.Store(true); return nil })
 	}},
-	{ID: "damaged", Title: "A record can't be opened", Text: "Chart's is overwritten with what no key opens, as if its key were lost.", Words: "Can't be read", try: (*sandbox).damage},
+	{ID: "damaged", Title: "A record can't be opened", Text: "Chart's is overwritten with what no key opens, as if its key were lost.", Words: damagedWhy, try: (*sandbox).damage},
 	{ID: "account", Title: "There can't be such an account", Text: "The user types “tea house/” for the subdomain of Zendesk.", Shows: "account", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		r.PostForm.Set("account", "tea house/")
 		r.SetPathValue("provider", "zendesk")

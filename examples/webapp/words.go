@@ -15,7 +15,7 @@ var stateWords = map[tokensource.State]struct{ word, group string }{
 	tokensource.StateRefreshing:    {"Renewing", groupWorking},
 	tokensource.StateUnsaved:       {"Connected, not saved yet", groupTrouble},
 	tokensource.StateFailing:       {"Can't be renewed now", groupTrouble},
-	tokensource.StateLoginRequired: {"Connect again", groupLogin},
+	tokensource.StateLoginRequired: {"Ended", groupLogin},
 	tokensource.StateUnreadable:    {"Can't be read", groupUnreadable},
 }
 
@@ -36,8 +36,8 @@ var reasonWords = map[tokensource.Reason]string{
 	tokensource.ReasonExpired:       "The connection has expired, and the provider gave no means to renew it.",
 	tokensource.ReasonOtherClient:   "The connection was made with another registration of this application.",
 	tokensource.ReasonMisconfigured: "The provider doesn't accept this application's id or secret.",
-	tokensource.ReasonRateLimited:   "The provider has asked us to slow down.",
-	tokensource.ReasonUnavailable:   "The provider can't be reached, or has trouble.",
+	tokensource.ReasonRateLimited:   "The last renewal has failed. It is tried again when the connection is used.",
+	tokensource.ReasonUnavailable:   "The last renewal has failed. It is tried again when the connection is used.",
 	tokensource.ReasonStore:         "Our store of connections can't be read or written.",
 }
 
