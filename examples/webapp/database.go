@@ -52,7 +52,7 @@ func openDatabase(ctx context.Context, s settings) (*database, error) {
 	if s.postgres != "" {
 		dialect = sqlstore.PostgreSQL
 		if d.DB, err = sql.Open("pgx", s.postgres); err != nil {
-			return nil, errors.New("-postgres can't be read as a URL or as key=value pairs") // it may hold a password
+			return nil, err
 		}
 	} else if d.DB, err = sqlstore.OpenSQLite(ctx, filepath.Join(s.data, "webapp.db")); err != nil {
 		return nil, err

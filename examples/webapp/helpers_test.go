@@ -19,13 +19,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 )
 
 // running is an application that a test has started.
 type running struct {
 	*application
-	URL  string
-	Logs *logs
+	URL     string
+	Logs    *logs
+	dataDir string
 }
 
 // start starts the application with the sandbox, on a port of its own, until the test is
@@ -33,7 +35,7 @@ type running struct {
 func start(t testing.TB, change func(*settings)) *running {
 	t.Helper()
 	lines := &logs{}
-	s := settings{listen: "127.0.0.1:0", data: t.TempDir(), log: slog.New(slog.NewTextHandler(lines, nil))}
+	s := settings{listen: "127.0.0.1:0", data: testdir.InMemory(t), log: slog.New(slog.NewTextHandler(lines, nil))}
 	if change != nil {
 		change(&s)
 	}
@@ -47,7 +49,7 @@ func start(t testing.TB, change func(*settings)) *running {
 		defer cancel()
 		require.NoError(t, a.close(ctx))
 	})
-	return &running{a, s.url, lines}
+	return &running{a, s.url, lines, s.data}
 }
 
 // logs are what the application has logged.

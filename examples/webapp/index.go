@@ -138,20 +138,27 @@ func (x *index) count(ctx context.Context, group string) (n int, err error) {
 // walkEvery is how long a row that is missing stays so at most.
 const walkEvery = 15 * time.Minute
 
-// run walks over all names now and then, until ctx is done.
+// run walks now and then, until ctx is done.
 func (x *index) run(ctx context.Context, store *storage.Encrypted) {
 	for {
-		for name, err := range store.Names(ctx) {
-			if err != nil {
-				x.log.Warn("index: the names can't be read", "error", err)
-				break
-			}
-			x.update(ctx, name)
-		}
+		x.walk(ctx, store)
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(walkEvery):
 		}
+	}
+}
+
+// walk goes over all names, and adds the rows that are missing.
+func (x *index) walk(ctx context.Context, store *storage.Encrypted) {
+	for name, err := range store.Names(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				x.log.Warn("index: the names can't be read", "error", err)
+			}
+			return
+		}
+		x.update(ctx, name)
 	}
 }

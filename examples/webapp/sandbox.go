@@ -148,12 +148,14 @@ func (s *sandbox) connect(ctx context.Context, p *provider, u *user, account str
 // breakableStore is a store that can be down.
 type breakableStore struct {
 	storage.Store
-	down atomic.Bool
+	down  atomic.Bool
+	reads atomic.Int64
 }
 
 var errDown = errors.New("the sandbox has the store down")
 
 func (b *breakableStore) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	b.reads.Add(1)
 	if b.down.Load() {
 		return nil, "", errDown
 	}

@@ -46,7 +46,7 @@ type application struct {
 var static embed.FS
 
 // open makes the application of its settings, and what it needs below s.data.
-func open(ctx context.Context, s settings) (a *application, err error) {
+func open(ctx context.Context, s settings) (*application, error) {
 	u, err := url.Parse(s.url)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		return nil, errors.New("-url must be an origin, such as https://app.example.com")
@@ -56,31 +56,10 @@ func open(ctx context.Context, s settings) (a *application, err error) {
 		// Whoever reaches the login page is Alice if he likes.
 		return nil, errors.New("the login is a demonstration without passwords: with -provider, -listen must be an address of the loopback")
 	}
-	a = &application{url: u, log: s.log}
-	defer func() {
-		if err != nil {
-			a.close(ctx)
-		}
-	}()
-	if a.keys, err = openKeys(s.data); err != nil {
-		return nil, err
+	a := &application{url: u, log: s.log}
+	if err := a.openStore(ctx, s); err != nil {
+		return nil, errors.Join(err, a.close(ctx))
 	}
-	if a.database, err = openDatabase(ctx, s); err != nil {
-		return nil, err
-	}
-	a.sessions = &sessions{db: a.database, secure: u.Scheme == "https"}
-	tokens, transport := storage.Store(a.database.tokens), http.RoundTripper(nil)
-	if s.providers == "" {
-		if a.sandbox, err = newSandbox(a, tokens); err != nil {
-			return nil, err
-		}
-		tokens, transport = a.sandbox.store, a.sandbox.network
-	}
-	a.store = storage.Encrypt(tokens, a.keys)
-	if a.providers, err = a.newProviders(s.providers, transport); err != nil {
-		return nil, err
-	}
-	a.index = &index{db: a.database, log: a.log, providers: a.providers}
 	a.handler = a.protect(a.routes())
 	a.server = &http.Server{
 		Handler:           a.handler,
@@ -93,6 +72,30 @@ func open(ctx context.Context, s settings) (a *application, err error) {
 	}
 	a.start(ctx)
 	return a, nil
+}
+
+// openStore opens the keys, the store and what uses it.
+func (a *application) openStore(ctx context.Context, s settings) (err error) {
+	if a.keys, err = openKeys(s.data); err != nil {
+		return err
+	}
+	if a.database, err = openDatabase(ctx, s); err != nil {
+		return err
+	}
+	tokens, transport := storage.Store(a.database.tokens), http.RoundTripper(nil)
+	if s.providers == "" {
+		if a.sandbox, err = newSandbox(a, tokens); err != nil {
+			return err
+		}
+		tokens, transport = a.sandbox.store, a.sandbox.network
+	}
+	a.store = storage.Encrypt(tokens, a.keys)
+	a.sessions = &sessions{db: a.database, secure: a.url.Scheme == "https"}
+	if a.providers, err = a.newProviders(s.providers, transport); err != nil {
+		return err
+	}
+	a.index = &index{db: a.database, log: a.log, providers: a.providers}
+	return nil
 }
 
 func isLoopback(address string) bool {
