@@ -14,8 +14,9 @@ import (
 // fault is something that can go wrong, and that a button makes go wrong.
 type fault struct {
 	ID, Title, Text string
-	Shows           string // the problem that follows, or "" if it is a connection's status
-	Words           string // what one reads then
+	Problem         string             // the failure that follows, or
+	Reason          tokensource.Reason // that of the connection's status, or
+	Notice          string             // what one is told
 	try             func(s *sandbox, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -35,29 +36,29 @@ func faultGroups() []faultGroup {
 }
 
 var connectFaults = []fault{
-	{ID: "denied", Title: "The user says no", Text: "Deny is pressed instead.", Shows: "denied", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "denied", Title: "The user says no", Text: "Deny is pressed instead.", Problem: "denied", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Deny, nil)
 	}},
-	{ID: "late", Title: "The code has expired", Text: "The user comes back after half an hour.", Shows: "code_rejected", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "late", Title: "The code has expired", Text: "The user comes back after half an hour.", Problem: "code_rejected", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error { s.server.Advance(30 * time.Minute); return nil })
 	}},
-	{ID: "secret", Title: "The client secret is wrong", Text: "The exchange is sent with another secret.", Shows: "client_rejected", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "secret", Title: "The client secret is wrong", Text: "The exchange is sent with another secret.", Problem: "client_rejected", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error { s.wrongSecret(s.taxrock()); return nil })
 	}},
-	{ID: "redirect", Title: "The redirect URL is wrong", Text: "The exchange names another redirect URL.", Shows: "redirect_mismatch", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "redirect", Title: "The redirect URL is wrong", Text: "The exchange names another redirect URL.", Problem: "redirect_mismatch", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error {
 			redirectURL := s.taxrock().config.RedirectURL()
 			s.network.set(redirectURL, redirectURL+"/elsewhere")
 			return nil
 		})
 	}},
-	{ID: "state", Title: "The state is lost", Text: "The browser comes back without the attempt's cookie.", Shows: "state", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "state", Title: "The state is lost", Text: "The browser comes back without the attempt's cookie.", Problem: "state", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error { w.Header().Del("Set-Cookie"); return nil })
 	}},
-	{ID: "twice", Title: "The callback is opened twice", Text: "As by a double click. It works the first time.", Words: notices["opened_twice"], try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "twice", Title: "The callback is opened twice", Text: "As by a double click. It works the first time.", Notice: "opened_twice", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(callback *url.URL) error { return s.open(w, r, callback) })
 	}},
-	{ID: "other-user", Title: "Someone else comes back", Text: "Another user logs in to this browser meanwhile. You are that user then.", Shows: "other_user", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "other-user", Title: "Someone else comes back", Text: "Another user logs in to this browser meanwhile. You are that user then.", Problem: "other_user", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error {
 			other := "bob"
 			if userOf(r).ID == other {
@@ -66,40 +67,40 @@ var connectFaults = []fault{
 			return s.app.sessions.begin(w, r, findUser(other))
 		})
 	}},
-	{ID: "down", Title: "The provider is down", Text: "It answers the exchange with 503.", Shows: "provider_trouble", try: failExchange(endpointstest.Unavailable)},
-	{ID: "lost", Title: "The answer is lost", Text: "The connection is cut when the code has been taken.", Shows: "provider_trouble", try: failExchange(endpointstest.LostAnswer)},
-	{ID: "busy", Title: "The provider is busy", Text: "It answers the exchange with 429.", Shows: "rate_limited", try: failExchange(endpointstest.RateLimited)},
-	{ID: "firewall", Title: "A firewall answers", Text: "A page comes instead of a token.", Shows: "unreadable", try: failExchange(endpointstest.Firewall)},
-	{ID: "scope", Title: "A permission is missing", Text: "The provider doesn't grant what is asked for.", Shows: "insufficient_scope", try: failExchange(endpointstest.InsufficientScope)},
+	{ID: "down", Title: "The provider is down", Text: "It answers the exchange with 503.", Problem: "provider_trouble", try: failExchange(endpointstest.Unavailable)},
+	{ID: "lost", Title: "The answer is lost", Text: "The connection is cut when the code has been taken.", Problem: "provider_trouble", try: failExchange(endpointstest.LostAnswer)},
+	{ID: "busy", Title: "The provider is busy", Text: "It answers the exchange with 429.", Problem: "rate_limited", try: failExchange(endpointstest.RateLimited)},
+	{ID: "firewall", Title: "A firewall answers", Text: "A page comes instead of a token.", Problem: "unreadable", try: failExchange(endpointstest.Firewall)},
+	{ID: "scope", Title: "A permission is missing", Text: "The provider doesn't grant what is asked for.", Problem: "insufficient_scope", try: failExchange(endpointstest.InsufficientScope)},
 }
 
 var useFaults = []fault{
-	{ID: "revoked", Title: "The user revokes at TaxRock", Text: "The renewal is refused: invalid_grant.", Words: reasonWords[tokensource.ReasonRevoked], try: useWith("taxrock", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
-	{ID: "rejected", Title: "The user revokes at Finch", Text: "Its tokens can't be renewed: the API itself says so.", Words: reasonWords[tokensource.ReasonRejected], try: useWith("finch", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
-	{ID: "renewal-lost", Title: "The answer to a renewal is lost", Text: "Zendesk takes a refresh token once, and its answer never arrives.", Words: reasonWords[tokensource.ReasonResponseLost], try: useWith("zendesk", "tea-house", func(s *sandbox, p *provider) {
+	{ID: "revoked", Title: "The user revokes at TaxRock", Text: "The renewal is refused: invalid_grant.", Reason: tokensource.ReasonRevoked, try: useWith("taxrock", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
+	{ID: "rejected", Title: "The user revokes at Finch", Text: "Its tokens can't be renewed: the API itself says so.", Reason: tokensource.ReasonRejected, try: useWith("finch", "", func(s *sandbox, p *provider) { s.server.RevokeAll(p.provider) })},
+	{ID: "renewal-lost", Title: "The answer to a renewal is lost", Text: "Zendesk takes a refresh token once, and its answer never arrives.", Reason: tokensource.ReasonResponseLost, try: useWith("zendesk", "tea-house", func(s *sandbox, p *provider) {
 		s.server.Advance(25 * time.Hour)
 		s.server.Fail(p.provider, endpointstest.Fault{On: endpointstest.TokenEndpoint, Trouble: endpointstest.LostAnswer, Times: 1})
 	})},
-	{ID: "renewal-down", Title: "The provider is down for a while", Text: "A renewal is answered with 503, until you end it.", Words: stateWords[tokensource.StateFailing].word, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
+	{ID: "renewal-down", Title: "The provider is down for a while", Text: "A renewal is answered with 503, until you end it.", Reason: tokensource.ReasonUnavailable, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
 		s.server.Advance(2 * time.Hour)
 		s.setOutage(p, endpointstest.Unavailable, "TaxRock's token endpoint is down.")
 	})},
-	{ID: "renewal-busy", Title: "The provider asks to slow down", Text: "A renewal is answered with 429, until you end it.", Words: stateWords[tokensource.StateFailing].word, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
+	{ID: "renewal-busy", Title: "The provider asks to slow down", Text: "A renewal is answered with 429, until you end it.", Reason: tokensource.ReasonRateLimited, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
 		s.server.Advance(2 * time.Hour)
 		s.setOutage(p, endpointstest.RateLimited, "TaxRock's token endpoint has too many requests.")
 	})},
-	{ID: "renewal-secret", Title: "The secret has changed", Text: "A renewal is sent with the old one.", Words: reasonWords[tokensource.ReasonMisconfigured], try: useWith("taxrock", "", func(s *sandbox, p *provider) {
+	{ID: "renewal-secret", Title: "The secret has changed", Text: "A renewal is sent with the old one.", Reason: tokensource.ReasonMisconfigured, try: useWith("taxrock", "", func(s *sandbox, p *provider) {
 		s.server.Advance(2 * time.Hour)
 		s.wrongSecret(p)
 	})},
 }
 
 var ownFaults = []fault{
-	{ID: "store", Title: "The store is down", Text: "Until you end it. The account is connected at the provider, and can't be saved.", Shows: "store", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "store", Title: "The store is down", Text: "Until you end it. The account is connected at the provider, and can't be saved.", Problem: "store", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		return s.comeBack(w, r, endpointstest.Approve, func(*url.URL) error { s.store.down.Store(true); return nil })
 	}},
-	{ID: "damaged", Title: "A record can't be opened", Text: "Chart's is overwritten with what no key opens, as if its key were lost.", Words: damagedWhy, try: (*sandbox).damage},
-	{ID: "account", Title: "There can't be such an account", Text: "The user types “tea house/” for the subdomain of Zendesk.", Shows: "account", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
+	{ID: "damaged", Title: "A record can't be opened", Text: "Chart's is overwritten with what no key opens, as if its key were lost.", Reason: tokensource.ReasonStore, try: (*sandbox).damage},
+	{ID: "account", Title: "There can't be such an account", Text: "The user types “tea house/” for the subdomain of Zendesk.", Problem: "account", try: func(s *sandbox, w http.ResponseWriter, r *http.Request) error {
 		r.PostForm.Set("account", "tea house/")
 		r.SetPathValue("provider", "zendesk")
 		s.app.connect(w, r)
