@@ -69,6 +69,21 @@ func TestRejectedTokenWithoutRefreshTokenHasEndedTheConnection(t *testing.T) {
 	})
 }
 
+// A user connects again, and revokes that within a minute as well.
+func TestTokenOfANewLoginIsNotTakenForOneInPlaceOfTheRejected(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.process()
+		for _, access := range []string{"access-a", "access-b", "access-c"} {
+			login := &oauth2.Token{AccessToken: access}
+			require.NoError(f, m.Save(f.Context(), "k", login))
+			require.Equal(f, access, f.access(m))
+			m.Source("k").Reject(login)
+			assert.Equal(f, StateLoginRequired, f.status(m).State, access)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 func TestFloodOfRejectionsMakesOneRefreshAMinute(t *testing.T) {
 	for name, collected := range map[string]bool{"": false, "with a Source for each call": true} {
 		t.Run(name, func(t *testing.T) {

@@ -88,8 +88,8 @@ func (s *Source) Stored(ctx context.Context) (*oauth2.Token, error) {
 // Reject says that the API refused t. Code that calls the API without [Manager.Client] uses
 // it. If t is the connection's token, it isn't served any more: the next call refreshes it,
 // or has the error [ErrLoginRequired] with ReasonRejected if there is no refresh token. A
-// token that was replaced meanwhile is left alone, and so is one that was issued less than a
-// minute ago in place of another that was refused: what is wrong then isn't the token.
+// token that was replaced meanwhile is left alone, and so is one that a refresh brought less
+// than a minute ago in place of another that was refused: what is wrong then isn't the token.
 // The first call of a Source reads the record, and does nothing if it can't.
 func (s *Source) Reject(t *oauth2.Token) {
 	if t == nil {
@@ -250,7 +250,7 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 			return v
 		case v.id() != r.ID:
 			ok = true
-			if v.isRejected() && !r.Obtained.Before(wall(v.refusal.at)) {
+			if v.isRejected() && v.login() == r.LoginID && !r.Obtained.Before(wall(v.refusal.at)) {
 				fresh.refusal = &refusal{replaced: true}
 			}
 			return fresh
