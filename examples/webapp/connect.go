@@ -10,36 +10,24 @@ import (
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
 
-// connect sends the user to the provider's consent page. It is also how a connection is
-// made again.
+// connect sends the user to the provider's consent page. It is also how an account is
+// connected again.
 func (a *application) connect(w http.ResponseWriter, r *http.Request) {
-	p, account, options, ok := a.asked(w, r)
-	if !ok {
-		return
+	if _, s := a.begin(w, r, (*pkce.Flow).Begin); s != nil {
+		http.Redirect(w, r, s.URL, http.StatusSeeOther)
 	}
-	s, err := p.flow.Begin(w, r, p.connection(userOf(r), account), options...)
-	if err != nil {
-		a.refuse(w, r, p, account, err)
-		return
-	}
-	http.Redirect(w, r, s.URL, http.StatusSeeOther)
 }
 
 // embedded shows the provider's consent page in a frame of the application's own page.
 // static/embedded.js takes the code from it to the callback.
 func (a *application) embedded(w http.ResponseWriter, r *http.Request) {
-	p, account, options, ok := a.asked(w, r)
-	if !ok {
-		return
-	}
-	s, err := p.flow.BeginEmbedded(w, r, p.connection(userOf(r), account), options...)
-	if err != nil {
-		a.refuse(w, r, p, account, err)
+	p, s := a.begin(w, r, (*pkce.Flow).BeginEmbedded)
+	if s == nil {
 		return
 	}
 	consent, err := url.Parse(s.URL)
 	if err != nil {
-		a.refuse(w, r, p, account, err)
+		a.fail(w, r, "failed", err)
 		return
 	}
 	origin := consent.Scheme + "://" + consent.Host
@@ -49,27 +37,35 @@ func (a *application) embedded(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-// asked reads which provider the user has chosen, and which account there.
-func (a *application) asked(w http.ResponseWriter, r *http.Request) (p *provider, account string, options []oauth2.AuthCodeOption, ok bool) {
-	if p = a.provider(r.PathValue("provider")); p == nil {
+// beginner is one of the two methods of a Flow that begin an attempt.
+type beginner func(f *pkce.Flow, w http.ResponseWriter, r *http.Request, connection string, opts ...oauth2.AuthCodeOption) (*pkce.Session, error)
+
+// begin begins to connect the account that the user has chosen. If it can't, it answers the
+// request, and returns nil.
+func (a *application) begin(w http.ResponseWriter, r *http.Request, begin beginner) (*provider, *pkce.Session) {
+	p := a.provider(r.PathValue("provider"))
+	if p == nil {
 		a.fail(w, r, "not_found", nil)
-		return nil, "", nil, false
+		return nil, nil
 	}
-	if account, ok = p.account(r); !ok {
-		a.refuse(w, r, p, "", errAccount)
-		return nil, "", nil, false
+	account, options, err := p.account(r)
+	if err != nil {
+		a.refuse(w, r, p, "", err)
+		return nil, nil
 	}
-	if p.variable != "" {
-		options = append(options, oauth2.SetAuthURLParam(p.variable, account))
+	s, err := begin(p.flow, w, r, p.connection(userOf(r), account), options...)
+	if err != nil {
+		a.refuse(w, r, p, account, err)
+		return nil, nil
 	}
-	return p, account, options, true
+	return p, s
 }
 
-// errOtherUser is the error of a callback that a connection of someone else is for, and
-// errAccount that of a name which no account can have.
+// errAccount is the error of a name that no account can have, and errOtherUser that of a
+// callback for a connection of someone else.
 var (
+	errAccount   = errors.New("no account can have that name")
 	errOtherUser = errors.New("who came back isn't logged in as the user who went")
-	errAccount   = errors.New("the account's name can't be one")
 )
 
 // callback is where the provider sends the user back to, and where the embedded page sends

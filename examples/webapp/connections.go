@@ -180,7 +180,7 @@ func (a *application) disconnect(w http.ResponseWriter, r *http.Request) {
 		notice, err = "forgotten", manager.Forget(r.Context(), e.Name)
 	}
 	if err != nil {
-		a.refuse(w, r, e.provider, readName(e.Name).account, err)
+		a.fail(w, r, problemOf(err), err)
 		return
 	}
 	http.Redirect(w, r, "/connections?notice="+notice, http.StatusSeeOther)

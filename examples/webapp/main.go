@@ -34,6 +34,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "webapp:", err)
 		os.Exit(1)
@@ -78,7 +79,7 @@ func run(ctx context.Context, s settings) (err error) {
 }
 
 // closeTimeout is how long the program goes on with what it is doing when it is told to end.
-const closeTimeout = 30 * time.Second
+const closeTimeout = exchangeTimeout + 15*time.Second
 
 // listen opens the port, and completes the URL.
 func listen(s *settings) (net.Listener, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -151,24 +150,27 @@ func readName(name string) (n named) {
 // name and of a path here. Whether the provider's host can have it is the library's to check.
 var accountPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// account reads what the user has typed for the provider's variable, which is "" if the
-// provider has none.
-func (p *provider) account(r *http.Request) (account string, ok bool) {
+// account reads what the user has typed for the provider's variable, and makes the option of
+// it. Both are empty if the provider has no variable.
+func (p *provider) account(r *http.Request) (string, []oauth2.AuthCodeOption, error) {
 	if p.variable == "" {
-		return "", true
+		return "", nil, nil
 	}
-	account = strings.ToLower(strings.TrimSpace(r.PostFormValue("account")))
+	account := strings.ToLower(strings.TrimSpace(r.PostFormValue("account")))
 	account = strings.TrimSuffix(account, p.domain)
-	return account, accountPattern.MatchString(account)
+	if !accountPattern.MatchString(account) {
+		return "", nil, errAccount
+	}
+	return account, []oauth2.AuthCodeOption{oauth2.SetAuthURLParam(p.variable, account)}, nil
 }
 
 // happened is told what becomes of the connections. The index follows, and an operator reads
 // it in the log.
 func (a *application) happened(ctx context.Context, e tokensource.Event) {
-	level := a.log.Info
 	if e.Err != nil {
-		level = a.log.Warn
+		a.log.Warn("connection", "event", e.Kind, "name", e.Connection, "reason", e.Reason, "error", e.Err)
+	} else {
+		a.log.Info("connection", "event", e.Kind, "name", e.Connection)
 	}
-	level("connection", "event", e.Kind, "name", e.Connection, "reason", cmp.Or(e.Reason, "-"), "error", e.Err)
 	a.index.update(ctx, e.Connection)
 }

@@ -82,7 +82,7 @@ func (s *sandbox) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	t, err := e.provider.manager.Source(e.Name).Stored(r.Context())
 	if err != nil {
-		s.app.refuse(w, r, e.provider, readName(e.Name).account, err)
+		s.app.fail(w, r, problemOf(err), err)
 		return
 	}
 	s.server.Revoke(e.provider.provider, t)
@@ -197,12 +197,9 @@ func (d *distortion) set(old, new string) {
 	d.old, d.new = old, new
 }
 
+// RoundTrip implements http.RoundTripper.
 func (d *distortion) RoundTrip(r *http.Request) (*http.Response, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.old == "" || r.Body == nil {
-		d.mu.Unlock()
-		defer d.mu.Lock()
+	if r.Body == nil {
 		return http.DefaultTransport.RoundTrip(r)
 	}
 	body, err := io.ReadAll(r.Body)
@@ -210,12 +207,19 @@ func (d *distortion) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(string(body), d.old) {
-		body = []byte(strings.ReplaceAll(string(body), d.old, d.new))
-		d.old = ""
-	}
+	body = []byte(d.change(string(body)))
 	r = r.Clone(r.Context())
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	r.GetBody = nil
+	r.Body, r.ContentLength, r.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 	return http.DefaultTransport.RoundTrip(r)
+}
+
+func (d *distortion) change(body string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.old == "" || !strings.Contains(body, d.old) {
+		return body
+	}
+	body = strings.ReplaceAll(body, d.old, d.new)
+	d.old = ""
+	return body
 }

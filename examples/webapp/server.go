@@ -141,7 +141,9 @@ func (a *application) close(ctx context.Context) error {
 // routes says what answers where. Whatever changes anything is a POST.
 func (a *application) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /static/", http.FileServerFS(static))
+	mux.HandleFunc("GET /static/{file}", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, static, "static/"+r.PathValue("file"))
+	})
 	mux.HandleFunc("GET /login", a.loginPage)
 	mux.HandleFunc("POST /login", a.login)
 	mux.HandleFunc("POST /logout", a.logout)
@@ -153,7 +155,7 @@ func (a *application) routes() http.Handler {
 	mux.Handle("POST /embedded/{provider}", a.forUser(a.embedded))
 	mux.Handle("POST /call/{name...}", a.forUser(a.call))
 	mux.Handle("POST /disconnect/{name...}", a.forUser(a.disconnect))
-	mux.Handle("GET /problem/{problem}", a.forUser(a.problemPage))
+	mux.HandleFunc("GET /problem/{problem}", a.problemPage) // also for who was logged out meanwhile
 	for _, p := range a.providers {
 		mux.Handle("/callback/"+p.id, a.callback(p))
 	}

@@ -64,14 +64,14 @@ func hash(id string) string {
 // begin logs u in. The session has a new id, whatever the browser sent: one that someone
 // else has planted there before is worth nothing (session fixation).
 func (s *sessions) begin(w http.ResponseWriter, r *http.Request, u *user) error {
-	if err := s.end(w, r); err != nil {
+	if err := s.delete(r); err != nil {
 		return err
 	}
-	id := rand.Text()
 	now := time.Now()
 	if _, err := s.db.ExecContext(r.Context(), "DELETE FROM "+s.db.prefix+"sessions WHERE expires < $1", now.Unix()); err != nil {
 		return err
 	}
+	id := rand.Text()
 	_, err := s.db.ExecContext(r.Context(), "INSERT INTO "+s.db.prefix+"sessions (id_hash, user_id, expires) VALUES ($1, $2, $3)",
 		hash(id), u.ID, now.Add(sessionLife).Unix())
 	if err == nil {
@@ -82,11 +82,19 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, u *user) error 
 
 // end logs the browser's user out, on the server too.
 func (s *sessions) end(w http.ResponseWriter, r *http.Request) error {
+	err := s.delete(r)
+	if err == nil {
+		http.SetCookie(w, s.cookie(""))
+	}
+	return err
+}
+
+// delete ends the browser's session, if it has one.
+func (s *sessions) delete(r *http.Request) error {
 	c, err := r.Cookie(s.cookie("").Name)
 	if err != nil {
 		return nil
 	}
-	http.SetCookie(w, s.cookie(""))
 	_, err = s.db.ExecContext(r.Context(), "DELETE FROM "+s.db.prefix+"sessions WHERE id_hash = $1", hash(c.Value))
 	return err
 }

@@ -25,7 +25,7 @@ func TestNothingWithoutALogin(t *testing.T) {
 	app := start(t, nil)
 	app.user(t, "alice").connect("finch")
 	b := app.browser(t)
-	for _, path := range []string{"/", "/connections", "/connections/finch/alice", "/admin", "/sandbox", "/problem/denied?provider=finch"} {
+	for _, path := range []string{"/", "/connections", "/connections/finch/alice", "/admin", "/sandbox"} {
 		assert.Equal(t, "/login", b.get(path).url.Path, path)
 	}
 	for _, path := range []string{"/connect/finch", "/embedded/finch", "/call/finch/alice", "/disconnect/finch/alice", "/sandbox/end", "/sandbox/try/store", "/sandbox/expire/finch/alice", "/sandbox/revoke/finch/alice"} {
