@@ -49,28 +49,10 @@
 //
 // # Replacing a key
 //
-// These steps replace a key in a program that runs on many machines, without downtime
-// and without a moment at which one of them meets a record that it can't open. Finish
-// each everywhere before the next; the program serves and refreshes all the time, and
-// machines may restart one by one.
-//
-//  1. Add the next key: run NewKeyset(current, next) everywhere. Now all can open what
-//     next will seal. (Skipped, a machine that lacks next meets [ErrOpen].)
-//  2. Make it primary: run NewKeyset(next, current) everywhere. Records that are
-//     written from now on, as by a refresh, are sealed with next.
-//  3. Call [Encrypted.Rekey], on one machine. It moves the rest, gives way to
-//     others that write a record at the same time, and can be stopped and called again.
-//     Its report says how many records each key seals, by the keys' fingerprints.
-//  4. Wait for as long as an access token lives, so that a machine which was forgotten
-//     in step 2 has written something, and call [Encrypted.CheckUnused] for current. It
-//     refuses for as long as a record needs that key, or doesn't tell which it needs:
-//     restore or discard that record, and go back to step 3.
-//  5. Remove the old key: run NewKeyset(next) everywhere.
-//  6. Destroy current, when CheckUnused has agreed once more, with NewKeyset(next,
-//     current), and no backup is kept that only it opens.
-//
-// If a step has to be undone, go back through them in the same way: a key may be given
-// up only after step 4.
+// A key is replaced without downtime by adding the next one to every keyset, making it
+// primary everywhere, and [Encrypted.Rekey]; [Encrypted.CheckUnused] refuses to let the old
+// one go for as long as a record needs it. The steps, in their order, are in
+// https://github.com/oauth2keep/oauth2keep/blob/main/docs/rotate-keys.md.
 //
 // # Several processes
 //

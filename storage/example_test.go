@@ -95,14 +95,14 @@ func ExampleStore() {
 	// storage: the record was changed by someone else
 }
 
-// Replacing a key: the old one opens what it sealed, the new one seals, and Rekey
-// moves what is left.
+// Replacing a key, from when all processes seal with the next one and can still open
+// what the current one has sealed.
 func ExampleEncrypted_Rekey() {
 	ctx := context.Background()
-	oldKey, newKey := storage.NewKey(), storage.NewKey()
+	current, next := storage.NewKey(), storage.NewKey()
 	var records storage.Memory
 
-	before, err := storage.NewKeyset(oldKey)
+	before, err := storage.NewKeyset(current)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -112,22 +112,45 @@ func ExampleEncrypted_Rekey() {
 		}
 	}
 
-	both, err := storage.NewKeyset(newKey, oldKey)
+	both, err := storage.NewKeyset(next, current)
 	if err != nil {
 		log.Fatal(err)
 	}
-	report, err := storage.Encrypt(&records, both).Rekey(ctx)
+	encrypted := storage.Encrypt(&records, both)
+	report, err := encrypted.Rekey(ctx)
+	if err != nil {
+		log.Fatal(err) // call it again: it goes on with what is left
+	}
+	fmt.Printf("%d of %d records moved\n", report.Moved, report.Examined)
+	old, err := storage.Fingerprint(current)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%d of %d records moved, %d are sealed with the new key\n",
-		report.Moved, report.Examined, report.ByKey[report.Primary])
+	if err := encrypted.CheckUnused(ctx, old); err != nil {
+		log.Fatal(err) // the old key must be kept
+	}
 
 	_, _, err = storage.Encrypt(&records, before).Get(ctx, "account 1")
 	fmt.Println("opens with the old key:", !errors.Is(err, storage.ErrOpen))
 	// Output:
-	// 3 of 3 records moved, 3 are sealed with the new key
+	// 3 of 3 records moved
 	// opens with the old key: false
+}
+
+// Moving from a directory to another store, whose programs are stopped meanwhile.
+func ExampleCopy() {
+	ctx := context.Background()
+	src, dst := new(storage.Memory), new(storage.Memory) // a Dir and a table, say
+	if _, err := src.Put(ctx, "account 1", []byte("sealed"), ""); err != nil {
+		log.Fatal(err)
+	}
+
+	records, err := storage.Copy(ctx, dst, src)
+	if err != nil {
+		log.Fatal(err) // call it again: it goes on with what is left
+	}
+	fmt.Println("records copied and read back:", records)
+	// Output: records copied and read back: 1
 }
 
 // A key from an environment variable.

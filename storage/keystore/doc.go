@@ -42,15 +42,12 @@
 //
 // # Replacing a key
 //
-//  1. [App.Add] makes a key, which opens and doesn't seal yet. Processes that run
-//     longer than that open the keyring again.
-//  2. [App.MakePrimary] has it seal. They open the keyring again.
-//  3. [storage.Encrypted.Rekey] seals the records with it.
-//  4. [storage.Encrypted.CheckUnused] refuses for as long as a record needs the old key.
-//  5. [App.Remove] destroys it.
-//
-// A program of which only one process runs at a time can do all five at once, as in
-// the example.
+// [App.Add] makes the next key, which opens and doesn't seal yet; [App.MakePrimary] has
+// it seal; [storage.Encrypted.Rekey] moves the records, and [storage.Encrypted.CheckUnused]
+// refuses for as long as one needs the old key, which [App.Remove] destroys. A program of
+// which only one process runs at a time can do all at once, as in the example. Where
+// several do, each opens the keyring again between the steps of
+// https://github.com/oauth2keep/oauth2keep/blob/main/docs/rotate-keys.md.
 //
 // # Stored data and compatibility
 //

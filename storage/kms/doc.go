@@ -29,14 +29,10 @@
 //
 // # Replacing keys
 //
-// A new data key, in a program that runs on many machines:
-//
-//  1. [File.Add] it, and bring the file to all machines: they open it at their next
-//     start, and from then on can read what the new key seals;
-//  2. [File.MakePrimary], and bring the file to all again: they seal with it;
-//  3. call [storage.Encrypted.Rekey] once, and [storage.Encrypted.CheckUnused] for the
-//     old key, which refuses for as long as a record needs it;
-//  4. [File.Remove] the old key, and bring the file to all.
+// A new data key: [File.Add], [File.MakePrimary], [storage.Encrypted.Rekey],
+// [storage.Encrypted.CheckUnused] and [File.Remove], by the steps of
+// https://github.com/oauth2keep/oauth2keep/blob/main/docs/rotate-keys.md. After each change
+// of the file, bring it to all machines, which open it at their next start.
 //
 // A new key of the KMS, or another KMS: [File.Rewrap], and bring the file and the
 // setting to all machines. The records don't notice. A KMS that rotates its key by
