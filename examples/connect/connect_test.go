@@ -1,0 +1,80 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+)
+
+// site is the application, and a user's browser.
+type site struct {
+	url     string
+	browser *http.Client
+	sandbox *endpointstest.Server
+}
+
+func start(t *testing.T, dir string, sandbox *endpointstest.Server) site {
+	t.Helper()
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	a, err := newApplication(sandbox.Provider(endpoints.GitHub), sandbox.Config(endpoints.GitHub, web.URL+"/callback"), dir)
+	require.NoError(t, err)
+	mux.Handle("/", a.handler())
+	// Approve and Deny open pages, while the button posts a form.
+	mux.HandleFunc("GET /press", a.connect)
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	return site{url: web.URL, browser: &http.Client{Jar: jar}, sandbox: sandbox}
+}
+
+func (s site) open(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := s.browser.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+func TestConnect(t *testing.T) {
+	sandbox, dir := endpointstest.New(t, endpoints.GitHub), t.TempDir()
+	s := start(t, dir, sandbox)
+	assert.Contains(t, s.open(t, s.url), "The account isn&#39;t connected.")
+
+	callback, err := endpointstest.Deny(t.Context(), s.browser, s.url+"/press")
+	require.NoError(t, err)
+	assert.Contains(t, s.open(t, callback.String()), "You said no")
+
+	callback, err = endpointstest.Approve(t.Context(), s.browser, s.url+"/press")
+	require.NoError(t, err)
+	assert.Contains(t, s.open(t, callback.String()), "Connected. The API answers 200 OK")
+	assert.Contains(t, s.open(t, callback.String()), "Connected. The API answers 200 OK", "a reload")
+
+	s = start(t, dir, sandbox)
+	assert.Contains(t, s.open(t, s.url), "Connected. The API answers 200 OK", "after a restart")
+
+	sandbox.RevokeAll(endpoints.GitHub)
+	s.open(t, s.url)
+	assert.Contains(t, s.open(t, s.url), "The account isn&#39;t connected.", "after a revocation")
+}
+
+func TestOnlyItsOwnPageCanConnect(t *testing.T) {
+	s := start(t, t.TempDir(), endpointstest.New(t, endpoints.GitHub))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/connect", nil)
+	require.NoError(t, err)
+	req.Header.Set("Origin", "https://elsewhere.example")
+	resp, err := s.browser.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+}

@@ -1,0 +1,96 @@
+// Command connect is the program of docs/connect.md: a web application that connects an
+// account at GitHub, keeps its token, and calls the API.
+//
+//	CLIENT_ID=… CLIENT_SECRET=… go run ./examples/connect
+//
+// Without a client's id it connects an account at a server that acts as GitHub.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/pkce"
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/tokensource"
+)
+
+const address = "localhost:8080"
+
+func main() {
+	provider := endpoints.GitHub
+	client := oauth2.Config{
+		ClientID:     os.Getenv("CLIENT_ID"),
+		ClientSecret: os.Getenv("CLIENT_SECRET"),
+		RedirectURL:  "http://" + address + "/callback",
+		Scopes:       []string{"read:user"},
+	}
+	if client.ClientID == "" {
+		sandbox, err := endpointstest.StartProgram(provider)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer sandbox.Close()
+		provider, client = sandbox.Provider(provider), sandbox.Config(provider, client.RedirectURL)
+	}
+
+	a, err := newApplication(provider, client, cmp.Or(os.Getenv("DATA"), "data"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	server := &http.Server{Addr: address, Handler: a.handler()}
+	context.AfterFunc(ctx, func() { server.Close() })
+	log.Print("open http://" + address)
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		log.Print(err)
+	}
+	if err := a.manager.Flush(context.Background()); err != nil {
+		log.Print(err)
+	}
+}
+
+// application connects accounts at one provider.
+type application struct {
+	flow    *pkce.Flow
+	manager *tokensource.Manager
+	api     string
+}
+
+func newApplication(provider endpoints.Provider, client oauth2.Config, dir string) (*application, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := storage.WriteKeyFile(dir+"/token.key", storage.NewKey()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	key, err := storage.ReadKeyFile(dir + "/token.key")
+	if err != nil {
+		return nil, err
+	}
+	keys, err := storage.NewKeyset(key)
+	if err != nil {
+		return nil, err
+	}
+	records, err := storage.OpenDir(dir + "/tokens")
+	if err != nil {
+		return nil, err
+	}
+	config := provider.Config(client)
+	return &application{
+		flow:    &pkce.Flow{Config: config, Sealer: keys},
+		manager: &tokensource.Manager{Config: config, Store: storage.Encrypt(records, keys)},
+		api:     provider.APIURLs[0],
+	}, nil
+}
