@@ -26,7 +26,7 @@ func TestStrangers(t *testing.T) {
 	a := attend(t, s.config(plain, "http://127.0.0.1/callback"), func(consentURL string) {
 		redirect := redirectIn(t, consentURL)
 		callback := decide(t, endpointstest.Approve, consentURL)
-		state := regexpState(t, callback)
+		state := stateIn(t, callback)
 		send := func(method, target string, change func(*http.Request)) seen {
 			r, err := http.NewRequest(method, target, http.NoBody)
 			require.NoError(t, err)
@@ -80,7 +80,7 @@ func TestStrangers(t *testing.T) {
 	assert.Empty(t, s.Stats(plain).Rejected)
 }
 
-func regexpState(t *testing.T, callback string) string {
+func stateIn(t *testing.T, callback string) string {
 	t.Helper()
 	u, err := url.Parse(callback)
 	require.NoError(t, err)

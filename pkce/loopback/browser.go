@@ -77,12 +77,15 @@ func opener(system string, getenv func(string) string, look func(string) (string
 	return name, nil, nil
 }
 
+// foreign are the ASCII characters that RFC 3986 doesn't have.
+const foreign = "\"<>\\^`{|}"
+
 // escaped returns a URL without the characters that RFC 3986 doesn't have, which the
 // programs that get it might take for something else.
 func escaped(pageURL string) string {
 	var b strings.Builder
 	for i := range len(pageURL) {
-		if c := pageURL[i]; c >= utf8.RuneSelf || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+		if c := pageURL[i]; c >= utf8.RuneSelf || strings.IndexByte(foreign, c) >= 0 {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)
@@ -95,6 +98,6 @@ func escaped(pageURL string) string {
 // http or https, and without a character that isn't visible.
 func isPage(rawURL string) bool {
 	u, err := url.Parse(rawURL)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && !strings.ContainsAny(u.Host, foreign) &&
 		!strings.ContainsFunc(rawURL, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 }
