@@ -55,10 +55,7 @@ func listing(t *testing.T, n int) (*Manager, *countingStore) {
 }
 
 func TestConnectionsReadsOneRecordAtATime(t *testing.T) {
-	n := 20_000
-	if testing.Short() {
-		n = 2_000
-	}
+	const n = 2_000
 	m, store := listing(t, n)
 	seen := make(map[string]bool)
 	for st, err := range m.Connections(t.Context()) {

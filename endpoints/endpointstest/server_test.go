@@ -259,11 +259,11 @@ func TestConcurrentUse(t *testing.T) {
 	assert.Equal(t, 80, stats.Revoked)
 }
 
-// TestManyProcesses is what a soak of a token keeper does: 8 processes with 64
-// goroutines each.
+// TestManyProcesses is what a soak of a token keeper does: processes with 64 goroutines
+// each.
 func TestManyProcesses(t *testing.T) {
 	const goroutines, calls = 64, 10
-	processes := 8
+	processes := 4
 	if testing.Short() {
 		processes = 2
 	}
