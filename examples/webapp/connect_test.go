@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/rand"
 	"html"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,6 +199,24 @@ func TestRevokeAndConnectAgain(t *testing.T) {
 		assert.Contains(t, p.body, `data-name="`+name+`" data-state="healthy"`)
 		assert.Equal(t, "200 OK", b.post("/call/"+name).text("answer-status"))
 	}
+}
+
+// Several tabs and users at once don't disturb each other.
+func TestManyAtOnce(t *testing.T) {
+	app := start(t, nil)
+	var wg sync.WaitGroup
+	for _, id := range []string{"alice", "bob"} {
+		for range 8 {
+			b, account := app.user(t, id), "shop-"+strings.ToLower(rand.Text()[:8])
+			wg.Go(func() {
+				name := "zendesk/" + id + "/" + account
+				assert.Contains(t, b.connect("zendesk", "account", account).body, `data-name="`+name+`" data-state="healthy"`)
+				assert.Equal(t, "200 OK", b.post("/call/"+name).text("answer-status"))
+			})
+		}
+	}
+	wg.Wait()
+	assert.Equal(t, 8, strings.Count(app.user(t, "bob").get("/connections").body, `<tr data-name="zendesk/bob/`))
 }
 
 // What the words about a problem are is written once.

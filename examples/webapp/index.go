@@ -33,21 +33,28 @@ type entry struct {
 
 // status reads the status of a connection, or returns false if there is none.
 func (x *index) status(ctx context.Context, name string) (entry, bool) {
-	for _, p := range x.providers {
-		if readName(name).provider != p.id {
-			continue
-		}
-		st, err := p.manager.Status(ctx, name)
-		var known *tokensource.Error
-		if errors.As(err, &known) && (known.Reason == tokensource.ReasonNotConnected || known.Reason == tokensource.ReasonOtherClient) {
-			return entry{}, false
-		}
-		if err != nil {
-			st = tokensource.Status{Connection: name, State: tokensource.StateUnreadable, Reason: tokensource.ReasonStore}
-		}
-		return entry{name, p, st, err}, true
+	p := x.providerOf(name)
+	if p == nil {
+		return entry{}, false
 	}
-	return entry{}, false
+	st, err := p.manager.Status(ctx, name)
+	var known *tokensource.Error
+	if errors.As(err, &known) && (known.Reason == tokensource.ReasonNotConnected || known.Reason == tokensource.ReasonOtherClient) {
+		return entry{}, false
+	}
+	if err != nil {
+		st = tokensource.Status{Connection: name, State: tokensource.StateUnreadable, Reason: tokensource.ReasonStore}
+	}
+	return entry{name, p, st, err}, true
+}
+
+func (x *index) providerOf(name string) *provider {
+	for _, p := range x.providers {
+		if p.id == readName(name).provider {
+			return p
+		}
+	}
+	return nil // it is another process's, which has other providers
 }
 
 // updateTimeout bounds the work for an event: who waits for a token waits for it.
@@ -55,6 +62,9 @@ const updateTimeout = 3 * time.Second
 
 // update makes the row of a connection what its status is.
 func (x *index) update(ctx context.Context, name string) {
+	if x.providerOf(name) == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateTimeout)
 	defer cancel()
 	e, ok := x.status(ctx, name)

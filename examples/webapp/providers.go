@@ -126,7 +126,7 @@ func (a *application) provider(id string) *provider {
 
 // A connection's name says whose it is: "finch/alice", or "zendesk/alice/tea-house" where a
 // user can have several. So it can't be another user's by mistake, and names of two
-// providers, which share one store, never meet.
+// providers, which share one store, never meet. No id of a user has a slash in it.
 func (p *provider) connection(u *user, account string) string {
 	return strings.TrimSuffix(p.id+"/"+u.ID+"/"+account, "/")
 }

@@ -51,8 +51,19 @@ func TestRealProviders(t *testing.T) {
 		assert.NotContains(t, p.body, "sandbox")
 		assert.NotContains(t, p.header.Get("Content-Security-Policy"), "127.0.0.1")
 	})
+	t.Run("with one of the two", func(t *testing.T) {
+		app := start(t, func(s *settings) { change(s); s.providers = "finch" })
+		app.index.walk(t.Context(), app.store)
+		p := app.user(t, "alice").get("/connections")
+		assert.Contains(t, p.body, `data-name="finch/alice" data-state="healthy"`)
+		assert.NotContains(t, p.body, "zendesk")
+	})
 	t.Run("restarted", func(t *testing.T) {
-		b := start(t, change).user(t, "alice")
+		app := start(t, change)
+		var rows int
+		require.NoError(t, app.database.QueryRow("SELECT COUNT(*) FROM webapp_connections").Scan(&rows))
+		assert.Equal(t, 2, rows, "a process leaves alone what it doesn't know")
+		b := app.user(t, "alice")
 		assert.Equal(t, "200 OK", b.post("/call/finch/alice").text("answer-status"))
 		assert.Equal(t, "200 OK", b.post("/call/zendesk/alice/tea-house").text("answer-status"))
 	})
