@@ -23,12 +23,15 @@ func TestAdminPages(t *testing.T) {
 	app := start(t, nil)
 	app.seed(t, *connections)
 	b := app.user(t, "carol")
-	seen, pages, most := make(map[string]int), 0, time.Duration(0)
+	seen, pages := make(map[string]int), 0
+	var first, last time.Duration
 	path := "/admin?group=working"
 	for path != "" {
 		reads, began := app.sandbox.store.reads.Load(), time.Now()
 		p := b.get(path)
-		most = max(most, time.Since(began))
+		if last = time.Since(began); pages == 0 {
+			first = last
+		}
 		require.Equal(t, http.StatusOK, p.status)
 		assert.LessOrEqual(t, app.sandbox.store.reads.Load()-reads, int64(pageSize))
 		for _, m := range regexp.MustCompile(`data-name="([^"]*)"`).FindAllStringSubmatch(p.body, -1) {
@@ -45,7 +48,7 @@ func TestAdminPages(t *testing.T) {
 		assert.Equal(t, 1, n, name)
 	}
 	assert.Equal(t, (*connections+pageSize-1)/pageSize, pages)
-	t.Logf("%d pages, of which the slowest took %v", pages, most)
+	t.Logf("%d pages: the first took %v, the last %v", pages, first, last)
 }
 
 // seed makes connections of as many users.

@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -35,14 +36,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
-	if err := run(ctx, s); err != nil {
+	if err := run(ctx, s, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "webapp:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves the application until ctx is done.
-func run(ctx context.Context, s settings) (err error) {
+// run serves the application until ctx is done, and prints its URL to out.
+func run(ctx context.Context, s settings, out io.Writer) (err error) {
 	s.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if s.data == "" {
 		if s.providers != "" {
@@ -62,7 +63,7 @@ func run(ctx context.Context, s settings) (err error) {
 		l.Close()
 		return err
 	}
-	fmt.Println(s.url)
+	fmt.Fprintln(out, s.url)
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(l) }()
 	select {

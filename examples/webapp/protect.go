@@ -14,9 +14,6 @@ func (a *application) protect(routes http.Handler) http.Handler {
 	// Refuses what changes something and comes from another site (CSRF): by the header
 	// Sec-Fetch-Site, or Origin in an old browser.
 	sameOrigin := http.NewCrossOriginProtection()
-	if err := sameOrigin.AddTrustedOrigin(a.url.String()); err != nil {
-		panic(err) // open has parsed it
-	}
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, "other_site", nil)
 	}))

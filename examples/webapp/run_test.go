@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -27,20 +29,22 @@ import (
 // there after a restart.
 func TestRealProviders(t *testing.T) {
 	server := endpointstest.New(t, offers[0].provider, offers[3].provider)
-	address := freeAddress(t)
 	actual := offers
 	t.Cleanup(func() { offers = actual })
 	offers = slices.Clone(offers)
 	for i, name := range map[int]string{0: "FINCH", 3: "ZENDESK"} {
-		client := server.Config(offers[i].provider, "http://"+address+"/callback/"+offers[i].id)
+		client := server.Config(offers[i].provider, "")
 		offers[i].provider = server.Provider(offers[i].provider)
 		t.Setenv(name+"_CLIENT_ID", client.ClientID)
 		t.Setenv(name+"_CLIENT_SECRET", client.ClientSecret)
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	change := func(s *settings) { s.listen, s.data, s.providers = address, data, "finch,zendesk" }
+	change := func(s *settings) { s.data, s.providers = data, "finch,zendesk" }
 	t.Run("first", func(t *testing.T) {
 		app := start(t, change)
+		for _, o := range []offer{offers[0], offers[3]} {
+			server.Config(o.provider, app.URL+"/callback/"+o.id) // registers the redirect URL
+		}
 		b := app.user(t, "alice")
 		p := b.connect("finch")
 		assert.Contains(t, p.body, `data-name="finch/alice" data-state="healthy"`)
@@ -90,7 +94,7 @@ func TestSettingsThatCanNotBe(t *testing.T) {
 		default:
 			s.data = t.TempDir()
 		}
-		err := run(t.Context(), s)
+		err := run(t.Context(), s, io.Discard)
 		require.ErrorContains(t, err, want)
 		assert.NotContains(t, err.Error(), "pass word")
 	}
@@ -100,17 +104,17 @@ func TestSettingsThatCanNotBe(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
-	s := settings{listen: freeAddress(t)}
+	defer cancel()
+	out, in := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, s) }()
-	require.Eventually(t, func() bool {
-		resp, err := http.Get("http://" + s.listen + "/login")
-		if err != nil {
-			return false
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}, 10*time.Second, 10*time.Millisecond)
+	go func() { ended <- run(ctx, settings{listen: "127.0.0.1:0"}, in) }()
+	var url string
+	_, err := fmt.Fscanln(out, &url)
+	require.NoError(t, err)
+	resp, err := http.Get(url + "/login")
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 	cancel()
 	select {
 	case err := <-ended:

@@ -169,6 +169,15 @@ func TestOtherHostName(t *testing.T) {
 	assert.Equal(t, http.StatusMisdirectedRequest, resp.StatusCode)
 }
 
+// No form is as long as this, and no more of it is read.
+func TestLongForm(t *testing.T) {
+	app := start(t, nil)
+	b := app.browser(t)
+	p := b.post("/login", "user", "alice", "padding", strings.Repeat("a", maxBody))
+	assert.Equal(t, http.StatusNotFound, p.status)
+	assert.Empty(t, b.sessionOf())
+}
+
 func TestHeaders(t *testing.T) {
 	app := start(t, nil)
 	b := app.user(t, "alice")
