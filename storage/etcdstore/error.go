@@ -1,0 +1,75 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// refusals are the errors by which etcd says that it did nothing, and what to do.
+var refusals = []struct {
+	err    error
+	advice string
+}{
+	{rpctypes.ErrNoSpace, "etcd has reached its quota: compact, defragment, and disarm the alarm, see etcdctl alarm list; Get and Delete still work"},
+	{rpctypes.ErrRequestTooLarge, "raise the server's --max-request-bytes, or store less"},
+	{rpctypes.ErrPermissionDenied, "grant this user's role readwrite on the Prefix"},
+	{rpctypes.ErrUserEmpty, "give Client a Username and a Password"},
+	{rpctypes.ErrAuthFailed, "give Client the right Username and Password"},
+	{rpctypes.ErrInvalidAuthToken, "try again: the client logs in anew"},
+	{rpctypes.ErrAuthOldRevision, "try again: users or roles were changed meanwhile"},
+	{rpctypes.ErrTooManyRequests, "try again later: etcd is overloaded"},
+	{rpctypes.ErrCorrupt, "a member's data differ from the others': see etcdctl alarm list"},
+}
+
+// failure is what a method that reads returns for err: the context's error if that is
+// why.
+func failure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("etcdstore: %w", advised(err))
+}
+
+// unwritten is the error of a write. Only a refusal, which comes before anything is done,
+// says that nothing was: after a time-out the leader, or the next one, may still do it.
+func unwritten(ctx context.Context, err error) error {
+	switch {
+	case advice(err) != "":
+		return fmt.Errorf("etcdstore: nothing was written: %w", advised(err))
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	default:
+		err = advised(err)
+	}
+	return fmt.Errorf("etcdstore: the record may have been written or not: read it again: %w", err)
+}
+
+// advice says what to do about a refusal. It is "" for any other error.
+func advice(err error) string {
+	var told rpctypes.EtcdError
+	if !errors.As(rpctypes.Error(err), &told) {
+		return ""
+	}
+	for _, r := range refusals {
+		if told == r.err {
+			return r.advice
+		}
+	}
+	return ""
+}
+
+// advised adds what to do about err, whose context isn't done.
+func advised(err error) error {
+	a := advice(err)
+	if clientv3.IsConnCanceled(err) {
+		a = "close the client after the last use of the Store"
+	}
+	if a == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, a)
+}
