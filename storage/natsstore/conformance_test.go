@@ -1,0 +1,123 @@
+package natsstore_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/natsstore"
+	"github.com/oauth2keep/oauth2keep/storage/storagetest"
+	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
+)
+
+var soak = flag.Bool("soak", false, "also run what takes long: fleets of processes, clusters whose leader is killed")
+
+// inSoaks skips a test that takes long, unless asked for.
+func inSoaks(t *testing.T) {
+	if !*soak {
+		t.Skip("runs with -soak")
+	}
+}
+
+// place is where records are: what another process needs to open the same store.
+type place struct {
+	Addrs  []string
+	Bucket string
+}
+
+func (p place) String() string {
+	text, _ := json.Marshal(p)
+	return string(text)
+}
+
+// openAt opens a Store in a process that a test started.
+func openAt(at string) (storage.Store, error) {
+	var p place
+	if err := json.Unmarshal([]byte(at), &p); err != nil {
+		return nil, err
+	}
+	js, err := connect(p.Addrs...)
+	return &natsstore.Store{JetStream: js, Bucket: p.Bucket}, err
+}
+
+func TestMain(m *testing.M) {
+	tokensourcetest.Child(openAt)
+	storagetest.Child(openAt)
+	os.Exit(m.Run())
+}
+
+// shared tells storagetest that several processes may use the same cluster.
+type shared struct {
+	*natsstore.Store
+	place place
+}
+
+func (p place) open(t *testing.T) shared {
+	return shared{&natsstore.Store{JetStream: client(t, p.Addrs...), Bucket: p.Bucket}, p}
+}
+
+func (s shared) Share(t *testing.T) storage.Store { return s.place.open(t) }
+
+func (s shared) Spawn(t *testing.T) *storagetest.Process {
+	return storagetest.StartProcess(t, s.place.String())
+}
+
+// served tells it that there is a server to cut off and to kill.
+type served struct {
+	shared
+	proxy  *storagetest.Proxy
+	server member
+}
+
+func (s served) Proxy() *storagetest.Proxy { return s.proxy }
+
+func (s served) Restart(t *testing.T) {
+	s.server.Kill()
+	require.NoError(t, s.server.Run())
+}
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	server := start(t, durable)
+	direct := client(t, server.addr)
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		p := place{[]string{server.addr}, newBucket(t, direct, 1)}
+		proxy := storagetest.NewProxy(t, server.addr)
+		through := place{[]string{proxy.Addr()}, p.Bucket}.open(t)
+		through.place = p
+		return served{through, proxy, server}
+	})
+}
+
+func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
+	inSoaks(t)
+	t.Parallel()
+	addrs := addresses(cluster(t, 3, durable))
+	direct := client(t, addrs...)
+	storagetest.Run(t, func(t *testing.T) storage.Store { return place{addrs, newBucket(t, direct, 3)}.open(t) })
+}
+
+// TestFleet has processes refresh tokens that they keep in one server, and in a cluster.
+func TestFleet(t *testing.T) {
+	inSoaks(t)
+	t.Parallel()
+	for name, size := range map[string]int{"one server": 1, "cluster": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addrs := addresses(cluster(t, size, durable))
+			direct := client(t, addrs...)
+			tokensourcetest.Run(t, func(t *testing.T) string { return place{addrs, newBucket(t, direct, size)}.String() }, tokensourcetest.Size{})
+		})
+	}
+}
+
+func addresses(members []member) (addrs []string) {
+	for _, m := range members {
+		addrs = append(addrs, m.addr)
+	}
+	return addrs
+}
