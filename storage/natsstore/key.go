@@ -62,12 +62,13 @@ func unescape(text string) (name string, ok bool) {
 // nameOf returns the name of the record that has a key and, in a header, a long name. It
 // returns false if no record has: somebody else wrote it.
 func nameOf(key, header string) (name string, ok bool) {
-	if header == "" {
-		return unescape(key)
+	text := key
+	if header != "" {
+		text = header
 	}
-	if name, ok = unescape(header); !ok {
+	if name, ok = unescape(text); !ok {
 		return "", false
 	}
 	its, long := keyOf(name)
-	return name, long && its == key
+	return name, its == key && long == (header != "")
 }

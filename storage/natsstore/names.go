@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -23,10 +24,7 @@ var (
 )
 
 // Names implements [storage.Lister]. It reads the headers of all messages before it
-// yields the first name: memory is needed for all names, some 100 MB for a million.
-//
-// A consumer reads one replica, which may be behind. Names goes on until that has come as
-// far as the leader was when it was called, and never leaves out a record silently.
+// yields the first name: memory is needed for all names, some 200 MB for a million.
 func (s *Store) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		names, err := s.list(ctx)
@@ -42,19 +40,42 @@ func (s *Store) Names(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// list returns the names of all records.
+// list returns the names of all records. The leader tells which subjects there are, and
+// a consumer which of them have a record: that reads one replica, which may be behind
+// at first, and passes over what is written again just then. Of those the leader is asked.
 func (s *Store) list(ctx context.Context) (map[string]struct{}, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
-	stream, err := s.JetStream.Stream(ctx, s.stream()) // asks the leader
+	stream, err := s.JetStream.Stream(ctx, s.stream())
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	state := stream.CachedInfo().State
-	if state.Msgs == 0 {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(s.subject(">")))
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	w := walk{prefix: s.subject(""), unseen: info.State.Subjects, names: make(map[string]struct{}), end: info.State.LastSeq}
+	if len(w.unseen) == 0 {
 		return nil, nil
 	}
+	if err := s.consume(ctx, &w, stream); err != nil {
+		return nil, failure(ctx, err)
+	}
+	for subject := range w.unseen {
+		m, err := s.last(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			w.see(subject, m.header())
+		}
+	}
+	return w.names, nil
+}
+
+// consume reads the last message of each subject, up to the end of the walk.
+func (s *Store) consume(ctx context.Context, w *walk, stream jetstream.Stream) error {
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
@@ -64,24 +85,28 @@ func (s *Store) list(ctx context.Context) (map[string]struct{}, error) {
 		InactiveThreshold: time.Minute,
 	})
 	if err != nil {
-		return nil, failure(ctx, err)
+		return err
 	}
 	defer func() {
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		stream.DeleteConsumer(after, consumer.CachedInfo().Name) // or it ends by its InactiveThreshold
 	}()
-	w := walk{prefix: s.subject(""), names: make(map[string]struct{}), end: state.LastSeq}
-	for !w.over {
+	for last := time.Now(); !w.over; {
 		before := w.delivered
-		if err := s.page(ctx, &w, consumer); err != nil {
-			return nil, failure(ctx, err)
-		}
-		if !w.over && w.delivered == before {
-			return nil, failure(ctx, errBehind)
+		err := s.page(ctx, w, consumer)
+		switch {
+		case errors.Is(err, nats.ErrNoResponders) && time.Since(last) < silence:
+			time.Sleep(5 * time.Millisecond) // servers get to know of a new consumer one by one
+		case err != nil:
+			return err
+		case w.delivered > before:
+			last = time.Now()
+		case !w.over:
+			return errBehind
 		}
 	}
-	return w.names, nil
+	return nil
 }
 
 // page reads the next messages.
@@ -107,15 +132,15 @@ func (s *Store) page(ctx context.Context, w *walk, consumer jetstream.Consumer) 
 
 // walk is what is known of the names so far.
 type walk struct {
-	prefix    string // of subjects
-	names     map[string]struct{}
-	delivered uint64 // messages so far
-	end       uint64 // the leader's last message when the walk began
+	prefix    string              // of subjects
+	unseen    map[string]uint64   // subjects that the leader had, and that weren't read yet
+	names     map[string]struct{} // of records
+	delivered uint64              // messages so far
+	end       uint64              // the leader's last message when the walk began
 	over      bool
 }
 
-// take takes one message. A record that is written during the walk comes again, and a
-// deletion comes as a marker.
+// take takes a consumer's next message.
 func (w *walk) take(m jetstream.Msg) error {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -124,14 +149,21 @@ func (w *walk) take(m jetstream.Msg) error {
 	if w.delivered++; meta.Sequence.Consumer != w.delivered {
 		return errGap
 	}
-	h := m.Headers()
-	if name, ok := nameOf(strings.TrimPrefix(m.Subject(), w.prefix), h.Get(nameHeader)); ok {
-		if isMarker(h) {
-			delete(w.names, name)
-		} else {
-			w.names[name] = struct{}{}
-		}
-	}
-	w.over = meta.NumPending == 0 && meta.Sequence.Stream >= w.end
+	w.see(m.Subject(), m.Headers())
+	w.over = meta.Sequence.Stream >= w.end
 	return nil
+}
+
+// see notes whether a subject has a record. If that is written during the walk it comes
+// again, and a deletion comes as a marker.
+func (w *walk) see(subject string, h nats.Header) {
+	delete(w.unseen, subject)
+	name, ok := nameOf(strings.TrimPrefix(subject, w.prefix), h.Get(nameHeader))
+	switch {
+	case !ok:
+	case isMarker(h):
+		delete(w.names, name)
+	default:
+		w.names[name] = struct{}{}
+	}
 }

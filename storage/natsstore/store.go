@@ -44,7 +44,8 @@ var (
 // Get implements [storage.Store]. It asks the leader of the bucket. KeyValue.Get of
 // package jetstream asks any replica, which may be behind.
 func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
-	last, err := s.last(ctx, name)
+	key, _ := keyOf(name)
+	last, err := s.last(ctx, s.subject(key))
 	if err != nil {
 		return nil, "", err
 	}
@@ -68,7 +69,8 @@ func (s *Store) Put(ctx context.Context, name string, value []byte, old storage.
 	written, err := s.publish(ctx, m, sequence)
 	if old == "" && errors.Is(err, storage.ErrConflict) {
 		// A deleted record has left a marker, which is what the new one follows.
-		last, failed := s.last(ctx, name)
+		key, _ := keyOf(name)
+		last, failed := s.last(ctx, s.subject(key))
 		if failed != nil {
 			return "", fmt.Errorf("natsstore: nothing was written: %w", failed)
 		}
@@ -165,23 +167,24 @@ type stored struct {
 	Data     []byte `json:"data"`
 }
 
-// deleted says whether m is the marker of a deletion.
-func (m *stored) deleted() bool {
-	h, err := nats.DecodeHeadersMsg(m.Headers)
-	return err == nil && isMarker(h)
+// header returns the headers of m, nil if it has none.
+func (m *stored) header() nats.Header {
+	h, _ := nats.DecodeHeadersMsg(m.Headers)
+	return h
 }
 
-// last asks the leader for the last message of a record, nil if there is none. Package
-// jetstream has no such call for a bucket whose replicas may answer, as all have that it
-// makes.
-func (s *Store) last(ctx context.Context, name string) (*stored, error) {
+// deleted says whether m is the marker of a deletion.
+func (m *stored) deleted() bool { return isMarker(m.header()) }
+
+// last asks the leader for the last message of a subject, nil if there is none. Package
+// jetstream asks any replica if the bucket allows it, as all do that it makes.
+func (s *Store) last(ctx context.Context, subject string) (*stored, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
 	attended, done := s.attend(ctx)
 	defer done()
-	key, _ := keyOf(name)
-	request, err := json.Marshal(map[string]string{"last_by_subj": s.subject(key)})
+	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
 		return nil, err
 	}
