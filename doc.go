@@ -29,6 +29,8 @@ and, in modules of their own, as they need more than the standard library,
 
 	storage/sqlstore    records in PostgreSQL, MySQL, MariaDB or SQLite
 	storage/redisstore  records in Redis
+	storage/etcdstore   records in etcd
+	storage/natsstore   records in NATS JetStream
 	storage/keystore    keys in the operating system's keyring
 	storage/kms         keys wrapped by a key management service
 

@@ -70,16 +70,13 @@ func (s shared) Spawn(t *testing.T) *storagetest.Process {
 // served tells it that there is a server to cut off and to kill.
 type served struct {
 	shared
-	proxy  *storagetest.Proxy
-	server member
+	proxy   *storagetest.Proxy
+	restart func(t *testing.T)
 }
 
 func (s served) Proxy() *storagetest.Proxy { return s.proxy }
 
-func (s served) Restart(t *testing.T) {
-	s.server.Kill()
-	require.NoError(t, s.server.Run())
-}
+func (s served) Restart(t *testing.T) { s.restart(t) }
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
@@ -89,15 +86,25 @@ func TestStoreKeepsTheContract(t *testing.T) {
 		proxy := storagetest.NewProxy(t, server.addr)
 		through := place{[]string{proxy.Addr()}, p.Prefix}.open(t)
 		through.place = p
-		return served{through, proxy, server}
+		return served{through, proxy, func(t *testing.T) {
+			server.Kill()
+			require.NoError(t, server.Run())
+		}}
 	})
 }
 
+// TestStoreOnAClusterKeepsTheContract kills leaders.
 func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
 	inSoaks(t)
 	t.Parallel()
-	addrs := addresses(cluster(t, 3))
-	storagetest.Run(t, func(t *testing.T) storage.Store { return place{addrs, newPrefix()}.open(t) })
+	members := cluster(t, 3)
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		p := place{addresses(members), newPrefix()}
+		proxy := storagetest.NewProxy(t, members[0].addr)
+		through := place{[]string{proxy.Addr()}, p.Prefix}.open(t)
+		through.place = p
+		return served{through, proxy, func(t *testing.T) { killLeader(t, members) }}
+	})
 }
 
 // TestFleet has processes refresh tokens that they keep in one server, and in a cluster.

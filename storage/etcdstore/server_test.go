@@ -68,6 +68,22 @@ func cluster(t testing.TB, size int, args ...string) []member {
 	return members
 }
 
+// killLeader kills the leader of a cluster, and starts it again.
+func killLeader(t testing.TB, members []member) {
+	t.Helper()
+	for _, m := range members {
+		c := client(t, m.addr)
+		status, err := c.Status(ctx, m.addr)
+		require.NoError(t, err)
+		c.Close()
+		if status.Leader == status.Header.MemberId {
+			m.Kill()
+			require.NoError(t, m.Run())
+			return
+		}
+	}
+}
+
 // healthy asks a server whether it has a leader.
 func healthy(url string) func() error {
 	return func() error {

@@ -182,7 +182,7 @@ func TestCheck(t *testing.T) {
 // largest record.
 func TestMaxPayload(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, "")
+	s := newStore(t, outOfTheBox)
 	require.ErrorContains(t, s.Check(ctx), "is on a server that takes messages of up to 1048576 bytes")
 	_, err := s.Put(ctx, "name", make([]byte, 1<<20), "")
 	require.ErrorContains(t, err, refused+"nats: maximum payload exceeded (raise the server's max_payload)")

@@ -28,14 +28,18 @@ type member struct {
 	name, addr string
 }
 
-// durable is what the contract needs.
-const durable = "max_payload: 2MB\n"
+// Configurations, for the directory of a server's data: what the contract needs, and a
+// server as it comes out of the box.
+const (
+	durable     = "max_payload: 2MB\njetstream {store_dir: %q, sync_interval: always}\n"
+	outOfTheBox = "jetstream {store_dir: %q}\n"
+)
 
-// start starts a server with more in its configuration.
-func start(t testing.TB, more string) member { return cluster(t, 1, more)[0] }
+// start starts a server.
+func start(t testing.TB, config string) member { return cluster(t, 1, config)[0] }
 
 // cluster starts so many servers that replicate each other.
-func cluster(t testing.TB, size int, more string) []member {
+func cluster(t testing.TB, size int, config string) []member {
 	t.Helper()
 	path := testserver.Find(t, "nats-server", "go install github.com/nats-io/nats-server/v2@v2.15.3")
 	dir := testdir.InMemory(t)
@@ -50,8 +54,7 @@ func cluster(t testing.TB, size int, more string) []member {
 	}
 	started := make(chan *testserver.Server, size)
 	for i, m := range members {
-		text := fmt.Sprintf("server_name: %s\nlisten: %q\njetstream {store_dir: %q, sync_interval: always}\n%s",
-			m.name, m.addr, filepath.Join(dir, m.name), more)
+		text := fmt.Sprintf("server_name: %s\nlisten: %q\n"+config, m.name, m.addr, filepath.Join(dir, m.name))
 		if size > 1 {
 			text += fmt.Sprintf("cluster {name: test, listen: %q, routes: [nats://%s]}\n", routes[i], strings.Join(routes, ", nats://"))
 		}
@@ -102,6 +105,25 @@ func client(t testing.TB, addrs ...string) jetstream.JetStream {
 	return js
 }
 
+// killLeader kills the leader of a bucket, and starts it again.
+func killLeader(t testing.TB, members []member, s *natsstore.Store) {
+	t.Helper()
+	var leader string
+	require.Eventually(t, func() bool {
+		stream, err := s.JetStream.Stream(ctx, "KV_"+s.Bucket)
+		if err == nil {
+			leader = stream.CachedInfo().Cluster.Leader
+		}
+		return leader != ""
+	}, 30*time.Second, 50*time.Millisecond)
+	for _, m := range members {
+		if m.name == leader {
+			m.Kill()
+			require.NoError(t, m.Run())
+		}
+	}
+}
+
 var buckets atomic.Int32
 
 // newBucket makes one that is empty.
@@ -114,9 +136,9 @@ func newBucket(t testing.TB, js jetstream.JetStream, replicas int) string {
 }
 
 // newStore returns an empty one, on a server of its own.
-func newStore(t testing.TB, more string) *natsstore.Store {
+func newStore(t testing.TB, config string) *natsstore.Store {
 	t.Helper()
-	js := client(t, start(t, more).addr)
+	js := client(t, start(t, config).addr)
 	return &natsstore.Store{JetStream: js, Bucket: newBucket(t, js, 1)}
 }
 
