@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -98,12 +99,13 @@ func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
 	inSoaks(t)
 	t.Parallel()
 	members := cluster(t, 3)
+	direct := client(t, addresses(members)...)
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		p := place{addresses(members), newPrefix()}
 		proxy := storagetest.NewProxy(t, members[0].addr)
 		through := place{[]string{proxy.Addr()}, p.Prefix}.open(t)
 		through.place = p
-		return served{through, proxy, func(t *testing.T) { killLeader(t, members) }}
+		return served{through, proxy, func(t *testing.T) { require.NoError(t, killLeader(members, direct)) }}
 	})
 }
 
@@ -118,6 +120,37 @@ func TestFleet(t *testing.T) {
 			tokensourcetest.Run(t, func(t *testing.T) string { return place{addrs, newPrefix()}.String() }, tokensourcetest.Size{})
 		})
 	}
+}
+
+// TestFleetWhileLeadersAreKilled has processes refresh tokens that they keep in a cluster
+// whose leader is killed every few seconds.
+func TestFleetWhileLeadersAreKilled(t *testing.T) {
+	inSoaks(t)
+	t.Parallel()
+	members := cluster(t, 3)
+	direct := client(t, addresses(members)...)
+	tokensourcetest.Run(t, func(t *testing.T) string {
+		over, stopped := make(chan struct{}), make(chan error)
+		go func() {
+			for {
+				select {
+				case <-over:
+					stopped <- nil
+					return
+				case <-time.After(2 * time.Second):
+				}
+				if err := killLeader(members, direct); err != nil {
+					stopped <- err
+					return
+				}
+			}
+		}()
+		t.Cleanup(func() {
+			close(over)
+			require.NoError(t, <-stopped)
+		})
+		return place{addresses(members), newPrefix()}.String()
+	}, tokensourcetest.Size{})
 }
 
 func addresses(members []member) (addrs []string) {

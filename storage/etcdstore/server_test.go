@@ -2,6 +2,7 @@ package etcdstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -69,19 +70,20 @@ func cluster(t testing.TB, size int, args ...string) []member {
 }
 
 // killLeader kills the leader of a cluster, and starts it again.
-func killLeader(t testing.TB, members []member) {
-	t.Helper()
+func killLeader(members []member, c *clientv3.Client) error {
 	for _, m := range members {
-		c := client(t, m.addr)
-		status, err := c.Status(ctx, m.addr)
-		require.NoError(t, err)
-		c.Close()
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		status, err := c.Status(limited, m.addr)
+		cancel()
+		if err != nil {
+			return err
+		}
 		if status.Leader == status.Header.MemberId {
 			m.Kill()
-			require.NoError(t, m.Run())
-			return
+			return m.Run()
 		}
 	}
+	return errors.New("the cluster has no leader")
 }
 
 // healthy asks a server whether it has a leader.
