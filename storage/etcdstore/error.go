@@ -9,8 +9,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// refusals are the errors by which etcd says that it did nothing, and what to do.
-var refusals = []struct {
+// known are errors of etcd, and what to do.
+var known = []struct {
 	err    error
 	advice string
 }{
@@ -34,13 +34,14 @@ func failure(ctx context.Context, err error) error {
 	return fmt.Errorf("etcdstore: %w", advised(err))
 }
 
-// unwritten is the error of a write. Only a refusal, which comes before anything is done,
-// says that nothing was: after a time-out the leader, or the next one, may still do it.
+// unwritten is the error of a write. Only a refusal says that nothing was written: after a
+// time-out the leader, or the next one, may still do it.
 func unwritten(ctx context.Context, err error) error {
+	what, refused := advice(err)
 	switch {
-	case advice(err) != "":
+	case refused:
 		return fmt.Errorf("etcdstore: nothing was written: %w", advised(err))
-	case ctx.Err() != nil:
+	case what == "" && ctx.Err() != nil:
 		err = ctx.Err()
 	default:
 		err = advised(err)
@@ -48,28 +49,30 @@ func unwritten(ctx context.Context, err error) error {
 	return fmt.Errorf("etcdstore: the record may have been written or not: read it again: %w", err)
 }
 
-// advice says what to do about a refusal. It is "" for any other error.
-func advice(err error) string {
+// advice says what to do about an error, and is "" where nothing is known. If refused, it
+// came before anything was written. Not so the one that tells of the quota: the write
+// that reaches it is done, and gets that error too.
+func advice(err error) (what string, refused bool) {
 	var told rpctypes.EtcdError
 	if !errors.As(rpctypes.Error(err), &told) {
-		return ""
+		return "", false
 	}
-	for _, r := range refusals {
-		if told == r.err {
-			return r.advice
+	for _, k := range known {
+		if told == k.err {
+			return k.advice, told != rpctypes.ErrNoSpace
 		}
 	}
-	return ""
+	return "", false
 }
 
 // advised adds what to do about err, whose context isn't done.
 func advised(err error) error {
-	a := advice(err)
+	what, _ := advice(err)
 	if clientv3.IsConnCanceled(err) {
-		a = "close the client after the last use of the Store"
+		what = "close the client after the last use of the Store"
 	}
-	if a == "" {
+	if what == "" {
 		return err
 	}
-	return fmt.Errorf("%w (%s)", err, a)
+	return fmt.Errorf("%w (%s)", err, what)
 }

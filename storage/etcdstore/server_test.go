@@ -38,7 +38,7 @@ func start(t testing.TB, args ...string) member { return cluster(t, 1, args...)[
 // cluster starts so many servers that replicate each other.
 func cluster(t testing.TB, size int, args ...string) []member {
 	t.Helper()
-	path := testserver.Find(t, "etcd", "apt-get install etcd-server, or .ci/run servers, which builds a newer one")
+	path := testserver.Find(t, "etcd", "apt-get install etcd-server")
 	dir := testdir.InMemory(t)
 	if *soak {
 		dir = t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -105,7 +106,7 @@ func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
 		through := place{[]string{proxy.Addr()}, p.Bucket}.open(t)
 		through.place = p
 		return served{through, proxy, func(t *testing.T) {
-			killLeader(t, members, &natsstore.Store{JetStream: direct, Bucket: p.Bucket})
+			require.NoError(t, killLeader(members, &natsstore.Store{JetStream: direct, Bucket: p.Bucket}))
 		}}
 	})
 }
@@ -122,6 +123,38 @@ func TestFleet(t *testing.T) {
 			tokensourcetest.Run(t, func(t *testing.T) string { return place{addrs, newBucket(t, direct, size)}.String() }, tokensourcetest.Size{})
 		})
 	}
+}
+
+// TestFleetWhileLeadersAreKilled has processes refresh tokens that they keep in a cluster
+// whose leader is killed now and then. Until there is another one takes up to nine seconds.
+func TestFleetWhileLeadersAreKilled(t *testing.T) {
+	inSoaks(t)
+	t.Parallel()
+	members := cluster(t, 3, durable)
+	direct := client(t, addresses(members)...)
+	tokensourcetest.Run(t, func(t *testing.T) string {
+		bucket := newBucket(t, direct, 3)
+		over, stopped := make(chan struct{}), make(chan error, 1)
+		go func() {
+			defer close(stopped)
+			for range 2 { // in the forty seconds that it takes, and not at the end
+				select {
+				case <-over:
+					return
+				case <-time.After(12 * time.Second):
+				}
+				if err := killLeader(members, &natsstore.Store{JetStream: direct, Bucket: bucket}); err != nil {
+					stopped <- err
+					return
+				}
+			}
+		}()
+		t.Cleanup(func() {
+			close(over)
+			require.NoError(t, <-stopped)
+		})
+		return place{addresses(members), bucket}.String()
+	}, tokensourcetest.Size{TokenLife: 20 * time.Second})
 }
 
 func addresses(members []member) (addrs []string) {

@@ -61,11 +61,12 @@
 //	nothing was written      it was refused, or never sent, and the error says what to do
 //	may have been written    nobody knows: read again
 //
-// A call ends when its connection breaks, by an error of the last kind, for no answer
+// A write ends when its connection breaks, by an error of the last kind, for no answer
 // comes any more. The Store sends no write again, unless the leader said that it didn't
-// look, because another write of the same record was under way. Without a leader, and to
-// a user without permission, nobody answers: give calls a deadline. One without gets
-// that of package jetstream, five seconds.
+// look, because another write of the same record was under way. Get asks again. A lost
+// leader is replaced within four to nine seconds; until then, and to a user without
+// permission, nobody answers: give calls a deadline. One without gets that of package
+// jetstream, five seconds.
 //
 // # Setting up
 //

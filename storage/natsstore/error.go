@@ -26,6 +26,7 @@ func codeOf(err error) jetstream.ErrorCode {
 
 // The codes of refusals that package jetstream has no name for.
 const (
+	codeNoLeader              = 10008
 	codeInsufficientResources = 10023
 	codeAccountLimit          = 10002
 	codeMessageTooLarge       = 10054
@@ -38,6 +39,8 @@ func advice(err error) (what string, refused bool) {
 	switch codeOf(err) {
 	case jetstream.JSErrCodeStreamNotFound:
 		return "make the bucket with JetStream.CreateKeyValue", true
+	case codeNoLeader:
+		return "wait until the bucket's leader is back", true
 	case codeMessageTooLarge:
 		return "raise the bucket's MaxValueSize", true
 	case codeAccountLimit, codeInsufficientResources:

@@ -106,20 +106,19 @@ func client(t testing.TB, addrs ...string) jetstream.JetStream {
 }
 
 // killLeader kills the leader of a bucket, and starts it again.
-func killLeader(t testing.TB, members []member, s *natsstore.Store) {
-	t.Helper()
-	var leader string
-	require.Eventually(t, func() bool {
+func killLeader(members []member, s *natsstore.Store) error {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		stream, err := s.JetStream.Stream(ctx, "KV_"+s.Bucket)
 		if err == nil {
-			leader = stream.CachedInfo().Cluster.Leader
+			for _, m := range members {
+				if m.name == stream.CachedInfo().Cluster.Leader {
+					m.Kill()
+					return m.Run()
+				}
+			}
 		}
-		return leader != ""
-	}, 30*time.Second, 50*time.Millisecond)
-	for _, m := range members {
-		if m.name == leader {
-			m.Kill()
-			require.NoError(t, m.Run())
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the bucket has no leader: %w", err)
 		}
 	}
 }

@@ -138,7 +138,9 @@ func (s *Store) message(name string, value []byte) *nats.Msg {
 // publish writes a message if the last one of its subject is the one with a sequence
 // number, or none if that is 0. It returns the number of the new one.
 func (s *Store) publish(ctx context.Context, m *nats.Msg, sequence uint64) (uint64, error) {
-	attended, done := s.attend(ctx)
+	limited, cancel := s.limit(ctx)
+	defer cancel()
+	attended, done := s.attend(limited)
 	defer done()
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		ack, err := s.JetStream.PublishMsg(attended, m, jetstream.WithExpectStream(s.stream()),
@@ -176,21 +178,43 @@ func (m *stored) header() nats.Header {
 // deleted says whether m is the marker of a deletion.
 func (m *stored) deleted() bool { return isMarker(m.header()) }
 
-// last asks the leader for the last message of a subject, nil if there is none. Package
+// last asks the leader for the last message of a subject, nil if there is none, and asks
+// again if the connection breaks, or no leader is there, until ctx is done. Package
 // jetstream asks any replica if the bucket allows it, as all do that it makes.
 func (s *Store) last(ctx context.Context, subject string) (*stored, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
-	attended, done := s.attend(ctx)
-	defer done()
+	limited, cancel := s.limit(ctx)
+	defer cancel()
+	for {
+		attended, done := s.attend(limited)
+		try, cancel := context.WithTimeout(attended, time.Second)
+		m, err := s.ask(try, subject)
+		if codeOf(err) == codeNoLeader {
+			<-try.Done()
+		}
+		cancel()
+		done()
+		again := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || codeOf(err) == codeNoLeader
+		switch {
+		case err == nil:
+			return m, nil
+		case !again || limited.Err() != nil:
+			return nil, failure(ctx, err)
+		}
+	}
+}
+
+// ask asks once. While there is no leader, that is never answered, or by codeNoLeader.
+func (s *Store) ask(ctx context.Context, subject string) (*stored, error) {
 	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.JetStream.Conn().RequestWithContext(attended, s.apiPrefix()+"STREAM.MSG.GET."+s.stream(), request)
+	answer, err := s.JetStream.Conn().RequestWithContext(ctx, s.apiPrefix()+"STREAM.MSG.GET."+s.stream(), request)
 	if err != nil {
-		return nil, failure(ctx, err)
+		return nil, err
 	}
 	var told struct {
 		Message *stored             `json:"message"`
@@ -198,24 +222,28 @@ func (s *Store) last(ctx context.Context, subject string) (*stored, error) {
 	}
 	switch err := json.Unmarshal(answer.Data, &told); {
 	case err != nil:
-		return nil, failure(ctx, err)
+		return nil, err
 	case told.Error != nil && told.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return nil, nil
 	case told.Error != nil:
-		return nil, failure(ctx, told.Error)
+		return nil, told.Error
 	case told.Message == nil:
-		return nil, failure(ctx, errors.New("the server's answer holds no message"))
+		return nil, errors.New("the server's answer holds no message")
 	}
 	return told.Message, nil
 }
 
-// attend returns ctx for one call. It has the deadline that package jetstream gives to one
-// without, and ends when the connection breaks: no answer comes then to what was sent.
-func (s *Store) attend(ctx context.Context) (attended context.Context, done func()) {
-	cancel := context.CancelFunc(func() {})
-	if _, ok := ctx.Deadline(); !ok {
-		ctx, cancel = context.WithTimeoutCause(ctx, cmp.Or(s.JetStream.Options().DefaultTimeout, 5*time.Second), errSilent)
+// limit is ctx with the deadline that package jetstream gives to one without.
+func (s *Store) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
 	}
+	return context.WithTimeoutCause(ctx, cmp.Or(s.JetStream.Options().DefaultTimeout, 5*time.Second), errSilent)
+}
+
+// attend returns a context that ends when the connection breaks: no answer comes then to
+// what was sent.
+func (s *Store) attend(ctx context.Context) (attended context.Context, done func()) {
 	attended, end := context.WithCancelCause(ctx)
 	broken := s.JetStream.Conn().StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	go func() {
@@ -226,7 +254,6 @@ func (s *Store) attend(ctx context.Context) (attended context.Context, done func
 	return attended, func() {
 		s.JetStream.Conn().RemoveStatusListener(broken) // and closes it
 		end(nil)
-		cancel()
 	}
 }
 
