@@ -38,6 +38,12 @@ and, in modules of their own, as they need more than the standard library,
 	storage/keystore       keys in the operating system's keyring
 	storage/kms            keys wrapped by a key management service
 	tokensource/grpctoken  tokens for gRPC services
+	storage/sqlstore         records in PostgreSQL, MySQL, MariaDB or SQLite
+	storage/redisstore       records in Redis
+	storage/keystore         keys in the operating system's keyring
+	storage/kms              keys wrapped by a key management service
+	tokensource/grpctoken    tokens for gRPC services
+	tokensource/otelmetrics  OpenTelemetry metrics of connections
 
 # From the consent page to an authenticated client
 
