@@ -153,3 +153,24 @@ func TestDueTokenOfAnotherProcessIsNotTakenForRejected(t *testing.T) {
 		}
 	})
 }
+
+func TestResetTokenOlderThan(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		s := m.Source("k")
+		f.process().Source("k").ResetTokenOlderThan(time.Now().Add(time.Hour)) // of nothing that it has served
+		assert.Equal(f, "access-1", f.access(m))
+		s.ResetTokenOlderThan(f.stored().Obtained)
+		assert.Equal(f, "access-1", f.access(m), "it was new then")
+		time.Sleep(time.Minute)
+		before := time.Now()
+		s.ResetTokenOlderThan(before)
+		assert.Zero(f, f.count(), "until someone needs it")
+		time.Sleep(time.Millisecond)
+		assert.Equal(f, "access-2", f.access(m))
+		s.ResetTokenOlderThan(before) // of a request made at the same time
+		assert.Equal(f, "access-2", f.access(m))
+		assert.Equal(f, 1, f.count())
+		m.Source("nobody").ResetTokenOlderThan(before)
+	})
+}

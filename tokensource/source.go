@@ -110,6 +110,16 @@ func (s *Source) Reject(t *oauth2.Token) {
 	}
 }
 
+// ResetTokenOlderThan is [Source.Reject] for who knows when the request was made that the API
+// refused, and not with which token: a token that was issued before t isn't served any more,
+// and one that was issued since, perhaps to replace it, is left alone. With this method a
+// Source is a transport.ResettableTokenSource of k8s.io/client-go.
+func (s *Source) ResetTokenOlderThan(t time.Time) {
+	if v := s.known(); v.record != nil && v.record.Obtained.Before(t) {
+		s.reject(v)
+	}
+}
+
 // String names the connection.
 func (s *Source) String() string { return fmt.Sprintf("tokensource.Source(%q)", s.name) }
 
