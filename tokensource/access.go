@@ -52,6 +52,7 @@ type access struct {
 type apiAccess struct {
 	origins origin.Set // of Manager.APIURLs; nil: each token has its own
 	scheme  string     // of the Authorization that a token is sent in, such as "Bearer"
+	fields  []string   // that a token is sent in, or that SDKs take it to be sent in
 	err     error
 
 	names headerNames // of requests
@@ -61,7 +62,7 @@ type apiAccess struct {
 func (m *Manager) apis() *apiAccess {
 	m.apiOnce.Do(func() {
 		a := &m.api
-		a.scheme = bearerType
+		a.scheme, a.fields = bearerType, []string{"Authorization"}
 		set, err := m.settings()
 		switch {
 		case err != nil:
@@ -72,10 +73,16 @@ func (m *Manager) apis() *apiAccess {
 			a.err = errNoAPI
 		}
 		if a.err == nil && set.api != nil {
-			values := set.api.APIHeader(&oauth2.Token{AccessToken: "token", TokenType: bearerType})["Authorization"]
-			if len(values) == 1 {
-				if scheme, _, ok := strings.Cut(values[0], " "); ok {
-					a.scheme = scheme
+			const example = "token"
+			for name, values := range set.api.APIHeader(&oauth2.Token{AccessToken: example, TokenType: bearerType}) {
+				name = http.CanonicalHeaderKey(name)
+				if holds(values, example) && name != "Authorization" {
+					a.fields = append(a.fields, name)
+				}
+				if name == "Authorization" && len(values) == 1 {
+					if scheme, _, ok := strings.Cut(values[0], " "); ok {
+						a.scheme = scheme
+					}
 				}
 			}
 		}

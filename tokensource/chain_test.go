@@ -183,3 +183,47 @@ func TestResponseNamesTheCallersOwnRequest(t *testing.T) {
 		}
 	})
 }
+
+// TestRedirectDoesNotTakeATokenOfTheRequestsOwnAlong: some SDKs put the token into the request
+// themselves. net/http copies a field Authorization to another port of the same host, and any
+// other to every host.
+func TestRedirectDoesNotTakeATokenOfTheRequestsOwnAlong(t *testing.T) {
+	for name, test := range map[string]struct {
+		field, scheme string
+		own, want     http.Header
+	}{
+		"a Bearer":                      {"Authorization", "Bearer ", http.Header{"Authorization": {"Bearer access-1"}}, http.Header{}},
+		"a Bearer in another case":      {"Authorization", "Bearer ", http.Header{"authorization": {"bearer access-1"}}, http.Header{}},
+		"a scheme of the API's":         {"Authorization", "Zoho-oauthtoken ", http.Header{"Authorization": {"Zoho-oauthtoken access-1"}}, http.Header{}},
+		"a field of the API's":          {"X-Token", "", http.Header{"X-Token": {"access-1"}}, http.Header{}},
+		"the same in another case":      {"X-Token", "", http.Header{"x-token": {"access-1"}}, http.Header{}},
+		"a Bearer beside that field":    {"X-Token", "", http.Header{"Authorization": {"Bearer access-1"}}, http.Header{}},
+		"what isn't a token":            {"X-Token", "", http.Header{"X-Trace": {"7"}}, http.Header{"X-Trace": {"7"}}},
+		"credentials that were given":   {"Authorization", "Bearer ", http.Header{"Authorization": {"Basic x"}}, http.Header{"Authorization": {"Basic x"}}},
+		"credentials beside that field": {"X-Token", "", http.Header{"Authorization": {"Basic x"}, "X-Token": {"access-1"}}, http.Header{"Authorization": {"Basic x"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m := f.process()
+				m.Config = tenants{f.fakeProvider, test.field, test.scheme}
+				f.connectTenant(m, "tea", "tea")
+				var got http.Header
+				m.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Port() == "" {
+						return reply(307, "", "Location", "https://tea.example.com:8443/"), nil
+					}
+					got = r.Header.Clone()
+					return reply(200, ""), nil
+				})
+				r, err := http.NewRequest(http.MethodGet, "https://tea.example.com/v1", nil)
+				require.NoError(f, err)
+				r.Header = test.own.Clone()
+				resp, err := m.Client("tea").Do(r)
+				require.NoError(f, err)
+				resp.Body.Close()
+				delete(got, "Referer")
+				assert.Equal(f, test.want, got)
+			})
+		})
+	}
+}

@@ -51,7 +51,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if api.origins != nil || r.Response != nil {
 		if known := t.origins(api); known != nil {
 			if with, err := t.takesToken(r, known); !with {
-				return t.without(r, err)
+				return t.without(r, api, err)
 			}
 		}
 	}
@@ -74,7 +74,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if api.origins == nil {
 		if with, err := t.takesToken(r, a.origins); !with {
-			return t.without(r, err)
+			return t.without(r, api, err)
 		}
 	}
 	resp, err := t.send(r, kind, r.Body, v, a)
@@ -99,12 +99,21 @@ func (t *apiTransport) origins(api *apiAccess) origin.Set {
 	return api.origins
 }
 
-// without makes a request without the token, unless that is an error.
-func (t *apiTransport) without(r *http.Request, err error) (*http.Response, error) {
+// without makes a request without the token, unless that is an error. The token mustn't
+// come along from the request that was redirected, either: an SDK may have put it there, and
+// net/http copies such a header field to any host, or to another port of that host.
+func (t *apiTransport) without(r *http.Request, api *apiAccess, err error) (*http.Response, error) {
 	if err != nil {
 		return nil, closing(r, err)
 	}
-	return t.handOver(r)
+	c := new(http.Request)
+	*c = *r
+	c.Header = withoutToken(r.Header, api)
+	resp, err := t.handOver(c)
+	if resp != nil {
+		resp.Request = r
+	}
+	return resp, err
 }
 
 // CloseIdleConnections is for http.Client's method of that name.

@@ -110,6 +110,19 @@ func withFields(h http.Header, fields http.Header, token string) http.Header {
 	return c
 }
 
+// withoutToken returns a copy of h without the fields in which a token is sent, but with an
+// Authorization of another kind.
+func withoutToken(h http.Header, api *apiAccess) http.Header {
+	own := kindOf(h, api.scheme) == headerOwn
+	c := make(http.Header, len(h))
+	for name, values := range h {
+		if isAuthorization(name) && own || !slices.Contains(api.fields, http.CanonicalHeaderKey(name)) {
+			c[name] = values
+		}
+	}
+	return c
+}
+
 func holds(values []string, token string) bool {
 	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, token) })
 }
