@@ -28,6 +28,10 @@ type dialect interface {
 	// refreshable reports whether there are refresh tokens.
 	refreshable() bool
 
+	// credentialsTwice reports whether the client's id and secret may be in the
+	// Authorization as well, beside those in the body.
+	credentialsTwice() bool
+
 	// clientCredentials are the parameters of such a grant that are not the RFC's.
 	clientCredentials() endpoints.Params
 

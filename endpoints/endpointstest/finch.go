@@ -88,6 +88,9 @@ func connectMessage(name string, answer url.Values) any {
 
 func (finch) refreshable() bool { return false }
 
+// credentialsTwice: Finch's SDKs send them so when they exchange a code.
+func (finch) credentialsTwice() bool { return true }
+
 type finchToken struct {
 	AccessToken    string   `json:"access_token"`
 	TokenType      string   `json:"token_type"`

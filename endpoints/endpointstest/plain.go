@@ -39,6 +39,8 @@ func (plain) message(url.Values) any { return nil }
 
 func (plain) refreshable() bool { return true }
 
+func (plain) credentialsTwice() bool { return false }
+
 func (plain) clientCredentials() endpoints.Params { return nil }
 
 func (plain) calls() []call { return nil }

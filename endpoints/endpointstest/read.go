@@ -38,11 +38,19 @@ func (s *site) read(c *conversation, r *request) (map[string]string, *refusal) {
 	return values, nil
 }
 
+// unexpectedAuthorization reports whether a request has an Authorization that it mustn't have.
+func (s *site) unexpectedAuthorization(c *conversation, h http.Header) bool {
+	if _, own := c.header["Authorization"]; own || len(h.Values("Authorization")) == 0 {
+		return false
+	}
+	asIs := func(v string) (string, error) { return v, nil }
+	return !s.dialect.credentialsTwice() || s.basic(h, asIs) != ""
+}
+
 // readHeader checks the headers that the definition names, and that of the client.
 func (s *site) readHeader(c *conversation, h http.Header, values map[string]string) *refusal {
-	_, own := c.header["Authorization"]
 	basic := c.auth == endpoints.ClientSecretBasic || c.auth == endpoints.ClientSecretBasicRaw
-	if len(h.Values("Authorization")) > 0 && !own && !basic {
+	if !basic && s.unexpectedAuthorization(c, h) {
 		return malformedf("unexpected header Authorization: the client's id and secret go into the body")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.header)) {
@@ -203,7 +211,6 @@ func (c *conversation) parse(r *request, at place) *refusal {
 	want := map[endpoints.BodyFormat]string{
 		endpoints.FormBody: "application/x-www-form-urlencoded", endpoints.JSONBody: "application/json",
 	}[c.body]
-	_, ownAuthorization := c.header["Authorization"]
 	switch {
 	case len(query) > 0:
 		return malformedf("unexpected query string")
@@ -211,8 +218,6 @@ func (c *conversation) parse(r *request, at place) *refusal {
 		return malformedf("the body must be empty")
 	case len(c.params) == 0:
 		return nil
-	case c.auth == endpoints.ClientSecretPost && !ownAuthorization && len(r.Header.Values("Authorization")) > 0:
-		return malformedf("unexpected header Authorization: the client's id and secret go into the body")
 	case media != want:
 		return &refusal{problem: wrongMediaType, detail: "it is " + printable(media), why: "not " + want}
 	case c.body == endpoints.JSONBody:

@@ -2,6 +2,7 @@ package endpointstest_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -319,4 +320,29 @@ func TestRevokeEndpoint(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, get(t, s, p, "/client-accounts", token.AccessToken).status)
 	assert.Equal(t, http.StatusForbidden, post(t, s, p, refresh(s, p, token.RefreshToken)).status)
 	assert.Equal(t, 1, s.Stats(p).Revoked)
+}
+
+// TestFinchTakesCredentialsTwice, as its SDKs send them, and no others.
+func TestFinchTakesCredentialsTwice(t *testing.T) {
+	for name, test := range map[string]struct {
+		p      endpoints.Provider
+		basic  func(id, secret string) string
+		status int
+	}{
+		"Finch":          {endpoints.Finch, func(id, secret string) string { return id + ":" + secret }, http.StatusOK},
+		"another secret": {endpoints.Finch, func(id, secret string) string { return id + ":guess" }, http.StatusBadRequest},
+		"Chart":          {endpoints.Chart, func(id, secret string) string { return id + ":" + secret }, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := endpointstest.New(t, test.p)
+			c := s.Config(test.p, callback)
+			u, err := endpointstest.Approve(t.Context(), http.DefaultClient, c.Endpoint.AuthURL+"?"+query(s, test.p).Encode())
+			require.NoError(t, err)
+			header := tokenHeader(test.p)
+			header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(test.basic(c.ClientID, c.ClientSecret))))
+			body, err := json.Marshal(map[string]string{"client_id": c.ClientID, "client_secret": c.ClientSecret, "code": u.Query().Get("code"), "redirect_uri": callback})
+			require.NoError(t, err)
+			assert.Equal(t, test.status, send(t, http.MethodPost, c.Endpoint.TokenURL, header, body).status)
+		})
+	}
 }
