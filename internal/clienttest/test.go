@@ -65,7 +65,7 @@ func expires(t *testing.T, w *World, c Client) {
 	w.Here.Connect(t, customer)
 	one, two := c.New(t, w.Here, customer, w.Here.API.URL), c.New(t, w.Here, customer, w.Here.API.URL)
 	require.NoError(t, one(t.Context()))
-	for n := range 3 {
+	for n := range 2 {
 		w.Expire()
 		for _, err := range calls(t.Context(), one, two) {
 			require.NoError(t, err)

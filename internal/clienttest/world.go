@@ -74,6 +74,7 @@ func Run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World
 	here, there := definition("here"), definition("there")
 	w := &World{server: endpointstest.New(t, here, there), Roots: x509.NewCertPool()}
 	outside := http.DefaultTransport.(*http.Transport).Clone()
+	outside.MaxIdleConnsPerHost = 32
 	t.Cleanup(outside.CloseIdleConnections)
 	site := func(h http.Handler) *Site {
 		s := new(Site)
@@ -179,7 +180,10 @@ func (p *Provider) Connect(t *testing.T, name string) *oauth2.Token {
 
 // RefuseTokens has the API refuse every access token that was issued until now, though it
 // should be good for longer.
-func (p *Provider) RefuseTokens() { p.World.server.Advance(Lifetime + time.Minute) }
+func (p *Provider) RefuseTokens() {
+	p.World.server.Advance(Lifetime)
+	p.World.Pass(time.Minute)
+}
 
 // End ends the grant of a token.
 func (p *Provider) End(t *testing.T, token *oauth2.Token) {
