@@ -11,7 +11,7 @@
 //	oauth2keep.count.time   gauge, s              when they were last counted, since 1970, by provider
 //
 // Kind, reason and state are those of package tokensource. An attribute that would be empty is
-// left out. No attribute has the name of a connection, of which there can be millions, or
+// left out, and what can happen is counted from zero on. No attribute has the name of a connection, of which there can be millions, or
 // anything that a provider sent. The events are those of this process; the connections
 // are those of the store, so that one process that watches them is enough.
 //

@@ -28,6 +28,9 @@ func New(p metric.MeterProvider, provider string) (*Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, e := range expected {
+		m.events.Add(context.Background(), 0, m.attributes("kind", string(e.Kind), e.Reason))
+	}
 	connections, err := meter.Int64ObservableGauge("oauth2keep.connections",
 		metric.WithUnit("{connection}"), metric.WithDescription("How many connections there are."))
 	if err != nil {
@@ -53,6 +56,26 @@ func New(p metric.MeterProvider, provider string) (*Metrics, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// expected are events that are counted from zero on: of a series that begins with its first
+// event, a rate misses that.
+var expected = []tokensource.Event{
+	{Kind: tokensource.EventSaved},
+	{Kind: tokensource.EventNoRefreshToken},
+	{Kind: tokensource.EventRefreshed},
+	{Kind: tokensource.EventAdopted},
+	{Kind: tokensource.EventTakenOver},
+	{Kind: tokensource.EventDisconnected},
+	{Kind: tokensource.EventUnsaved, Reason: tokensource.ReasonStore},
+	{Kind: tokensource.EventFailed, Reason: tokensource.ReasonStore},
+	{Kind: tokensource.EventFailed, Reason: tokensource.ReasonUnavailable},
+	{Kind: tokensource.EventFailed, Reason: tokensource.ReasonRateLimited},
+	{Kind: tokensource.EventFailed, Reason: tokensource.ReasonMisconfigured},
+	{Kind: tokensource.EventLoginRequired, Reason: tokensource.ReasonRevoked},
+	{Kind: tokensource.EventLoginRequired, Reason: tokensource.ReasonResponseLost},
+	{Kind: tokensource.EventLoginRequired, Reason: tokensource.ReasonRejected},
+	{Kind: tokensource.EventLoginRequired, Reason: tokensource.ReasonExpired},
 }
 
 // OnEvent counts an event. It is for [tokensource.Manager.OnEvent], alone or called by it.
