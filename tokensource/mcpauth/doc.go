@@ -1,0 +1,2 @@
+// Package mcpauth TODO
+package mcpauth
