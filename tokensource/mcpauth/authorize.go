@@ -37,7 +37,10 @@ func (h *Handler) Authorize(ctx context.Context, req *http.Request, resp *http.R
 	}
 	bare := *resp
 	bare.Body = http.NoBody
-	r := &request{Request: req, response: &bare, scopes: strings.Fields(challenged(challenges, "scope"))}
+	r := &request{Request: req, response: &bare}
+	if scope := challenged(challenges, "scope"); scope != "" {
+		r.scopes = strings.Fields(scope)
+	}
 	seen, err := h.state(ctx)
 	if err != nil {
 		return err
@@ -135,21 +138,23 @@ func (h *Handler) stepUp(ctx context.Context, r *request, seen state) error {
 		return h.ask(ctx, FirstConsent, r, seen)
 	case seen.token != r.token() && seen.alive:
 		return h.adopt(ctx, seen) // another process's, which may have more scopes
-	case len(r.scopes) == 0 && time.Since(seen.login) < refusedFor:
-		return fmt.Errorf("mcpauth: %s wants more scopes than the user has just consented to, and doesn't say which", h.server)
-	case len(r.scopes) > 0 && seen.client.covers(r.scopes):
+	case len(r.scopes) > 0 && hasAll(seen.client.Scopes, r.scopes):
 		return fmt.Errorf("mcpauth: %s asks for scopes that were granted already: %s", h.server, strings.Join(r.scopes, " "))
+	case hasAll(seen.client.Asked, r.scopes) && time.Since(seen.login) < refusedFor:
+		return fmt.Errorf("mcpauth: %s wants scopes that were asked for a moment ago and weren't granted: %s", h.server, strings.Join(r.scopes, " "))
 	}
 	return h.ask(ctx, MoreScopes, r, seen)
 }
 
 // state is what the store says of a connection at one moment.
 type state struct {
-	client   *client // nil: none of Config's
-	token    string
-	alive    bool // the token can be used, or refreshed
-	login    time.Time
-	declined string
+	client *client // nil: none of Config's
+	token  string
+	alive  bool // the token can be used, or refreshed
+	login  time.Time
+
+	declined   string // the last consent that failed
+	declinedAt time.Time
 }
 
 // state looks into the store.
@@ -158,7 +163,7 @@ func (h *Handler) state(ctx context.Context) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	s := state{declined: k.Declined}
+	s := state{declined: k.Declined, declinedAt: k.DeclinedAt}
 	c := h.use(k.Client)
 	if c == nil {
 		return s, nil
@@ -188,7 +193,7 @@ func (s state) restored(reason ConsentReason, r *request, seen state) bool {
 	case IssuerChanged:
 		return r.found.trusts(s.client.Issuer)
 	case MoreScopes:
-		return s.client.covers(r.scopes) && s.token != seen.token
+		return hasAll(s.client.Scopes, r.scopes) && s.token != seen.token
 	case ClientUnknown:
 		return seen.client == nil || s.client.ClientID != seen.client.ClientID
 	}

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,9 +52,14 @@ type Consent struct {
 	Scopes         []string // that the MCP server asks for now, if it says
 }
 
-// ErrDeclined is the error of those who waited while the user was asked, by another call or
-// in another process, and didn't consent. The next call asks again.
-var ErrDeclined = errors.New("mcpauth: the user was asked by another call, and didn't consent")
+// ErrDeclined is the error of a call that doesn't ask the user, because another call or
+// another process has just done so, and the user didn't consent: while this one waited, or
+// less than 3 seconds ago. The SDK's client makes another request at once. The error wraps that
+// of the AuthorizationCodeFetcher if it is known in this process.
+var ErrDeclined = errors.New("mcpauth: the user has just been asked, and didn't consent")
+
+// declinedFor is how long the user isn't asked again.
+const declinedFor = 3 * time.Second
 
 // consentError says that the user has to be asked. It is tokensource.ErrLoginRequired, and
 // has the invalid_grant by which the SDK's transport knows to go on without a token.
@@ -101,16 +107,38 @@ func (h *Handler) ask(ctx context.Context, reason ConsentReason, r *request, see
 		return err
 	case now.restored(reason, r, seen):
 		return h.adopt(ctx, now)
-	case now.declined != seen.declined:
-		return ErrDeclined
+	case now.declined != seen.declined, time.Since(now.declinedAt).Abs() < declinedFor:
+		return h.wasDeclined(now.declined)
 	}
-	if err := h.consent(ctx, reason, r, now); err != nil {
-		if ctx.Err() == nil {
-			err = errors.Join(err, h.decline(ctx))
-		}
-		return err
+	return h.consent(ctx, reason, r, now)
+}
+
+// declined is a consent that failed, as this process knows it.
+type declined struct {
+	id  string
+	err error
+}
+
+// decline notes that the user was asked and didn't consent, and returns why.
+func (h *Handler) decline(ctx context.Context, why error) error {
+	id := rand.Text()
+	h.mu.Lock()
+	h.last = declined{id, why}
+	h.mu.Unlock()
+	return errors.Join(why, h.update(ctx, func(r *record) bool {
+		r.Declined, r.DeclinedAt = id, time.Now().UTC().Truncate(time.Millisecond)
+		return true
+	}))
+}
+
+// wasDeclined is the error of those who don't ask again.
+func (h *Handler) wasDeclined(id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last.id == id && h.last.err != nil {
+		return fmt.Errorf("%w: %w", ErrDeclined, h.last.err)
 	}
-	return nil
+	return ErrDeclined
 }
 
 // myTurn waits until nobody else asks the user: no other call here, and no other process if
@@ -199,12 +227,17 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 			return union(before.Scopes, discovered)
 		}
 	}
+	asked := false
+	config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+		asked = true
+		return h.config.AuthorizationCodeFetcher(ctx, args)
+	}
 	config.NewTokenSource = func(_ context.Context, c *oauth2.Config, t *oauth2.Token) (oauth2.TokenSource, error) {
 		next.ClientID, next.Dynamic, next.Auth = c.ClientID, rounds.dynamic, rounds.method
 		if next.Dynamic {
 			next.ClientSecret = c.ClientSecret
 		}
-		next.Scopes = c.Scopes
+		next.Scopes, next.Asked = c.Scopes, c.Scopes
 		if granted, ok := t.Extra("scope").(string); ok { // RFC 6749, section 5.1
 			next.Scopes = strings.Fields(granted)
 		}
@@ -218,6 +251,9 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 	if rounds.unknown && rounds.dynamic {
 		k, _, readErr := h.read(ctx)
 		err = errors.Join(err, readErr, h.forgetClient(ctx, k.Registration.clientID()))
+	}
+	if err != nil && asked && ctx.Err() == nil {
+		return h.decline(ctx, err)
 	}
 	return err
 }

@@ -64,8 +64,9 @@ type Handler struct {
 	name   string
 	turn   chan struct{} // held by the caller who asks the user
 
-	mu      sync.Mutex // guards current
+	mu      sync.Mutex // guards what follows
 	current *connection
+	last    declined
 }
 
 var _ auth.OAuthHandler = (*Handler)(nil)

@@ -2,10 +2,10 @@ package mcpauth
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +35,8 @@ type record struct {
 
 	// Declined is new with each consent that failed, so that those who waited for
 	// it don't ask the user again.
-	Declined string `json:"declined,omitempty"`
+	Declined   string    `json:"declined,omitempty"`
+	DeclinedAt time.Time `json:"declined_at,omitzero"`
 }
 
 // registration is what an authorization server answered to a client that registered
@@ -84,6 +85,7 @@ type client struct {
 	Auth      endpoints.ClientAuth `json:"token_endpoint_auth_method"`
 	Resource  string               `json:"resource,omitempty"` // RFC 8707
 	Scopes    []string             `json:"scopes,omitempty"`   // that were granted
+	Asked     []string             `json:"asked,omitempty"`    // the scopes that were asked for
 
 	Dynamic      bool   `json:"dynamic,omitempty"`       // it was registered by RFC 7591
 	ClientSecret string `json:"client_secret,omitempty"` // if Dynamic
@@ -92,9 +94,8 @@ type client struct {
 // sameAs reports whether a refresh by c and by other is the same.
 func (c client) sameAs(other *client) bool {
 	o := *other
-	o.Scopes, c.Scopes = nil, nil
-	return slices.Equal([]string{c.Issuer, c.TokenURL, c.RevokeURL, c.ClientID, string(c.Auth), c.Resource, c.ClientSecret},
-		[]string{o.Issuer, o.TokenURL, o.RevokeURL, o.ClientID, string(o.Auth), o.Resource, o.ClientSecret}) && c.Dynamic == o.Dynamic
+	c.Scopes, c.Asked, o.Scopes, o.Asked = nil, nil, nil, nil
+	return reflect.DeepEqual(c, o)
 }
 
 // refresher returns what refreshes and revokes the tokens of c.
@@ -116,9 +117,9 @@ func (c client) provider() endpoints.Provider {
 	return p
 }
 
-// covers reports whether all scopes were granted already.
-func (c *client) covers(scopes []string) bool {
-	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
+// hasAll reports whether all scopes are among those.
+func hasAll(those, scopes []string) bool {
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(those, s) })
 }
 
 // of reports whether c is a client of this issuer.
@@ -171,11 +172,6 @@ func (h *Handler) update(ctx context.Context, edit func(*record) bool) error {
 			return nil
 		}
 	}
-}
-
-// decline notes that the user was asked and didn't consent.
-func (h *Handler) decline(ctx context.Context) error {
-	return h.update(ctx, func(r *record) bool { r.Declined = rand.Text(); return true })
 }
 
 // forgetClient drops the registration of a client that the server doesn't know any more.

@@ -1,0 +1,232 @@
+package mcpauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
+)
+
+// What the SDK refuses of metadata stays refused, with a client that is kept and without:
+// nobody is asked, and nothing is sent.
+func TestHostileMetadata(t *testing.T) {
+	as := newIssuer(t)
+	for name, c := range map[string]struct {
+		resource map[string]any // members of the MCP server's metadata
+		issuer   map[string]any // of the authorization server's
+	}{
+		"an authorization server in the clear": {resource: map[string]any{"authorization_servers": []string{"http://as.example"}}},
+		"one at a private address":             {resource: map[string]any{"authorization_servers": []string{"https://10.0.0.1"}}},
+		"one with a script":                    {resource: map[string]any{"authorization_servers": []string{"javascript:alert(1)"}}},
+		"no authorization server":              {resource: map[string]any{"authorization_servers": []string{}}},
+		"another issuer":                       {issuer: map[string]any{"issuer": "https://as.example"}},
+		"no PKCE":                              {issuer: map[string]any{"code_challenge_methods_supported": nil}},
+		"a token endpoint in the clear":        {issuer: map[string]any{"token_endpoint": "http://as.example/token"}},
+		"a token endpoint with a variable":     {issuer: map[string]any{"token_endpoint": as.URL + "/{refresh_token}"}},
+		"a token endpoint with a password":     {issuer: map[string]any{"token_endpoint": strings.Replace(as.URL, "//", "//user:pass@", 1) + "/token"}},
+		"a consent page with a script":         {issuer: map[string]any{"authorization_endpoint": "javascript:alert(1)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, as)
+			store, again := newStore(t)
+			spoil := func() {
+				s.set(func() {
+					s.metadata = map[string]any{"resource": s.endpoint, "authorization_servers": []string{as.URL}}
+					for member, v := range c.resource {
+						s.metadata[member] = v
+					}
+				})
+				as.set(func() { as.metadata = c.issuer })
+			}
+			t.Cleanup(func() { as.set(func() { as.metadata = nil }) })
+			spoil()
+			before := four(as.counts())
+			assert.Error(t, call(handler(s.endpoint, store)))
+			assert.Equal(t, before, four(as.counts()))
+
+			s.set(func() { s.metadata = nil })
+			as.set(func() { as.metadata = nil })
+			require.NoError(t, call(handler(s.endpoint, store)))
+			as.end()
+			spoil()
+			before = four(as.counts())
+			assert.Error(t, call(handler(s.endpoint, again())))
+			after := four(as.counts())
+			assert.Equal(t, before[:2], after[:2], "the kept endpoint is told nothing else than a refresh")
+		})
+	}
+}
+
+// A revocation endpoint that can't be used is left out: nothing else depends on it.
+func TestUselessRevocationEndpoint(t *testing.T) {
+	as := newIssuer(t)
+	as.metadata = map[string]any{"revocation_endpoint": "http://as.example/revoke"}
+	s := newServer(t, as)
+	store, _ := newStore(t)
+	h := handler(s.endpoint, store)
+	require.NoError(t, call(h))
+	m, name, err := h.Manager(ctx)
+	require.NoError(t, err)
+	require.ErrorContains(t, m.Disconnect(ctx, name), "unsupported")
+}
+
+// A server that repeats what it was sent gets none of it into an error.
+func TestNoSecretInErrors(t *testing.T) {
+	as := newIssuer(t)
+	as.echo = true
+	s := newServer(t, as)
+	store, again := newStore(t)
+	check := func(err error) {
+		t.Helper()
+		require.Error(t, err)
+		text := fmt.Sprintf("%v %+v %#v", err, err, err)
+		for _, secret := range []string{"code-", "secret-", "access-", "refresh-", "registration-", "code_verifier"} {
+			assert.NotContains(t, text, secret)
+		}
+	}
+	for _, status := range []int{400, 401, 500, 200} {
+		as.set(func() { as.broken = status })
+		h := handler(s.endpoint, again())
+		h.Name = fmt.Sprint("account ", status) // and not one that was just declined
+		check(call(h))
+	}
+	as.set(func() { as.broken = 0 })
+	h := handler(s.endpoint, store)
+	require.NoError(t, call(h))
+	as.expire()
+	as.set(func() { as.broken = 500 })
+	check(call(h))
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v", h, h, h)} {
+		assert.NotContains(t, text, "secret-")
+	}
+}
+
+// What is kept is sealed.
+func TestNothingIsStoredInTheClear(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	memory := new(storage.Memory)
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	require.NoError(t, call(handler(s.endpoint, storage.Encrypt(memory, keys))))
+	records := 0
+	for name, err := range memory.Names(ctx) {
+		require.NoError(t, err)
+		value, _, err := memory.Get(ctx, name)
+		require.NoError(t, err)
+		for _, secret := range []string{"client-", "secret-", "access-", "refresh-", "registration-"} {
+			assert.NotContains(t, string(value), secret)
+		}
+		records++
+	}
+	assert.Equal(t, 2, records)
+}
+
+// What is kept by a later release, or by something else, is left alone.
+func TestForeignRecord(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	for content, text := range map[string]string{`{"format":2,"client":[]}`: "format 2", `nothing`: "isn't the client"} {
+		store, again := newStore(t)
+		name := "mcp/" + s.endpoint + "#client"
+		_, err := store.Put(ctx, name, []byte(content), "")
+		require.NoError(t, err)
+		require.ErrorContains(t, call(handler(s.endpoint, again())), text)
+		value, _, err := store.Get(ctx, name)
+		require.NoError(t, err)
+		assert.Equal(t, content, string(value))
+	}
+	assert.Equal(t, [4]int{}, four(as.counts()))
+}
+
+// A caller who gives up takes nobody else's consent along.
+func TestCallerGivesUp(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	store, again := newStore(t)
+	h := handler(s.endpoint, store)
+	giveUp, cancel := context.WithCancel(ctx)
+	h.Config.AuthorizationCodeFetcher = func(ctx context.Context, _ *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	require.ErrorIs(t, authorize(giveUp, h, s), context.Canceled)
+	require.NoError(t, call(handler(s.endpoint, again())))
+}
+
+// authorize calls Authorize as a transport does that had a 401.
+func authorize(ctx context.Context, h *mcpauth.Handler, s *server) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return h.Authorize(ctx, req, resp)
+}
+
+func TestMistakes(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	store, _ := newStore(t)
+	for text, change := range map[string]func(*mcpauth.Handler){
+		"Handler.Store is not set":      func(h *mcpauth.Handler) { h.Store = nil },
+		"Handler.Config is not set":     func(h *mcpauth.Handler) { h.Config = nil },
+		"is not the URL":                 func(h *mcpauth.Handler) { h.Server = "mcp.example.com" },
+		"not an https URL":              func(h *mcpauth.Handler) { h.Server = "http://mcp.example.com/mcp" },
+		"NewTokenSource and Initial":    func(h *mcpauth.Handler) { h.Config.InitialTokenSource = oauth2.StaticTokenSource(nil) },
+		"AuthorizationCodeFetcher":      func(h *mcpauth.Handler) { h.Config.AuthorizationCodeFetcher = nil },
+		"make one for each MCP server":  func(h *mcpauth.Handler) { h.Server = s.URL + "/other" },
+		"must be provided":              func(h *mcpauth.Handler) { h.Config.DynamicClientRegistrationConfig = nil },
+		"requires non-nil Metadata":     func(h *mcpauth.Handler) { h.Config.DynamicClientRegistrationConfig.Metadata = nil },
+		"application type":              func(h *mcpauth.Handler) { h.Config.DynamicClientRegistrationConfig.Metadata.ApplicationType = "web" },
+		"is not in the list of allowed": func(h *mcpauth.Handler) { h.Config.RedirectURL = "http://127.0.0.1/other" },
+	} {
+		h := handler(s.endpoint, store)
+		change(h)
+		assert.ErrorContains(t, authorize(ctx, h, s), text)
+	}
+	assert.Equal(t, [4]int{}, four(as.counts()))
+}
+
+// The fields of Config are the program's, and are not changed.
+func TestConfigIsCopied(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	store, _ := newStore(t)
+	h := handler(s.endpoint, store)
+	require.NoError(t, call(h))
+	m := h.Config.DynamicClientRegistrationConfig.Metadata
+	assert.Equal(t, &oauthex.ClientRegistrationMetadata{ClientName: "test", RedirectURIs: []string{redirectURL}}, m)
+	assert.False(t, h.Config.RequestRefreshToken)
+	data, err := json.Marshal(m)
+	require.NoError(t, err)
+	assert.NotContains(t, string(data), "grant_types")
+}
+
+// The same server in other words is the same connection.
+func TestCanonicalServer(t *testing.T) {
+	store, _ := newStore(t)
+	for server, name := range map[string]string{
+		"https://MCP.example.com:443/mcp#top": "mcp/https://mcp.example.com/mcp",
+		"https://mcp.example.com/":            "mcp/https://mcp.example.com",
+		"https://mcp.example.com:8443/a?b=c":  "mcp/https://mcp.example.com:8443/a?b=c",
+	} {
+		h := handler(server, store)
+		assert.Equal(t, name, mcpauth.NameOf(h))
+	}
+}
