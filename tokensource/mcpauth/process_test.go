@@ -34,6 +34,7 @@ type work struct {
 	Key      string // base64
 	Sessions int
 	For      time.Duration
+	Pause    time.Duration // between two calls of a session
 }
 
 // outcome is what came of it.
@@ -95,7 +96,7 @@ func (w work) do(h *mcpauth.Handler) outcome {
 					failed(err)
 				}
 				calls.Add(1)
-				time.Sleep(10 * time.Millisecond) // two cores are shared by all
+				time.Sleep(w.Pause)
 			}
 		})
 	}
@@ -144,7 +145,7 @@ func TestFiveProcessesUseOneCredential(t *testing.T) {
 	as.life = 2 * time.Second
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak}
+	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: max(10*time.Millisecond, *soak/3000)}
 	out := fleet(t, 5, w)
 	consents, registrations, refreshes, reused := as.counts()
 	t.Logf("%d calls in %v, %d consents, %d registrations, %d refreshes, %d tokens reused", out.Calls, *soak, consents, registrations, refreshes, reused)
@@ -160,7 +161,7 @@ func TestFiveProcessesAskOnce(t *testing.T) {
 	as := newIssuer(t)
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 2, For: time.Second}
+	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 2, For: time.Second, Pause: 10 * time.Millisecond}
 	require.NoError(t, call(handler(s.endpoint, openStore(t, w.Store, key))))
 	ends := time.AfterFunc(500*time.Millisecond, as.end)
 	defer ends.Stop()
