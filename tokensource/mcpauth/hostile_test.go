@@ -186,7 +186,7 @@ func TestMistakes(t *testing.T) {
 	for text, change := range map[string]func(*mcpauth.Handler){
 		"Handler.Store is not set":      func(h *mcpauth.Handler) { h.Store = nil },
 		"Handler.Config is not set":     func(h *mcpauth.Handler) { h.Config = nil },
-		"is not the URL":                 func(h *mcpauth.Handler) { h.Server = "mcp.example.com" },
+		"is not the URL":                func(h *mcpauth.Handler) { h.Server = "mcp.example.com" },
 		"not an https URL":              func(h *mcpauth.Handler) { h.Server = "http://mcp.example.com/mcp" },
 		"NewTokenSource and Initial":    func(h *mcpauth.Handler) { h.Config.InitialTokenSource = oauth2.StaticTokenSource(nil) },
 		"AuthorizationCodeFetcher":      func(h *mcpauth.Handler) { h.Config.AuthorizationCodeFetcher = nil },
