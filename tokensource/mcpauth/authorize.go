@@ -104,7 +104,7 @@ const refusedFor = time.Minute
 // Manager knows that another would be of no use, since it has just been issued because the one
 // before was refused.
 func (h *Handler) refresh(ctx context.Context, refused *oauth2.Token) (*oauth2.Token, error) {
-	c, err := h.connection(ctx, false)
+	c, err := h.connection(ctx)
 	if err != nil || c == nil {
 		return nil, errors.Join(err, &consentError{reason: FirstConsent})
 	}

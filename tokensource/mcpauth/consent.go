@@ -206,28 +206,15 @@ func (h *Handler) checkBinding(before, next *client) error {
 		"set PreregisteredClient.Issuer if that client is registered there too", h.server, next.Issuer, pre.ClientID, before.Issuer)
 }
 
-// askBySDK runs the SDK's handler. What it asks for includes what a client of the same issuer
-// was granted before.
+// askBySDK runs the SDK's handler, of which next is what becomes of it.
 func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client) error {
 	base := h.config.Client.Transport
 	if base == nil {
 		base = http.DefaultTransport
 	}
 	rounds := &kept{h: h, found: r.found, base: base}
-	config := h.config
-	config.Client = &http.Client{
-		Transport: rounds, Jar: h.config.Client.Jar, Timeout: h.config.Client.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if before.of(next.Issuer) {
-		config.ScopeFilter = func(discovered []string) []string {
-			if h.config.ScopeFilter != nil {
-				discovered = h.config.ScopeFilter(discovered)
-			}
-			return union(before.Scopes, discovered)
-		}
-	}
 	asked := false
+	config := h.sdkConfig(rounds, before)
 	config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
 		asked = true
 		return h.config.AuthorizationCodeFetcher(ctx, args)
@@ -248,14 +235,32 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 		return err
 	}
 	err = sdk.Authorize(ctx, r.Request, r.response)
-	if rounds.unknown && rounds.dynamic {
-		k, _, readErr := h.read(ctx)
-		err = errors.Join(err, readErr, h.forgetClient(ctx, k.Registration.clientID()))
+	if rounds.unknown != "" && rounds.dynamic {
+		err = errors.Join(err, h.forgetClient(ctx, rounds.unknown))
 	}
 	if err != nil && asked && ctx.Err() == nil {
 		return h.decline(ctx, err)
 	}
 	return err
+}
+
+// sdkConfig is Config, with requests that are made by rounds. What is asked for includes what
+// a client of the same issuer was granted before.
+func (h *Handler) sdkConfig(rounds *kept, before *client) auth.AuthorizationCodeHandlerConfig {
+	config := h.config
+	config.Client = &http.Client{
+		Transport: rounds, Jar: h.config.Client.Jar, Timeout: h.config.Client.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if before.of(rounds.found.issuer()) {
+		config.ScopeFilter = func(discovered []string) []string {
+			if h.config.ScopeFilter != nil {
+				discovered = h.config.ScopeFilter(discovered)
+			}
+			return union(before.Scopes, discovered)
+		}
+	}
+	return config
 }
 
 // saveTime is how long saving may take after the caller has given up: what the user has

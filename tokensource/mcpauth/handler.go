@@ -145,7 +145,7 @@ func (h *Handler) TokenSource(ctx context.Context) (oauth2.TokenSource, error) {
 	if err := h.init(); err != nil {
 		return nil, err
 	}
-	c, err := h.connection(ctx, false)
+	c, err := h.connection(ctx)
 	if err != nil || c == nil {
 		return nil, err
 	}
@@ -161,29 +161,23 @@ type source struct {
 func (s source) Token() (*oauth2.Token, error) { return s.h.token(s.ctx) }
 
 // token returns the connection's token. The error is a *consentError if the user has to be
-// asked, and any other will pass.
+// asked, as far as this process knows, and any other will pass.
 func (h *Handler) token(ctx context.Context) (*oauth2.Token, error) {
-	for again := false; ; again = true {
-		c, err := h.connection(ctx, again)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			return nil, &consentError{reason: FirstConsent}
-		}
-		t, err := c.source.TokenContext(ctx)
-		if err == nil {
-			return t, nil
-		}
-		reason := reasonFor(err, c.client)
-		if reason == "" {
-			return nil, err
-		}
-		if again || errors.Is(err, tokensource.ErrLoginRequired) {
-			return nil, &consentError{reason: reason, cause: err}
-		}
-		// Another process may have registered anew, and asked the user.
+	c, err := h.connection(ctx)
+	if err != nil {
+		return nil, err
 	}
+	if c == nil {
+		return nil, &consentError{reason: FirstConsent}
+	}
+	t, err := c.source.TokenContext(ctx)
+	if err == nil {
+		return t, nil
+	}
+	if reason := reasonFor(err, c.client); reason != "" {
+		return nil, &consentError{reason: reason, cause: err}
+	}
+	return nil, err
 }
 
 // reasonFor returns why an error makes it necessary to ask the user, or "".
@@ -203,14 +197,19 @@ func reasonFor(err error, c client) ConsentReason {
 }
 
 // connection returns what serves the tokens, or nil if the user hasn't consented to a client
-// of Config yet. If it is to look, it reads what is kept, though it knows some already.
-func (h *Handler) connection(ctx context.Context, look bool) (*connection, error) {
+// of Config yet.
+func (h *Handler) connection(ctx context.Context) (*connection, error) {
 	h.mu.Lock()
 	current := h.current
 	h.mu.Unlock()
-	if current != nil && !look {
+	if current != nil {
 		return current, nil
 	}
+	return h.look(ctx)
+}
+
+// look is connection, by what is kept now: another process may have changed it.
+func (h *Handler) look(ctx context.Context) (*connection, error) {
 	k, _, err := h.read(ctx)
 	if err != nil {
 		return nil, err
@@ -277,7 +276,7 @@ func (h *Handler) Manager(ctx context.Context) (m *tokensource.Manager, name str
 	if err := h.init(); err != nil {
 		return nil, "", err
 	}
-	c, err := h.connection(ctx, true)
+	c, err := h.look(ctx)
 	if err != nil {
 		return nil, "", err
 	}

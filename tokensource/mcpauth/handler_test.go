@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"context"
+	"net/url"
 	"testing"
 	"time"
 
@@ -146,6 +147,22 @@ func TestClientDeleted(t *testing.T) {
 	require.NoError(t, call(other), "which still has the old client, and adopts the new one")
 	require.Len(t, asked, 1)
 	assert.Equal(t, mcpauth.ClientUnknown, asked[0].Reason)
+	consents, registrations, _, _ := as.counts()
+	assert.Equal(t, []int{2, 2}, []int{consents, registrations})
+}
+
+// One that was deleted while the user was asked is registered anew by the next call.
+func TestClientDeletedWhileAsked(t *testing.T) {
+	t.Parallel()
+	as := newIssuer(t)
+	s := newServer(t, as)
+	store, _ := newStore(t)
+	h := handler(s.endpoint, store)
+	as.set(func() { as.consent = func(url.Values) { clear(as.clients) } })
+	require.ErrorContains(t, call(h), "invalid_client")
+	as.set(func() { as.consent = nil })
+	time.Sleep(3 * time.Second) // the user isn't asked again at once
+	require.NoError(t, call(h))
 	consents, registrations, _, _ := as.counts()
 	assert.Equal(t, []int{2, 2}, []int{consents, registrations})
 }

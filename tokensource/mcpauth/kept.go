@@ -31,7 +31,7 @@ type kept struct {
 	// What became of it. The SDK's handler makes one request after the other.
 	dynamic bool                 // a registration was asked for
 	method  endpoints.ClientAuth // how the client authenticated last
-	unknown bool                 // the token endpoint doesn't know it
+	unknown string               // the client that the token endpoint doesn't know
 }
 
 // maxAnswer bounds what is read of a registration, as the SDK does.
@@ -127,6 +127,12 @@ func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 		return nil, err
 	}
 	id, secret, basic := r.BasicAuth()
+	if id, err = url.QueryUnescape(id); err != nil { // RFC 6749, section 2.3.1
+		return nil, err
+	}
+	if !basic {
+		id = form.Get("client_id")
+	}
 	switch {
 	case secret != "":
 		t.method = endpoints.ClientSecretBasic
@@ -135,10 +141,6 @@ func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 	default:
 		t.method = endpoints.PublicClient
 		if basic {
-			id, err = url.QueryUnescape(id)
-			if err != nil {
-				return nil, err
-			}
 			r = r.Clone(r.Context())
 			r.Header.Del("Authorization")
 			form.Set("client_id", id)
@@ -160,7 +162,9 @@ func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 		return answer(r, resp.StatusCode, data), nil
 	}
 	refused := refusal(resp, data)
-	t.unknown = refused.Error == "invalid_client"
+	if refused.Error == "invalid_client" {
+		t.unknown = id
+	}
 	return refused.answer(r), nil
 }
 
@@ -180,9 +184,9 @@ func readAll(resp *http.Response) ([]byte, error) {
 	return data, nil
 }
 
-// refused is an error of the authorization server (RFC 6749, section 5.2; RFC 7591, section
+// serverError is an error of the authorization server (RFC 6749, section 5.2; RFC 7591, section
 // 3.2.2).
-type refused struct {
+type serverError struct {
 	Error  string `json:"error"`
 	status int
 }
@@ -190,8 +194,8 @@ type refused struct {
 // refusal returns what may be told of an answer that isn't one. The SDK and x/oauth2 quote
 // all of it in their errors, in which there may be a code or a secret that the server
 // repeats.
-func refusal(resp *http.Response, body []byte) refused {
-	r := refused{status: resp.StatusCode}
+func refusal(resp *http.Response, body []byte) serverError {
+	r := serverError{status: resp.StatusCode}
 	if json.Unmarshal(body, &r) != nil || !tokenerror.LooksLikeCode(r.Error) {
 		r.Error = "unreadable_answer"
 	}
@@ -201,7 +205,7 @@ func refusal(resp *http.Response, body []byte) refused {
 	return r
 }
 
-func (e refused) answer(r *http.Request) *http.Response {
+func (e serverError) answer(r *http.Request) *http.Response {
 	data, _ := json.Marshal(e) // of a string
 	return answer(r, e.status, data)
 }

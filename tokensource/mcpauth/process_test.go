@@ -92,10 +92,11 @@ func (w work) do(h *mcpauth.Handler) outcome {
 			}
 			defer session.Close()
 			for first := true; first || time.Now().Before(end); first = false {
-				if err := greet(session); err != nil {
-					failed(err)
-				}
 				calls.Add(1)
+				if err := greet(session); err != nil {
+					failed(fmt.Errorf("at %s: %w", time.Now().Format(time.StampMilli), err))
+					return // the session may be over
+				}
 				time.Sleep(w.Pause)
 			}
 		})
@@ -127,9 +128,9 @@ func fleet(t *testing.T, processes int, w work) outcome {
 	}
 	var sum outcome
 	for _, p := range all {
-		require.NoError(t, p.Wait())
 		var out outcome
 		require.NoError(t, json.NewDecoder(p.out).Decode(&out))
+		require.NoError(t, p.Wait())
 		sum.Calls += out.Calls
 		sum.Failed = append(sum.Failed, out.Failed...)
 	}
