@@ -69,17 +69,15 @@ func (r *request) token() string {
 // renew is for a 401.
 func (h *Handler) renew(ctx context.Context, r *request, seen state) error {
 	t, err := h.token(ctx)
-	if err == nil && t.AccessToken != r.token() {
-		return nil // another call has renewed it meanwhile
-	}
 	var needed *consentError
-	if err != nil {
-		if errors.As(err, &needed) {
-			return h.ask(ctx, needed.reason, r, seen)
-		}
+	switch {
+	case errors.As(err, &needed):
+		return h.ask(ctx, needed.reason, r, seen)
+	case err != nil:
 		return err
-	}
-	if h.moved(ctx, r, seen) {
+	case t.AccessToken != r.token():
+		return nil // another call has renewed it meanwhile
+	case h.moved(ctx, r, seen):
 		return h.ask(ctx, IssuerChanged, r, seen)
 	}
 	fresh, err := h.refresh(ctx, t)
@@ -115,29 +113,34 @@ func (h *Handler) refresh(ctx context.Context, refused *oauth2.Token) (*oauth2.T
 // moved reports whether the MCP server now trusts other authorization servers than the one
 // that its tokens are from. Where that can't be found out, it doesn't.
 func (h *Handler) moved(ctx context.Context, r *request, seen state) bool {
-	if seen.client == nil || h.discover(ctx, r) != nil {
+	if seen.client == nil || h.discover(ctx, r, seen.client) != nil {
 		return false
 	}
 	return !r.found.trusts(seen.client.Issuer)
 }
 
-// discover fetches what the MCP server says of itself.
-func (h *Handler) discover(ctx context.Context, r *request) error {
+// discover fetches what the MCP server says of itself. c is the client that it was used with.
+func (h *Handler) discover(ctx context.Context, r *request, c *client) error {
 	challenges, err := parseChallenges(r.response)
 	if err != nil {
 		return err
 	}
-	r.found, err = h.discoverResource(ctx, challenges, r.URL.String())
+	r.found, err = h.discoverResource(ctx, challenges, r.URL.String(), c)
 	return err
 }
 
 // stepUp is for a 403 that says insufficient_scope.
 func (h *Handler) stepUp(ctx context.Context, r *request, seen state) error {
-	switch {
-	case seen.client == nil:
+	if seen.client == nil {
 		return h.ask(ctx, FirstConsent, r, seen)
-	case seen.token != r.token() && seen.alive:
-		return h.adopt(ctx, seen) // another process's, which may have more scopes
+	}
+	if seen.token != r.token() && seen.alive { // another process's, which may have more scopes
+		t, err := h.refresh(ctx, &oauth2.Token{AccessToken: r.token()})
+		if err != nil || t.AccessToken != r.token() {
+			return err
+		}
+	}
+	switch {
 	case len(r.scopes) > 0 && hasAll(seen.client.Scopes, r.scopes):
 		return fmt.Errorf("mcpauth: %s asks for scopes that were granted already: %s", h.server, strings.Join(r.scopes, " "))
 	case hasAll(seen.client.Asked, r.scopes) && time.Since(seen.login) < refusedFor:
@@ -200,13 +203,15 @@ func (s state) restored(reason ConsentReason, r *request, seen state) bool {
 	return s.token != seen.token
 }
 
-// adopt has the token served that is in the store.
-func (h *Handler) adopt(ctx context.Context, s state) error {
+// adopt has the token served that is in the store, of another login than the one that this
+// process knows. The next call makes another Manager, which knows nothing of how that ended.
+func (h *Handler) adopt(ctx context.Context, s state) {
 	if t, err := h.token(ctx); err == nil && t.AccessToken == s.token {
-		return nil
+		return
 	}
-	h.startOver()
-	return nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.current = nil
 }
 
 // union returns all scopes of both, in their order.

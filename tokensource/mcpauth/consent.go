@@ -106,7 +106,8 @@ func (h *Handler) ask(ctx context.Context, reason ConsentReason, r *request, see
 	case err != nil:
 		return err
 	case now.restored(reason, r, seen):
-		return h.adopt(ctx, now)
+		h.adopt(ctx, now)
+		return nil
 	case now.declined != seen.declined, time.Since(now.declinedAt).Abs() < declinedFor:
 		return h.wasDeclined(now.declined)
 	}
@@ -163,7 +164,7 @@ func (h *Handler) myTurn(ctx context.Context) (done func(), err error) {
 // consent has the SDK's handler ask the user, and saves what comes of it.
 func (h *Handler) consent(ctx context.Context, reason ConsentReason, r *request, now state) error {
 	if r.found == nil {
-		if err := h.discover(ctx, r); err != nil {
+		if err := h.discover(ctx, r, now.client); err != nil {
 			return err
 		}
 	}

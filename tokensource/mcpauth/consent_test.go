@@ -52,6 +52,23 @@ func TestIssuerChanges(t *testing.T) {
 	assert.Equal(t, [4]int{1, 1, 1, 0}, four(after.counts()))
 }
 
+// Metadata that can't be fetched don't mean that the issuer has changed.
+func TestMetadataOutage(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	_, again := newStore(t)
+	require.NoError(t, call(handler(s.endpoint, again())))
+	s.set(func() { s.broken = true })
+	as.expire()
+	require.NoError(t, call(handler(s.endpoint, again())), "a refresh needs none")
+	as.end()
+	require.ErrorContains(t, call(handler(s.endpoint, again())), "which it had, can't be fetched")
+	consents, _, _, _ := as.counts()
+	assert.Equal(t, 1, consents)
+	s.set(func() { s.broken = false })
+	require.NoError(t, call(handler(s.endpoint, again())))
+}
+
 func requestsOf(s *issuer) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,8 +23,10 @@ type discovery struct {
 
 // discoverResource fetches the metadata of the MCP server (RFC 9728): from where the
 // challenge says, at the path of the server, or at the root. One that has none is its own
-// authorization server, as the protocol's revision of 2025-03-26 had it.
-func (h *Handler) discoverResource(ctx context.Context, challenges []oauthex.Challenge, server string) (*discovery, error) {
+// authorization server, as the protocol's revision of 2025-03-26 had it; but not if it had
+// another before, c's: then its metadata can't be fetched just now, and the user isn't sent
+// elsewhere for that.
+func (h *Handler) discoverResource(ctx context.Context, challenges []oauthex.Challenge, server string, c *client) (*discovery, error) {
 	u, err := url.Parse(server)
 	if err != nil {
 		return nil, errServer
@@ -54,6 +56,9 @@ func (h *Handler) discoverResource(ctx context.Context, challenges []oauthex.Cha
 			return nil, fmt.Errorf("mcpauth: the metadata of %s name no authorization server", h.server)
 		}
 		return &discovery{resourceURL: at.url, resource: m}, nil
+	}
+	if c != nil && !c.of(root.String()) {
+		return nil, fmt.Errorf("mcpauth: the metadata of %s, which it had, can't be fetched", h.server)
 	}
 	return &discovery{resource: &oauthex.ProtectedResourceMetadata{Resource: server, AuthorizationServers: []string{root.String()}}}, nil
 }

@@ -240,13 +240,6 @@ func (h *Handler) use(c *client) *connection {
 	return h.current
 }
 
-// startOver has the next call make another Manager, which knows nothing of earlier failures.
-func (h *Handler) startOver() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.current = nil
-}
-
 // knows reports whether c is a client that Config may be.
 func (h *Handler) knows(c *client) bool {
 	if c.Dynamic {

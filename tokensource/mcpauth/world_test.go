@@ -37,6 +37,7 @@ type server struct {
 	metadata map[string]any // replaces its protected resource metadata, if not nil
 	scopes   []string       // that a call needs
 	refuses  bool           // all tokens
+	broken   bool           // there is no metadata just now
 	called   int
 }
 
@@ -69,6 +70,10 @@ func (s *server) set(edit func()) {
 func (s *server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	m := s.metadata
 	if m == nil {
 		m = map[string]any{"resource": s.endpoint, "authorization_servers": []string{s.issuer.URL}}
