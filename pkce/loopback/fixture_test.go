@@ -56,6 +56,8 @@ func goroutines() string {
 	}
 }
 
+var _ DeviceAuthorizer = (*endpoints.Config)(nil)
+
 // plain is a provider that follows the RFCs.
 var plain = endpoints.Provider{
 	Name:     "Plainly",

@@ -62,8 +62,8 @@ type Login struct {
 	// free one.
 	Ports []int
 
-	// Timeout is the time that the user has. Zero means [DefaultTimeout]. The codes of a
-	// device may expire earlier. The exchange after that has 5 minutes of its own.
+	// Timeout is the time that the user has. Zero, or less, means [DefaultTimeout]. The
+	// codes of a device may expire earlier. The exchange after that has 5 minutes of its own.
 	Timeout time.Duration
 
 	// OpenBrowser shows the user a page, which is an http or https URL. It returns an
@@ -202,8 +202,6 @@ func (l *Login) check() error {
 			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
 	case clientOf(l.Config) == "":
 		return misconfigured("the client id of Login.Config is empty")
-	case l.Timeout < 0:
-		return misconfigured("Login.Timeout is negative")
 	}
 	switch l.Method {
 	case Auto, Browser, Device:
@@ -213,7 +211,7 @@ func (l *Login) check() error {
 }
 
 func (l *Login) timeout() time.Duration {
-	if l.Timeout == 0 {
+	if l.Timeout <= 0 {
 		return DefaultTimeout
 	}
 	return l.Timeout

@@ -217,7 +217,6 @@ func TestLoginMisconfigured(t *testing.T) {
 		"a fragment":         {Login{Config: moved("http://127.0.0.1/#a")}, "fragment"},
 		"a script":           {Login{Config: &script}, "http or https"},
 		"a method":           {Login{Config: good, Method: "carrier pigeon"}, "carrier pigeon"},
-		"a timeout":          {Login{Config: good, Timeout: -1}, "Timeout"},
 		"a port":             {Login{Config: good, Ports: []int{-1}}, "can't listen"},
 		"a definition's URL": {Login{Config: s.config(plain, "https://app.example/callback")}, "isn't on the loopback"},
 	} {
