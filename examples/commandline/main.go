@@ -39,6 +39,9 @@ func run(ctx context.Context) error {
 	account := flag.String("account", "me", "a `name` of yours for the account, if you have several")
 	device := flag.Bool("device", false, "log in with a code, in a browser elsewhere")
 	flag.Parse()
+	if os.Getenv("CLIENT_ID") == "" {
+		return errors.New("set CLIENT_ID to the id of an application at https://gitlab.com/-/user_settings/applications")
+	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return err
