@@ -27,7 +27,8 @@ const defaultMaxAge = 30 * time.Minute
 // Session is one attempt to connect one account: what has to be remembered while
 // the user is at the consent page. A web application gets it from [Flow.Begin] and
 // has it back in [Flow.Callback]. A program without cookies makes one with
-// [NewSession], keeps it in memory, and calls [Session.Exchange] once.
+// [NewSession], keeps it in memory, and calls [Session.Exchange] once, or serves
+// [Session.Callback].
 //
 // State, Verifier and URL are secrets until the attempt is over. A Session hides
 // them from fmt, log/slog and encoding/json, also inside of another struct. Only an
