@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -80,7 +82,19 @@ func (s served) Restart(t *testing.T) { s.restart(t) }
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	server := start(t, durable)
+	contract(t, durable)
+}
+
+// TestLazyFlushesOutliveKills has a server that flushes every two minutes, as they do by
+// default. Nothing here cuts the power.
+func TestLazyFlushesOutliveKills(t *testing.T) {
+	inSoaks(t)
+	t.Parallel()
+	contract(t, "max_payload: 2MB\n"+outOfTheBox)
+}
+
+func contract(t *testing.T, config string) {
+	server := start(t, config)
 	direct := client(t, server.addr)
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		p := place{[]string{server.addr}, newBucket(t, direct, 1)}
@@ -110,6 +124,39 @@ func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
 		}}
 	})
 }
+
+// TestReadsOnAClusterSeeEveryWrite reads through each server what was just written through
+// one, and tells how many of those reads are old by package jetstream.
+func TestReadsOnAClusterSeeEveryWrite(t *testing.T) {
+	inSoaks(t)
+	t.Parallel()
+	members := cluster(t, 3, durable)
+	s := &natsstore.Store{JetStream: client(t, members[0].addr)}
+	s.Bucket = newBucket(t, s.JetStream, 3)
+	var stores []*natsstore.Store
+	var views []jetstream.KeyValue
+	for _, m := range members {
+		js := client(t, m.addr)
+		kv, err := js.KeyValue(ctx, s.Bucket)
+		require.NoError(t, err)
+		stores, views = append(stores, &natsstore.Store{JetStream: js, Bucket: s.Bucket}), append(views, kv)
+	}
+	var v storage.Version
+	var reads, stale int
+	for range 500 {
+		v = mustPut(t, s, "name", "value", v)
+		for i := range members {
+			entry, err := views[i].Get(ctx, "name")
+			if reads++; err != nil || versionOf(entry) != string(v) {
+				stale++
+			}
+			requireValue(t, stores[i], "name", "value", v)
+		}
+	}
+	t.Logf("%d of %d reads by KeyValue.Get were old", stale, reads)
+}
+
+func versionOf(e jetstream.KeyValueEntry) string { return strconv.FormatUint(e.Revision(), 10) }
 
 // TestFleet has processes refresh tokens that they keep in one server, and in a cluster.
 func TestFleet(t *testing.T) {

