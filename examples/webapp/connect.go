@@ -21,6 +21,10 @@ func (a *application) connect(w http.ResponseWriter, r *http.Request) {
 // embedded shows the provider's consent page in a frame of the application's own page.
 // static/embedded.js takes the code from it to the callback.
 func (a *application) embedded(w http.ResponseWriter, r *http.Request) {
+	if p := a.provider(r.PathValue("provider")); p != nil && p.message == "" {
+		a.fail(w, r, "not_found", nil)
+		return
+	}
 	p, s := a.begin(w, r, (*pkce.Flow).BeginEmbedded)
 	if s == nil {
 		return

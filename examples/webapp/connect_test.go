@@ -62,6 +62,7 @@ func TestConnectEmbedded(t *testing.T) {
 		assert.Contains(t, p.body, `data-name="`+provider+`/alice" data-state="healthy"`)
 	}
 	assert.Contains(t, b.get("/connections").header.Get("Content-Security-Policy"), "frame-src 'none'", "other pages frame nothing")
+	assert.Equal(t, http.StatusNotFound, b.post("/embedded/taxrock").status, "it has no such flow")
 }
 
 // A code that someone has sent to another's browser, or that belongs to an attempt of

@@ -25,7 +25,7 @@ func (a *application) connections(w http.ResponseWriter, r *http.Request) {
 		list.Connections = append(list.Connections, viewOf(e))
 	}
 	for _, p := range a.providers {
-		list.Offers = append(list.Offers, p.view(a.sandbox != nil))
+		list.Offers = append(list.Offers, p.view())
 	}
 	a.render(w, r, "connections", page{Title: "Your connections", Data: list})
 }
@@ -67,8 +67,8 @@ type offerView struct {
 	Embedded                           bool
 }
 
-func (p *provider) view(sandbox bool) offerView {
-	return offerView{p.id, p.provider.Name, p.about, p.question, p.example, sandbox && p.message != ""}
+func (p *provider) view() offerView {
+	return offerView{p.id, p.provider.Name, p.about, p.question, p.example, p.message != ""}
 }
 
 // mine returns the connection that a request is about, if it is one of the user's. That it

@@ -118,7 +118,7 @@ func (a *application) problemPage(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, "not_found", nil)
 		return
 	}
-	offer := provider.view(a.sandbox != nil)
+	offer := provider.view()
 	shown := failure{Problem: problem, Provider: &offer}
 	if reference := q.Get("reference"); referencePattern.MatchString(reference) {
 		shown.Reference = reference

@@ -28,7 +28,7 @@ type offer struct {
 	// is asked for, an example, and what people type behind it.
 	variable, question, example, domain string
 
-	message  string // that the embedded consent page posts, if there is one
+	message  string // that the sandbox's embedded consent page posts, if there is one
 	revokeAt string // where the user can end a grant, if the provider has no way for the application
 }
 
@@ -39,7 +39,7 @@ var offers = []offer{
 	{
 		id: "zendesk", provider: endpoints.Zendesk, scopes: []string{"read"}, path: "/users/me.json", about: "Support tickets. Each Zendesk account has an address of its own.",
 		variable: "subdomain", question: "Your Zendesk subdomain", example: "tea-house", domain: ".zendesk.com",
-		revokeAt: "Zendesk's Admin Center, under Apps and integrations, OAuth clients",
+		revokeAt: "Zendesk's Admin Center",
 	},
 }
 
@@ -94,6 +94,7 @@ func (a *application) newProvider(id string, transport http.RoundTripper) (*prov
 		client = a.sandbox.server.Config(p.provider, redirectURL)
 		p.provider = a.sandbox.server.Provider(p.provider)
 	} else {
+		p.message = "" // the provider's own JavaScript takes it
 		name := strings.ToUpper(id)
 		client = oauth2.Config{ClientID: os.Getenv(name + "_CLIENT_ID"), ClientSecret: os.Getenv(name + "_CLIENT_SECRET"), RedirectURL: redirectURL}
 		if client.ClientID == "" || client.ClientSecret == "" {

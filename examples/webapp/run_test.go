@@ -51,6 +51,8 @@ func TestRealProviders(t *testing.T) {
 		p = b.connect("zendesk", "account", "tea-house")
 		assert.Contains(t, p.body, `data-name="zendesk/alice/tea-house" data-state="healthy"`)
 		assert.Equal(t, http.StatusNotFound, b.get("/sandbox").status)
+		assert.Equal(t, http.StatusNotFound, b.post("/embedded/finch").status)
+		assert.False(t, p.has("embed-finch"))
 		assert.Equal(t, http.StatusNotFound, b.post("/sandbox/end").status)
 		assert.NotContains(t, p.body, "sandbox")
 		assert.NotContains(t, p.header.Get("Content-Security-Policy"), "127.0.0.1")
