@@ -46,18 +46,18 @@ func (f fault) line(t *testing.T) string {
 	p := app.user(t, "alice").post("/sandbox/try/" + f.ID)
 	words, button := p.text("notice"), ""
 	switch {
-	case f.Problem != "":
-		want := findProblem(f.Problem)
+	case f.follows.problem != "":
+		want := findProblem(f.follows.problem)
 		require.NotNil(t, want)
-		require.Equal(t, f.Problem, p.attribute("problem", "data-problem"), app.Logs)
+		require.Equal(t, f.follows.problem, p.attribute("problem", "data-problem"), app.Logs)
 		assert.Equal(t, want.Status, p.status)
 		assert.Equal(t, want.Again, p.has("again"))
 		words = "**" + p.text("problem-title") + ".** " + p.text("problem-text")
 		if p.has("again") {
 			button = "Connect again"
 		}
-	case f.Reason != "":
-		require.Equal(t, string(f.Reason), p.attribute("status", "data-reason"), app.Logs)
+	case f.follows.reason != "":
+		require.Equal(t, string(f.follows.reason), p.attribute("status", "data-reason"), app.Logs)
 		state := regexp.MustCompile(`<span class="state \w+">([^<]*)`).FindStringSubmatch(p.body)
 		words = "**" + state[1] + ".** " + p.text("why") + " " + p.text("hint")
 		if p.attribute("status", "data-state") == string(tokensource.StateLoginRequired) {
@@ -65,10 +65,24 @@ func (f fault) line(t *testing.T) string {
 			button = "Connect again"
 		}
 	default:
-		require.Equal(t, notices[f.Notice], words)
+		require.Equal(t, notices[f.follows.notice], words)
 	}
 	require.NotContains(t, words, "  ")
 	return strings.ReplaceAll(fmt.Sprintf("| %s | %s | %s |", f.Title, strings.ReplaceAll(words, "&#39;", "'"), button), "|  |", "| |")
+}
+
+// A user's trouble is not another's.
+func TestFaultsOfOthers(t *testing.T) {
+	app := start(t, nil)
+	alice, bob := app.user(t, "alice"), app.user(t, "bob")
+	for _, provider := range []string{"finch", "taxrock"} {
+		bob.connect(provider)
+	}
+	alice.post("/sandbox/try/revoked")
+	alice.post("/sandbox/try/rejected")
+	for _, provider := range []string{"finch", "taxrock"} {
+		assert.Equal(t, "200 OK", bob.post("/call/"+provider+"/bob").text("answer-status"))
+	}
 }
 
 // One trouble doesn't stay when another is tried.

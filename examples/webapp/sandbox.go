@@ -17,7 +17,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// What stands in this file and in faults.go serves the demonstration alone: nothing of it
+// What stands in this file, faults.go and trouble.go serves the demonstration alone: nothing of it
 // belongs into an application.
 
 // sandbox acts as the providers, and makes trouble.
@@ -74,19 +74,26 @@ func (s *sandbox) expire(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// revoke ends the grant, as when its user does so at the provider.
+// revoke ends the grant of a connection.
 func (s *sandbox) revoke(w http.ResponseWriter, r *http.Request) {
 	e, ok := s.app.mine(w, r)
 	if !ok {
 		return
 	}
-	t, err := e.provider.manager.Source(e.Name).Stored(r.Context())
-	if err != nil {
+	if err := s.endGrant(r.Context(), e.provider, e.Name); err != nil {
 		s.app.fail(w, r, problemOf(err), err)
 		return
 	}
-	s.server.Revoke(e.provider.provider, t)
 	http.Redirect(w, r, "/connections/"+e.Name+"?notice=revoked", http.StatusSeeOther)
+}
+
+// endGrant ends a grant, as when its user does so at the provider.
+func (s *sandbox) endGrant(ctx context.Context, p *provider, name string) error {
+	t, err := p.manager.Source(name).Stored(ctx)
+	if err == nil {
+		s.server.Revoke(p.provider, t)
+	}
+	return err
 }
 
 // end ends all trouble.
