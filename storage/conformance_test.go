@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,14 +36,15 @@ func (d sharedDir) Spawn(t *testing.T) *storagetest.Process {
 	return storagetest.StartProcess(t, "plain:"+d.path)
 }
 
-// TestDirKeepsTheContract is on a disk or, with -short, in memory.
+var soak = flag.Bool("soak", false, "keep the directory that the contract is tested with on a disk, not in memory")
+
 func TestDirKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store {
-		if testing.Short() {
-			return openShared(t, testdir.InMemory(t))
+		if *soak {
+			return openShared(t, t.TempDir())
 		}
-		return openShared(t, t.TempDir())
+		return openShared(t, testdir.InMemory(t))
 	})
 }
 
