@@ -112,7 +112,7 @@ replace github.com/oauth2keep/oauth2keep => %s
 			// x/oauth2 loses a token whose lifetime it can't read.
 			cmd := exec.Command("go", "test", "-v", "-count=1", "-vet=off", "-skip", "^TestExchangeRequest_JSONResponse_Expiry$/^wrong", arg)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "GOSUMDB=off", "GOTOOLCHAIN=local")
+			cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod "+os.Getenv("GOFLAGS"), "GOPROXY=off", "GOWORK=off", "GOSUMDB=off", "GOTOOLCHAIN=local")
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			assert.GreaterOrEqual(t, strings.Count(string(out), "\n--- PASS: Test"), least.tests, "tests that ran:\n%s", out)
