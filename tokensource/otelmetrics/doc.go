@@ -15,6 +15,6 @@
 // anything that a provider sent. The events are those of this process; the connections
 // are those of the store, so that one process that watches them is enough.
 //
-// docs/operate.md of the repository says what to do about each reason, and has alerts
+// docs/operate.md of the repository says what to do about each reason, and examples/operate has alerts
 // and a dashboard.
 package otelmetrics
