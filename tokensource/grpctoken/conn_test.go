@@ -192,10 +192,14 @@ func TestNothingIsSentWithoutTLS(t *testing.T) {
 		insecurely.InsecureHTTP = true
 		assert.Equal(t, codes.PermissionDenied, status.Code(check(t.Context(), grpctoken.New(plain, insecurely, "customer-42"))), "an https API")
 		assert.Empty(t, w.Here.API.Sent())
-		insecurely = w.Here.Restart()
-		insecurely.InsecureHTTP = true
-		insecurely.APIURLs = []string{"http" + w.Here.API.URL[len("https"):]}
-		assert.NoError(t, check(t.Context(), grpctoken.New(plain, insecurely, "customer-42")))
+		for _, allowed := range []bool{false, true} {
+			insecurely = w.Here.Restart()
+			insecurely.InsecureHTTP = allowed
+			insecurely.APIURLs = []string{"http" + w.Here.API.URL[len("https"):]}
+			err := check(t.Context(), grpctoken.New(plain, insecurely, "customer-42"))
+			assert.Equal(t, allowed, err == nil, "%v", err)
+			assert.Equal(t, allowed, len(w.Here.API.Sent()) == 1)
+		}
 	})
 }
 
