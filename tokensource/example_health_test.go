@@ -91,7 +91,10 @@ func ExampleManager_Connections_health() {
 		fmt.Print(answer.Code, " ", answer.Body)
 	}
 	show()
-	page.count(ctx, manager) // a program starts go page.run(ctx, manager, time.Minute)
+	go page.run(ctx, manager, time.Minute)
+	for page.last.Load() == nil {
+		time.Sleep(time.Millisecond)
+	}
 	show()
 	// Output:
 	// 200 {"connections":null}
