@@ -204,19 +204,11 @@ tells how one is doing; neither holds a secret.
 	unsaved           a new token is only in memory yet                    an alert
 	login_required    only the user can restore the connection             a message to the user
 
-With OpenTelemetry:
-
-	events, err := otel.Meter("tokens").Int64Counter("oauth2keep.events")
-	manager.OnEvent = func(ctx context.Context, e tokensource.Event) {
-		events.Add(ctx, 1, metric.WithAttributes(
-			attribute.String("kind", string(e.Kind)),
-			attribute.String("reason", string(e.Reason)),
-		))
-	}
-
-The name of a connection is no attribute for a counter, as there are as many as
-connections; put it into a log or a span event. The example of OnEvent writes to a
-slog.Logger.
+With OpenTelemetry, package otelmetrics, a module of its own, makes metrics of the events and
+counts connections by state; docs/operate.md of the repository has alerts on them, and says
+what to do about each reason. Elsewhere, don't count by the name of a connection, as there
+are as many as connections; put it into a log or a span event. The examples of OnEvent and
+Connections write to a slog.Logger, and serve a health page.
 
 # Tokens without a user
 

@@ -88,7 +88,8 @@ type Manager struct {
 	InsecureHTTP bool
 
 	// Base makes the HTTP requests of Client, and those for tokens if the context
-	// holds no oauth2.HTTPClient. Nil means http.DefaultTransport.
+	// holds no oauth2.HTTPClient. Nil means http.DefaultTransport. It must not repeat
+	// requests by itself, as some clients do: a request for a token is to be sent once.
 	Base http.RoundTripper
 
 	// RequestContext, if not nil, makes the context of a token request. Of the caller's
