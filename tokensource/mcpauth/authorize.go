@@ -151,13 +151,11 @@ func (h *Handler) stepUp(ctx context.Context, r *request, seen state) error {
 
 // state is what the store says of a connection at one moment.
 type state struct {
-	client *client // nil: none of Config's
-	token  string
-	alive  bool // the token can be used, or refreshed
-	login  time.Time
-
-	declined   string // the last consent that failed
-	declinedAt time.Time
+	client   *client // nil: none of Config's
+	token    string
+	alive    bool // the token can be used, or refreshed
+	login    time.Time
+	declined time.Time // when a consent failed last
 }
 
 // state looks into the store.
@@ -166,7 +164,7 @@ func (h *Handler) state(ctx context.Context) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	s := state{declined: k.Declined, declinedAt: k.DeclinedAt}
+	s := state{declined: k.Declined}
 	c := h.use(k.Client)
 	if c == nil {
 		return s, nil

@@ -2,7 +2,6 @@ package mcpauth
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -108,7 +107,7 @@ func (h *Handler) ask(ctx context.Context, reason ConsentReason, r *request, see
 	case now.restored(reason, r, seen):
 		h.adopt(ctx, now)
 		return nil
-	case now.declined != seen.declined, time.Since(now.declinedAt).Abs() < declinedFor:
+	case time.Since(now.declined).Abs() < declinedFor:
 		return h.wasDeclined(now.declined)
 	}
 	return h.consent(ctx, reason, r, now)
@@ -116,27 +115,24 @@ func (h *Handler) ask(ctx context.Context, reason ConsentReason, r *request, see
 
 // declined is a consent that failed, as this process knows it.
 type declined struct {
-	id  string
+	at  time.Time
 	err error
 }
 
 // decline notes that the user was asked and didn't consent, and returns why.
 func (h *Handler) decline(ctx context.Context, why error) error {
-	id := rand.Text()
+	now := time.Now().UTC().Round(0) // as it comes back from the store
 	h.mu.Lock()
-	h.last = declined{id, why}
+	h.last = declined{now, why}
 	h.mu.Unlock()
-	return errors.Join(why, h.update(ctx, func(r *record) bool {
-		r.Declined, r.DeclinedAt = id, time.Now().UTC().Truncate(time.Millisecond)
-		return true
-	}))
+	return errors.Join(why, h.update(ctx, func(r *record) bool { r.Declined = now; return true }))
 }
 
 // wasDeclined is the error of those who don't ask again.
-func (h *Handler) wasDeclined(id string) error {
+func (h *Handler) wasDeclined(at time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.last.id == id && h.last.err != nil {
+	if h.last.at.Equal(at) && h.last.err != nil {
 		return fmt.Errorf("%w: %w", ErrDeclined, h.last.err)
 	}
 	return ErrDeclined

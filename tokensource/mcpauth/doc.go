@@ -98,7 +98,7 @@ The second record is a JSON object, sealed by [storage.Encrypted]:
 	  request, response
 	client: issuer, token_endpoint, revocation_endpoint, client_id, client_secret,
 	  token_endpoint_auth_method, dynamic, resource, scopes, asked
-	declined, declined_at             the last consent that failed
+	declined                          when a consent failed last
 
 Every release of this major version reads the records of earlier ones. One in a higher format,
 or one that can't be opened, is an error and is left alone.

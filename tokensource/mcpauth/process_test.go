@@ -21,7 +21,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
 
-var soak = flag.Duration("mcpauth.soak", 3*time.Second, "how long five processes use one credential")
+var soak = flag.Duration("mcpauth.soak", 6*time.Second, "how long five processes use one credential")
 
 // childVariable holds, in a process that a test has started, what it is to do.
 const childVariable = "OAUTH2KEEP_MCPAUTH_CHILD"
@@ -138,12 +138,12 @@ func fleet(t *testing.T, processes int, w work) outcome {
 }
 
 // Five processes begin without anything, use one credential whose refresh token is
-// rotated every second or so, and end: the user consents once, nothing is sent twice, and
+// rotated every few seconds, and end: the user consents once, nothing is sent twice, and
 // no call fails.
 func TestFiveProcessesUseOneCredential(t *testing.T) {
 	t.Parallel()
 	as := newIssuer(t)
-	as.life = 2 * time.Second
+	as.life = max(4*time.Second, *soak/60) // a machine under load stalls for a second or two
 	s := newServer(t, as)
 	key := storage.NewKey()
 	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: max(10*time.Millisecond, *soak/3000)}
@@ -152,8 +152,8 @@ func TestFiveProcessesUseOneCredential(t *testing.T) {
 	t.Logf("%d calls in %v, %d consents, %d registrations, %d refreshes, %d tokens reused", out.Calls, *soak, consents, registrations, refreshes, reused)
 	assert.Empty(t, slices.Compact(out.Failed))
 	assert.Equal(t, []int{1, 1, 0}, []int{consents, registrations, reused})
-	assert.GreaterOrEqual(t, refreshes, int(*soak/as.life)-1)
-	assert.LessOrEqual(t, refreshes, int(*soak/time.Second)+2, "one for each expiry")
+	assert.GreaterOrEqual(t, refreshes, int(*soak/as.life))
+	assert.LessOrEqual(t, refreshes, int(2**soak/as.life)+1, "one for each expiry, a little earlier")
 }
 
 // The grant ends while five processes use it: the user is asked in one of them.

@@ -33,10 +33,9 @@ type record struct {
 	Registration *registration `json:"registration,omitempty"`
 	Client       *client       `json:"client,omitempty"`
 
-	// Declined is new with each consent that failed, so that those who waited for
-	// it don't ask the user again.
-	Declined   string    `json:"declined,omitempty"`
-	DeclinedAt time.Time `json:"declined_at,omitzero"`
+	// Declined is when a consent failed last, so that those who waited for it don't
+	// ask the user again.
+	Declined time.Time `json:"declined,omitzero"`
 }
 
 // registration is what an authorization server answered to a client that registered
