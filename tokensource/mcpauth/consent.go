@@ -245,10 +245,7 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 // a client of the same issuer was granted before.
 func (h *Handler) sdkConfig(rounds *kept, before *client) auth.AuthorizationCodeHandlerConfig {
 	config := h.config
-	config.Client = &http.Client{
-		Transport: rounds, Jar: h.config.Client.Jar, Timeout: h.config.Client.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	config.Client = &http.Client{Transport: rounds, Jar: h.config.Client.Jar, Timeout: h.config.Client.Timeout}
 	if before.of(rounds.found.issuer()) {
 		config.ScopeFilter = func(discovered []string) []string {
 			if h.config.ScopeFilter != nil {

@@ -145,6 +145,7 @@ func TestClientIDMetadataDocument(t *testing.T) {
 		return h
 	}
 	require.NoError(t, call(document()))
+	assert.Len(t, as.requests, 2, "a consent page and one exchange: the client doesn't try how it authenticates")
 	as.expire()
 	require.NoError(t, call(document()))
 	assert.Equal(t, [4]int{1, 0, 1, 0}, four(as.counts()))

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -164,6 +166,51 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 	require.ErrorIs(t, authorize(giveUp, h, s), context.Canceled)
 	require.NoError(t, call(handler(s.endpoint, again())))
+}
+
+// hooked is a store that calls a function before it writes.
+type hooked struct {
+	storage.Store
+	before func(name string)
+}
+
+func (s hooked) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	s.before(name)
+	return s.Store.Put(ctx, name, value, old)
+}
+
+// What the user has consented to is saved, though the caller has given up meanwhile.
+func TestCallerGivesUpAfterConsent(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	dir, err := storage.OpenDir(t.TempDir())
+	require.NoError(t, err)
+	defer dir.Close()
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	giveUp, cancel := context.WithCancel(ctx)
+	h := handler(s.endpoint, storage.Encrypt(hooked{dir, func(string) {
+		if consents, _, _, _ := as.counts(); consents > 0 {
+			cancel()
+		}
+	}}, keys))
+	_ = authorize(giveUp, h, s)
+	require.Error(t, giveUp.Err())
+	require.NoError(t, call(handler(s.endpoint, storage.Encrypt(dir, keys))))
+	assert.Equal(t, [4]int{1, 1, 0, 0}, four(as.counts()))
+}
+
+// A token endpoint that redirects gets the code sent nowhere else.
+func TestRedirectedExchange(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	store, _ := newStore(t)
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	as.redirect = other.URL
+	require.Error(t, call(handler(s.endpoint, store)))
+	assert.Zero(t, elsewhere.Load())
 }
 
 // authorize calls Authorize as a transport does that had a 401.

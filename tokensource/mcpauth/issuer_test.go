@@ -34,6 +34,7 @@ type issuer struct {
 	deny     bool
 	broken   int                // the status of the token endpoint, if not 0
 	echo     bool               // errors repeat the request
+	redirect string             // where the token endpoint redirects to
 	secret   time.Duration      // how long a client's secret is good; 0: for ever
 	gate     func()             // is called before a client is registered
 	consent  func(r url.Values) // is called at the consent page
@@ -167,6 +168,10 @@ func (s *issuer) token(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	r.ParseForm()
 	s.requests = append(s.requests, r.PostForm)
+	if s.redirect != "" {
+		http.Redirect(w, r, s.redirect, http.StatusTemporaryRedirect)
+		return
+	}
 	if s.broken != 0 {
 		w.WriteHeader(s.broken)
 		if s.echo {

@@ -19,7 +19,7 @@ import (
 // kept is the http.RoundTripper of the SDK's handler while it asks the user. The metadata
 // that the handler looks for are those that were found; a client that is registered already
 // isn't registered again; and nothing is sent but to the registration and token
-// endpoints of the one authorization server.
+// endpoints of the one authorization server, wherever these redirect to.
 //
 // The metadata were fetched with Config.Client itself, since the SDK checks the addresses
 // it connects to only if it has a client without a RoundTripper of another's.
