@@ -213,7 +213,7 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 	asked := false
 	config := h.sdkConfig(rounds, before)
 	config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-		asked = true
+		asked, rounds.useless = true, ""
 		return h.config.AuthorizationCodeFetcher(ctx, args)
 	}
 	config.NewTokenSource = func(_ context.Context, c *oauth2.Config, t *oauth2.Token) (oauth2.TokenSource, error) {
@@ -232,8 +232,8 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 		return err
 	}
 	err = sdk.Authorize(ctx, r.Request, r.response)
-	if rounds.unknown != "" && rounds.dynamic {
-		err = errors.Join(err, h.forgetClient(ctx, rounds.unknown))
+	if err != nil && rounds.dynamic && rounds.useless != "" {
+		err = errors.Join(err, h.forgetClient(ctx, rounds.useless))
 	}
 	if err != nil && asked && ctx.Err() == nil {
 		return h.decline(ctx, err)

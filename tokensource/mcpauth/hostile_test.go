@@ -70,6 +70,20 @@ func TestHostileMetadata(t *testing.T) {
 	}
 }
 
+// A registration that the SDK refuses isn't kept.
+func TestHostileRegistration(t *testing.T) {
+	as := newIssuer(t)
+	as.script = true
+	s := newServer(t, as)
+	store, _ := newStore(t)
+	h := handler(s.endpoint, store)
+	require.ErrorContains(t, call(h), "client_uri")
+	as.set(func() { as.script = false })
+	require.NoError(t, call(h))
+	consents, _, _, _ := as.counts()
+	assert.Equal(t, 1, consents)
+}
+
 // A revocation endpoint that can't be used is left out: nothing else depends on it.
 func TestUselessRevocationEndpoint(t *testing.T) {
 	as := newIssuer(t)

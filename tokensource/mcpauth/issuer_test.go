@@ -34,6 +34,7 @@ type issuer struct {
 	deny     bool
 	broken   int                // the status of the token endpoint, if not 0
 	echo     bool               // errors repeat the request
+	script   bool               // registrations have one, where the SDK refuses it
 	redirect string             // where the token endpoint redirects to
 	secret   time.Duration      // how long a client's secret is good; 0: for ever
 	gate     func()             // is called before a client is registered
@@ -127,6 +128,9 @@ func (s *issuer) register(w http.ResponseWriter, r *http.Request) {
 		if s.secret != 0 {
 			answer["client_secret_expires_at"] = time.Now().Add(s.secret).Unix()
 		}
+	}
+	if s.script {
+		answer["client_uri"] = "javascript:alert(1)"
 	}
 	s.clients[c.id] = c
 	reply(w, http.StatusCreated, answer)

@@ -31,7 +31,7 @@ type kept struct {
 	// What became of it. The SDK's handler makes one request after the other.
 	dynamic bool                 // a registration was asked for
 	method  endpoints.ClientAuth // how the client authenticated last
-	unknown string               // the client that the token endpoint doesn't know
+	useless string               // the client that the SDK, or the token endpoint, doesn't take
 }
 
 // maxAnswer bounds what is read of a registration, as the SDK does.
@@ -90,6 +90,7 @@ func (t *kept) register(r *http.Request, request []byte) (*http.Response, error)
 		return nil, err
 	}
 	if find(&k) {
+		t.useless = k.Registration.clientID() // until the user is asked
 		return answer(r, http.StatusCreated, response), nil
 	}
 	resp, err := t.send(r, request)
@@ -115,6 +116,7 @@ func (t *kept) register(r *http.Request, request []byte) (*http.Response, error)
 	if err != nil {
 		return nil, err
 	}
+	t.useless = client.ClientID
 	return answer(r, http.StatusCreated, response), nil
 }
 
@@ -163,7 +165,7 @@ func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 	}
 	refused := refusal(resp, data)
 	if refused.Error == "invalid_client" {
-		t.unknown = id
+		t.useless = id
 	}
 	return refused.answer(r), nil
 }
