@@ -82,11 +82,11 @@ another issuer; set Issuer to allow it.
 
 # What can't be prevented
 
-What tokensource can't prevent: see there. Beyond that, an authorization server that has
-deleted a client shows the user an error page of its own, which brings nobody back to the
-program, if the grant has ended as well and it says invalid_grant about that. Let
-AuthorizationCodeFetcher have a deadline, and offer the user to start over: Manager.Forget
-and deleting the second record.
+What tokensource can't prevent: see there. Beyond that, an authorization server may have
+deleted the client, and answer a refresh with invalid_grant all the same. The user is then sent
+to it as that client, and sees an error page that leads back to no program (RFC 6749, section
+4.1.2.1). Give the AuthorizationCodeFetcher a deadline, as [InBrowser] has, and let the user
+start over under another Handler.Name.
 
 # Stored data and compatibility
 
