@@ -27,23 +27,16 @@ for tests
 
 and, in modules of their own, as they need more than the standard library,
 
-	storage/sqlstore    records in PostgreSQL, MySQL, MariaDB or SQLite
-	storage/redisstore  records in Redis
-	storage/etcdstore   records in etcd
-	storage/natsstore   records in NATS JetStream
-	storage/keystore    keys in the operating system's keyring
-	storage/kms         keys wrapped by a key management service
-	storage/sqlstore       records in PostgreSQL, MySQL, MariaDB or SQLite
-	storage/redisstore     records in Redis
-	storage/keystore       keys in the operating system's keyring
-	storage/kms            keys wrapped by a key management service
-	tokensource/grpctoken  tokens for gRPC services
 	storage/sqlstore         records in PostgreSQL, MySQL, MariaDB or SQLite
 	storage/redisstore       records in Redis
+	storage/etcdstore        records in etcd
+	storage/natsstore        records in NATS JetStream
 	storage/keystore         keys in the operating system's keyring
 	storage/kms              keys wrapped by a key management service
+	tokensource/mcpauth      tokens for clients of the Model Context Protocol
 	tokensource/grpctoken    tokens for gRPC services
 	tokensource/otelmetrics  OpenTelemetry metrics of connections
+	cmd/oauth2keep           a command that connects accounts and looks after a store
 
 # From the consent page to an authenticated client
 
