@@ -19,8 +19,9 @@ import (
 // The token is sent to the origins of the provider's API and no other: those of
 // Manager.APIURLs, or else Config's for the token. A request for another origin, by its URL
 // or its Host, is an error. When a redirect leads to one, it is followed without the token,
-// and so is every redirect after that, wherever it leads. A request that has an
-// Authorization of its own, of another scheme than the token's, keeps it.
+// and without one that the caller has put into the request, and so is every redirect after
+// that, wherever it leads. A request that has an Authorization of its own, of another scheme than
+// the token's, keeps it.
 //
 // When the API answers 401, or what Config knows to be a refusal, the token is refreshed and the request repeated, once,
 // if its body can be read again (http.Request.GetBody); otherwise the response is
