@@ -179,14 +179,15 @@ func TestFinchSDKAtTheTokenEndpoint(t *testing.T) {
 	requireLogin(t, err)
 }
 
-// TestFinchSDKWithoutARedirect: GetAccessToken, the older method, sends no Authorization.
+// TestFinchSDKOlderExchange: GetAccessToken, the older method, sends no Authorization, and so
+// isn't for a connection's client.
 func TestFinchSDKOlderExchange(t *testing.T) {
 	_, config, m, sdk := finchWorld(t)
 	callback, err := endpointstest.Approve(t.Context(), http.DefaultClient, config.AuthCodeURL("a-state"))
 	require.NoError(t, err)
 	body := map[string]any{"client_id": sdk.id, "client_secret": sdk.secret, "code": callback.Query().Get("code"), "redirect_uri": "https://app.example/callback"}
 	_, err = sdk.call(t.Context(), "POST", "/auth/token", body, false)
-	requireLogin(t, err) // a connection's client wants a connection's token
+	requireLogin(t, err)
 	sdk.client = &http.Client{Transport: m.Base}
 	resp, err := sdk.call(t.Context(), "POST", "/auth/token", body, false)
 	status, object := answer(t, resp, err)
