@@ -213,7 +213,10 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 	asked := false
 	config := h.sdkConfig(rounds, before)
 	config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-		asked, rounds.useless = true, ""
+		asked = true
+		if !rounds.reused {
+			rounds.useless = "" // the SDK has taken it, and the server has just made it
+		}
 		return h.config.AuthorizationCodeFetcher(ctx, args)
 	}
 	config.NewTokenSource = func(_ context.Context, c *oauth2.Config, t *oauth2.Token) (oauth2.TokenSource, error) {
@@ -233,7 +236,7 @@ func (h *Handler) askBySDK(ctx context.Context, r *request, before, next *client
 	}
 	err = sdk.Authorize(ctx, r.Request, r.response)
 	if err != nil && rounds.dynamic && rounds.useless != "" {
-		err = errors.Join(err, h.forgetClient(ctx, rounds.useless))
+		err = errors.Join(err, h.forgetClient(context.WithoutCancel(ctx), rounds.useless))
 	}
 	if err != nil && asked && ctx.Err() == nil {
 		return h.decline(ctx, err)

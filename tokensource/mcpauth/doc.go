@@ -85,8 +85,8 @@ another issuer; set Issuer to allow it.
 What tokensource can't prevent: see there. Beyond that, an authorization server may have
 deleted the client, and answer a refresh with invalid_grant all the same. The user is then sent
 to it as that client, and sees an error page that leads back to no program (RFC 6749, section
-4.1.2.1). Give the AuthorizationCodeFetcher a deadline, as [InBrowser] has, and let the user
-start over under another Handler.Name.
+4.1.2.1). Give the AuthorizationCodeFetcher a deadline, as [InBrowser] has: a registration
+that was kept and brought no code isn't used for the next consent.
 
 # Stored data and compatibility
 

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"testing"
 	"time"
@@ -163,6 +164,26 @@ func TestClientDeletedWhileAsked(t *testing.T) {
 	as.set(func() { as.consent = nil })
 	time.Sleep(3 * time.Second) // the user isn't asked again at once
 	require.NoError(t, call(h))
+	consents, registrations, _, _ := as.counts()
+	assert.Equal(t, []int{2, 2}, []int{consents, registrations})
+}
+
+// One that was deleted, so that the consent page leads nowhere, is registered anew by the call
+// after that.
+func TestClientDeletedUnnoticed(t *testing.T) {
+	t.Parallel()
+	as := newIssuer(t)
+	s := newServer(t, as)
+	_, again := newStore(t)
+	require.NoError(t, call(handler(s.endpoint, again())))
+	as.end()
+	away := handler(s.endpoint, again())
+	away.OnConsent = func(context.Context, mcpauth.Consent) error { return errors.New("later") }
+	require.ErrorContains(t, call(away), "later")
+	as.set(func() { clear(as.clients) })
+	require.ErrorContains(t, call(handler(s.endpoint, again())), "the consent page answers 400")
+	time.Sleep(3 * time.Second) // the user isn't asked again at once
+	require.NoError(t, call(handler(s.endpoint, again())))
 	consents, registrations, _, _ := as.counts()
 	assert.Equal(t, []int{2, 2}, []int{consents, registrations})
 }

@@ -30,8 +30,9 @@ type kept struct {
 
 	// What became of it. The SDK's handler makes one request after the other.
 	dynamic bool                 // a registration was asked for
+	reused  bool                 // and is an earlier one
 	method  endpoints.ClientAuth // how the client authenticated last
-	useless string               // the client that the SDK, or the token endpoint, doesn't take
+	useless string               // the client, unless something shows that it is good for this
 }
 
 // maxAnswer bounds what is read of a registration, as the SDK does.
@@ -90,7 +91,7 @@ func (t *kept) register(r *http.Request, request []byte) (*http.Response, error)
 		return nil, err
 	}
 	if find(&k) {
-		t.useless = k.Registration.clientID() // until the user is asked
+		t.useless, t.reused = k.Registration.clientID(), true
 		return answer(r, http.StatusCreated, response), nil
 	}
 	resp, err := t.send(r, request)
@@ -129,6 +130,7 @@ func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 		return nil, err
 	}
 	id, secret, basic := r.BasicAuth()
+	t.useless = ""                                   // there is a code for it
 	if id, err = url.QueryUnescape(id); err != nil { // RFC 6749, section 2.3.1
 		return nil, err
 	}
