@@ -58,7 +58,10 @@ func TestAThousandConnectionsThatFallDueAtOnceAreRefreshedOnce(t *testing.T) {
 	}{{4, 20 * time.Millisecond}, {1, 5 * time.Millisecond}} {
 		t.Run(fmt.Sprintf("%d connections, %v", test.connections, test.way), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const n = 1000
+				n := 1000
+				if testing.Short() {
+					n = 200
+				}
 				p := &fakeProvider{rotate: true, reuse: true, grace: -1, latency: after(300 * time.Millisecond)}
 				memory := new(storage.Memory)
 				connections := make(gate, test.connections)
