@@ -65,7 +65,7 @@ A connection is called CLIENT/ACCOUNT: what is before the slash names the client
 			root.AddCommand(c)
 		}
 	}
-	group("use", a.loginCommand(), a.tokenCommand(), a.refreshCommand(), a.disconnectCommand(), a.forgetCommand())
+	group("use", a.loginCommand(), a.tokenCommand(), a.curlCommand(), a.refreshCommand(), a.disconnectCommand(), a.forgetCommand())
 	group("watch", a.listCommand(), a.statusCommand())
 	group("define", a.clientCommand())
 	return root
