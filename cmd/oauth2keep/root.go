@@ -57,6 +57,7 @@ A connection is called CLIENT/ACCOUNT: what is before the slash names the client
 	root.AddGroup(
 		&cobra.Group{ID: "use", Title: "Connect and use accounts:"},
 		&cobra.Group{ID: "watch", Title: "See how connections are doing:"},
+		&cobra.Group{ID: "store", Title: "Look after a store:"},
 		&cobra.Group{ID: "define", Title: "Clients and providers:"},
 	)
 	group := func(id string, commands ...*cobra.Command) {
@@ -67,6 +68,7 @@ A connection is called CLIENT/ACCOUNT: what is before the slash names the client
 	}
 	group("use", a.loginCommand(), a.tokenCommand(), a.curlCommand(), a.refreshCommand(), a.disconnectCommand(), a.forgetCommand())
 	group("watch", a.listCommand(), a.statusCommand())
+	group("store", a.rekeyCommand())
 	group("define", a.clientCommand())
 	return root
 }
