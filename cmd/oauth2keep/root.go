@@ -69,7 +69,7 @@ A connection is called CLIENT/ACCOUNT: what is before the slash names the client
 	group("use", a.loginCommand(), a.tokenCommand(), a.curlCommand(), a.refreshCommand(), a.disconnectCommand(), a.forgetCommand())
 	group("watch", a.listCommand(), a.statusCommand(), a.doctorCommand())
 	group("store", a.rekeyCommand(), a.copyCommand())
-	group("define", a.clientCommand())
+	group("define", a.clientCommand(), a.providersCommand())
 	return root
 }
 
