@@ -68,10 +68,12 @@ func (a *app) finish(interrupted bool) error {
 	limit := 2 * time.Minute // a request that hangs, and a store that does
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	told := time.AfterFunc(time.Second, func() {
+	told := time.AfterFunc(2*time.Second, func() {
+		words := "waiting until a refresh has ended and its token is saved"
 		if interrupted {
-			a.say("waiting for a refresh that is under way; another Ctrl-C ends at once, and may lose the login")
+			words += "; another Ctrl-C ends at once, and may lose the login"
 		}
+		a.say("%s", words)
 	})
 	defer told.Stop()
 	a.mu.Lock()
