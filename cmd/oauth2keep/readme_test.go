@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +21,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
 // shell runs the README's commands in this process, where the server that acts as GitHub is
@@ -71,6 +77,28 @@ func (s *shell) documented(text string) string {
 	return clockTime.ReplaceAllString(text, "2026-11-26 09:30:00")
 }
 
+// runbookRows are the runbook as rows of the README's table.
+func runbookRows() string {
+	var b strings.Builder
+	for _, reason := range slices.SortedFunc(maps.Keys(runbook), func(x, y tokensource.Reason) int {
+		return cmp.Or(cmp.Compare(runbook[x].exit, runbook[y].exit), cmp.Compare(x, y))
+	}) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", reason, runbook[reason].meaning, runbook[reason].act)
+	}
+	return b.String()
+}
+
+// TestREADMENamesTheMembers compares the README with what --json writes.
+func TestREADMENamesTheMembers(t *testing.T) {
+	data, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	line := reflect.TypeFor[statusLine]()
+	for i := range line.NumField() {
+		name, _, _ := strings.Cut(line.Field(i).Tag.Get("json"), ",")
+		assert.Contains(t, string(data), "`"+name+"`")
+	}
+}
+
 // TestREADME compares the README's transcript with what the commands in it print.
 func TestREADME(t *testing.T) {
 	server := endpointstest.New(t, endpoints.GitHub)
@@ -92,14 +120,19 @@ func TestREADME(t *testing.T) {
 	data, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	var made strings.Builder
-	commands, in := 0, false
+	commands, in, inTable := 0, false, false
 	for line := range strings.Lines(string(data)) {
 		command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
 		switch {
 		case strings.HasPrefix(line, "```"):
 			in = line == "```console\n"
 			made.WriteString(line)
+		case strings.HasPrefix(line, "| reason |"):
+			made.WriteString(line + "|---|---|---|\n" + runbookRows())
+			inTable = true
+		case inTable && strings.HasPrefix(line, "|"):
 		case !in:
+			inTable = false
 			made.WriteString(line)
 		case ok:
 			commands++
