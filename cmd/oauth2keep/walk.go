@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -27,7 +29,7 @@ type connection struct {
 // right one if that was wrong.
 type inspector struct {
 	store   *storage.Encrypted
-	clients map[tokensource.Registration]string
+	clients map[tokensource.Registration][]string // several may have one registration
 
 	mu       sync.Mutex
 	managers map[tokensource.Registration]*tokensource.Manager
@@ -41,7 +43,7 @@ var nobody = tokensource.Registration{Issuer: "https://nobody.invalid"}
 func (a *app) inspect(store *storage.Encrypted) (*inspector, error) {
 	in := &inspector{
 		store:    store,
-		clients:  make(map[tokensource.Registration]string),
+		clients:  make(map[tokensource.Registration][]string),
 		managers: make(map[tokensource.Registration]*tokensource.Manager),
 		guesses:  make(map[string]tokensource.Registration),
 	}
@@ -49,7 +51,8 @@ func (a *app) inspect(store *storage.Encrypted) (*inspector, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, own := range known.Clients {
+	for _, name := range slices.Sorted(maps.Keys(known.Clients)) {
+		own := known.Clients[name]
 		p, err := own.provider()
 		if err != nil {
 			continue // doctor tells
@@ -60,7 +63,7 @@ func (a *app) inspect(store *storage.Encrypted) (*inspector, error) {
 		}
 		issuer, id := conf.Registration()
 		r := tokensource.Registration{Issuer: issuer, ClientID: id}
-		in.clients[r], in.guesses[name] = name, r
+		in.clients[r], in.guesses[name] = append(in.clients[r], name), r
 	}
 	return in, nil
 }
@@ -145,8 +148,21 @@ func (in *inspector) look(ctx context.Context, name string) (c connection, found
 		c.Status = tokensource.Status{Connection: name, State: tokensource.StateUnreadable, Reason: tokensource.ReasonStore}
 		c.owner = tokensource.Registration{}
 	}
-	c.client = in.clients[c.owner]
+	c.client = in.clientOf(name, c.owner)
 	return c, true, nil
+}
+
+// clientOf returns the client of the configuration that has a registration, or "". Of several
+// it is the one that the connection's name begins with.
+func (in *inspector) clientOf(name string, owner tokensource.Registration) string {
+	clients := in.clients[owner]
+	switch {
+	case len(clients) == 0:
+		return ""
+	case slices.Contains(clients, beginningOf(name)):
+		return beginningOf(name)
+	}
+	return clients[0]
 }
 
 // all yields every connection whose name has the prefix, in no particular order. It reads
