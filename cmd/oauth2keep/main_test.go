@@ -145,6 +145,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("the exit code is %d, not %d", got, want)
 	}
+	tellsNoSecret(ts)
+}
+
+// tellsNoSecret looks for the clients' secrets in what was printed, and in the configuration.
+func tellsNoSecret(ts *testscript.TestScript) {
+	printed := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	if c, err := os.ReadFile(filepath.Join(ts.Getenv("HOME"), "oauth2keep", "config.json")); err == nil {
+		printed += string(c)
+	}
+	for name := range played {
+		secret, err := os.ReadFile(ts.MkAbs(name + ".secret"))
+		if err == nil && strings.Contains(printed, strings.TrimSpace(string(secret))) {
+			ts.Fatalf("the secret of %s was printed, or is in the configuration", name)
+		}
+	}
 }
 
 var (
@@ -303,6 +318,7 @@ func login(ts *testscript.TestScript, neg bool, args []string) {
 	if (err != nil) != neg {
 		ts.Fatalf("login: %v", err)
 	}
+	tellsNoSecret(ts)
 }
 
 var (
