@@ -84,23 +84,6 @@ func exitCode(err error) (code int, do string) {
 // isBrokenPipe reports whether the reader of the output has gone, which is no failure.
 func isBrokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
 
-// inCommandWords replaces what the packages advise programs to call.
-var inCommandWords = strings.NewReplacer(
-	"tokensource: ", "", "storage: ", "", "endpoints: ", "", "pkce: ", "", "loopback: ", "", "keystore: ", "", "sqlstore: ", "", "redisstore: ", "",
-	" (Manager.Forget deletes the record, so that the user can connect again)", `; "oauth2keep forget" deletes the record, so that the user can connect again`,
-	"; if it can't be had back, Encrypted.Discard deletes it", "",
-	"give that key to NewKeyset as an old one", "name that key too, by --key",
-	"; choose another name, or see Manager.Move", "",
-	": choose another name, or see Manager.Move", "",
-	"and this Manager is", "and not to",
-	"call Rekey with a keyset that has it as an old key", `run "oauth2keep rekey" with it as an old key`,
-	"make another one primary, and call Rekey, before", `run "oauth2keep rekey --new-key" before`,
-	"make the table: call CreateTable once, or apply Schema with the application's migrations; and name its schema in Options.Table if search_path or the default database may differ",
-	`compare the table with the application's, and name another one after a # in the store's address; "oauth2keep login" and "copy" make it`,
-	"with App.File", `by "--key no-keyring"`,
-	"another name by Options.Table", "another table, after a # in the store's address",
-)
-
 // explain returns an error as people read it, on one line for each part.
 func explain(err error, now time.Time) string {
 	var token *tokensource.Error
