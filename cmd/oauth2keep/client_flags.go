@@ -30,14 +30,14 @@ func (f *clientFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.provider, "provider", "", "the provider's `name`, the file of a definition, or an https issuer to discover (default the client's name)")
 	flags.StringVar(&f.clientID, "client-id", "", "the client's `id`, from the provider's console")
-	flags.StringVar(&f.secret, "secret", "", "where the client's secret is: stored (asks for it), stdin, file:PATH, env:NAME or none")
+	flags.StringVar(&f.secret, "secret", "", "the `source` of the client's secret: stored (asks for it), stdin, file:PATH, env:NAME or none")
 	flags.StringVar(&f.redirectURL, "redirect-url", "", "the redirect `URL` that is registered with the provider (default a free port of this machine)")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "a `scope` to ask for; may be repeated, or have several with spaces between")
 	flags.StringArrayVar(&f.vars, "var", nil, "the value of a variable of the provider, as `NAME=VALUE`")
 	flags.StringArrayVar(&f.settings, "set", nil, "an argument of the provider's definition, as `NAME=VALUE`")
 	flags.StringArrayVar(&f.apiURLs, "api-url", nil, "a `URL` of the API, if the definition has none or others")
-	flags.StringVar(&f.signingKey, "signing-key", "", "`file:PATH` of a private key in PEM, for private_key_jwt")
-	flags.StringVar(&f.keyID, "key-id", "", "the kid of the signing key")
+	flags.StringVar(&f.signingKey, "signing-key", "", "the `source` of a private key in PEM, for private_key_jwt: file:PATH")
+	flags.StringVar(&f.keyID, "key-id", "", "the `kid` of the signing key")
 	c.RegisterFlagCompletionFunc("provider", completeProviders)
 }
 

@@ -35,14 +35,14 @@ machine, and keeps the token in the store. The name is yours to choose; what is 
 the client. A connection of that name is replaced.
 
 The first login of a client takes the flags that describe it, and asks for its secret: see "client set".
-Most providers want the redirect URL to be registered. Without --redirect-url it is
-http://127.0.0.1:PORT/callback with a free port, which RFC 8252 has servers accept for any port.
+Register the redirect URL http://127.0.0.1/callback with the provider: a login uses it with a free port, which
+RFC 8252 has servers accept. For one that compares the port as well, register one, and give it by --redirect-url.
 
 Where the provider doesn't accept a URL of this machine, register any https URL as the redirect URL, give it by
 --redirect-url, and paste the URL of the page that the browser ends up at. On a machine without a browser, --device
 shows a code to enter elsewhere, if the provider can do that (RFC 8628).`,
 		Example: `  oauth2keep login github/me --client-id Iv1.0123456789abcdef
-  oauth2keep login shopify/tea-house --client-id ID --var shop=tea-house.myshopify.com --redirect-url https://example.com/
+  oauth2keep login zendesk/acme --client-id ID --var subdomain=acme --redirect-url https://example.com/
   oauth2keep login acme/me --provider acme.json --client-id app-1 --scope "orders:read offline_access"`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeLogins,
@@ -57,7 +57,7 @@ shows a code to enter elsewhere, if the provider can do that (RFC 8628).`,
 	flags.BoolVar(&f.device, "device", false, "show a code to enter in a browser elsewhere (RFC 8628)")
 	flags.BoolVar(&f.paste, "paste", false, "ask for the URL that the browser ends up at, instead of listening")
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "show the consent page's URL, and open no browser")
-	flags.DurationVar(&f.limit, "timeout", 15*time.Minute, "how `long` to wait for the user")
+	flags.DurationVar(&f.limit, "timeout", 15*time.Minute, "the `time` that the user has")
 	return a.clientFlag(c)
 }
 

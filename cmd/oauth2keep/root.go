@@ -75,6 +75,6 @@ A connection is called CLIENT/ACCOUNT: what is before the slash names the client
 
 // clientFlag adds the flag that chooses a client.
 func (a *app) clientFlag(c *cobra.Command) *cobra.Command {
-	c.Flags().StringVar(&a.options.client, "client", "", "the `client` of the configuration to use (default what is before the slash in the connection's name)")
+	c.Flags().StringVar(&a.options.client, "client", "", "the `name` of the client to use (default what is before the slash in the connection's name)")
 	return c
 }
