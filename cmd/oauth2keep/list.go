@@ -98,7 +98,7 @@ func (a *app) list(c *cobra.Command, prefix string, wanted func(tokensource.Stat
 		return err
 	}
 	if t.rows == 0 && !a.options.json {
-		a.tell("There is no such connection.")
+		a.tell("No connection was found.")
 	}
 	return nil
 }
