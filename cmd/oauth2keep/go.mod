@@ -44,11 +44,3 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
-
-replace github.com/oauth2keep/oauth2keep => ../..
-
-replace github.com/oauth2keep/oauth2keep/storage/keystore => ../../storage/keystore
-
-replace github.com/oauth2keep/oauth2keep/storage/redisstore => ../../storage/redisstore
-
-replace github.com/oauth2keep/oauth2keep/storage/sqlstore => ../../storage/sqlstore
