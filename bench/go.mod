@@ -33,3 +33,10 @@ replace (
 	github.com/oauth2keep/oauth2keep => ..
 	github.com/oauth2keep/oauth2keep/storage/sqlstore => ../storage/sqlstore
 )
+
+// What cmd/oauth2keep requires in a checkout: go install takes no command whose own go.mod
+// has a replace.
+replace (
+	github.com/oauth2keep/oauth2keep/storage/keystore => ../storage/keystore
+	github.com/oauth2keep/oauth2keep/storage/redisstore => ../storage/redisstore
+)
