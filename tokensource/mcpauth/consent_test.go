@@ -110,6 +110,30 @@ func TestPreregisteredClient(t *testing.T) {
 	require.NoError(t, call(preregistered(known.secret, after.URL)))
 }
 
+// A client that the program has registered at an issuer is no other issuer's, though
+// that was trusted before and knows a client of the same name. Its secret isn't sent there.
+func TestPreregisteredClientMoves(t *testing.T) {
+	before, after := newIssuer(t), newIssuer(t)
+	before.add(registered{id: "known", secret: "secret-before", method: "client_secret_post", redirects: []string{redirectURL}})
+	after.add(registered{id: "known", secret: "secret-after", method: "client_secret_post", redirects: []string{redirectURL}})
+	s := newServer(t, before)
+	_, again := newStore(t)
+	preregistered := func(secret, issuer string) *mcpauth.Handler {
+		h := handler(s.endpoint, again())
+		h.Config.DynamicClientRegistrationConfig, h.Config.RedirectURL = nil, redirectURL
+		h.Config.PreregisteredClient = &oauthex.ClientCredentials{ClientID: "known", ClientSecretAuth: &oauthex.ClientSecretAuth{ClientSecret: secret}, Issuer: issuer}
+		return h
+	}
+	require.NoError(t, call(preregistered("secret-before", "")))
+	before.expire() // so that the token would be refreshed
+	require.ErrorContains(t, call(preregistered("secret-after", after.URL)), "does not match")
+	s.set(func() { s.issuer = after })
+	require.NoError(t, call(preregistered("secret-after", after.URL)))
+	assert.NotContains(t, requestsOf(before), "secret-after")
+	assert.NotContains(t, requestsOf(after), "secret-before")
+	assert.Equal(t, [4]int{1, 0, 0, 0}, four(after.counts()))
+}
+
 // A wrong secret of the program's own isn't mended by the user.
 func TestWrongSecretAsksNobody(t *testing.T) {
 	as := newIssuer(t)

@@ -240,13 +240,17 @@ func (h *Handler) use(c *client) *connection {
 	return h.current
 }
 
-// knows reports whether c is a client that Config may be.
+// knows reports whether c is a client that Config may be. One that was registered beforehand
+// at an issuer is nobody's at another, of the same name or not: its secret isn't for that.
 func (h *Handler) knows(c *client) bool {
 	if c.Dynamic {
 		return h.config.DynamicClientRegistrationConfig != nil
 	}
-	pre, document := h.config.PreregisteredClient, h.config.ClientIDMetadataDocumentConfig
-	return pre != nil && pre.ClientID == c.ClientID || document != nil && document.URL == c.ClientID
+	if pre := h.config.PreregisteredClient; pre != nil && pre.ClientID == c.ClientID {
+		return pre.Issuer == "" || c.of(pre.Issuer)
+	}
+	document := h.config.ClientIDMetadataDocumentConfig
+	return document != nil && document.URL == c.ClientID
 }
 
 // secretOf returns the secret of c: of a client that was registered beforehand it is the one
