@@ -3,6 +3,7 @@ package mcpauth_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -66,6 +67,37 @@ func TestMetadataOutage(t *testing.T) {
 	consents, _, _, _ := as.counts()
 	assert.Equal(t, 1, consents)
 	s.set(func() { s.broken = false })
+	require.NoError(t, call(handler(s.endpoint, again())))
+}
+
+// An authorization server whose metadata are refused just now has not lost them: nothing goes
+// to where one without metadata would have its endpoints.
+func TestServerMetadataOutage(t *testing.T) {
+	as := newIssuer(t)
+	for _, status := range []int{http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		s := newServer(t, as)
+		_, again := newStore(t)
+		as.set(func() { as.metadata = map[string]any{"token_endpoint": as.URL + "/elsewhere/token"} })
+		require.NoError(t, call(handler(s.endpoint, again())))
+		as.end()
+		before := four(as.counts())
+		as.set(func() { as.hidden = status })
+		require.ErrorContains(t, call(handler(s.endpoint, again())), "the metadata of the authorization server")
+		after := four(as.counts())
+		assert.Equal(t, before[:2], after[:2], "%d", status)
+		as.set(func() { as.hidden = 0 })
+		require.NoError(t, call(handler(s.endpoint, again())))
+	}
+}
+
+// An authorization server that never had metadata goes on without.
+func TestServerWithoutMetadata(t *testing.T) {
+	as := newIssuer(t)
+	as.hidden = http.StatusNotFound
+	s := newServer(t, as)
+	_, again := newStore(t)
+	require.NoError(t, call(handler(s.endpoint, again())))
+	as.end()
 	require.NoError(t, call(handler(s.endpoint, again())))
 }
 

@@ -69,7 +69,9 @@ func (d *discovery) trusts(issuer string) bool {
 }
 
 // discoverServer fetches the metadata of the authorization server (RFC 8414): the one that
-// the client is of, if the MCP server still trusts it, or else the first.
+// the client is of, if the MCP server still trusts it, or else the first. One that had
+// metadata when the client was used there hasn't lost them because it refuses them just now,
+// which the SDK takes for that, and then guesses where its endpoints are.
 func (h *Handler) discoverServer(ctx context.Context, d *discovery, c *client) error {
 	issuer := d.resource.AuthorizationServers[0]
 	if i := slices.IndexFunc(d.resource.AuthorizationServers, c.of); i >= 0 {
@@ -81,6 +83,9 @@ func (h *Handler) discoverServer(ctx context.Context, d *discovery, c *client) e
 	var err error
 	if d.server, err = auth.GetAuthServerMetadata(ctx, issuer, h.config.Client); err != nil {
 		return fmt.Errorf("mcpauth: the metadata of the authorization server %s: %w", issuer, err)
+	}
+	if d.server == nil && c.of(issuer) && (c.TokenURL != d.tokenURL() || c.RevokeURL != "") {
+		return fmt.Errorf("mcpauth: the metadata of the authorization server %s, which it had, can't be fetched", issuer)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type issuer struct {
 	access   map[string]*grant
 	refresh  map[string]*grant // also those that were used
 	metadata map[string]any    // replaces members; nil removes one
+	hidden   int               // the status in place of the metadata, if not 0
 	auth     string            // how clients authenticate, unless they say it
 	deny     bool
 	broken   int                // the status of the token endpoint, if not 0
@@ -64,6 +65,7 @@ func newIssuer(t testing.TB) *issuer {
 	mux.HandleFunc("POST /register", s.register)
 	mux.HandleFunc("GET /authorize", s.authorize)
 	mux.HandleFunc("POST /token", s.token)
+	mux.HandleFunc("POST /elsewhere/token", s.token)
 	mux.HandleFunc("POST /revoke", s.revoke)
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -80,6 +82,10 @@ func (s *issuer) set(edit func()) {
 func (s *issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hidden != 0 {
+		w.WriteHeader(s.hidden)
+		return
+	}
 	m := map[string]any{
 		"issuer": s.URL, "authorization_endpoint": s.URL + "/authorize", "token_endpoint": s.URL + "/token",
 		"registration_endpoint": s.URL + "/register", "revocation_endpoint": s.URL + "/revoke",
@@ -155,7 +161,10 @@ func (s *issuer) authorize(w http.ResponseWriter, r *http.Request) {
 	if s.consent != nil {
 		s.consent(q)
 	}
-	back := url.Values{"state": {q.Get("state")}, "iss": {s.URL}}
+	back := url.Values{"state": {q.Get("state")}}
+	if s.hidden == 0 {
+		back.Set("iss", s.URL)
+	}
 	if s.deny {
 		back.Set("error", "access_denied")
 	} else {
