@@ -227,6 +227,42 @@ func TestRedirectedExchange(t *testing.T) {
 	assert.Zero(t, elsewhere.Load())
 }
 
+// roundTripper is a function that is an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A caller who gives up when the user has consented doesn't take that along: the code is good
+// for one exchange, and its answer must be kept.
+func TestCallerGivesUpDuringTheExchange(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	for _, at := range []string{"before", "during"} {
+		store, again := newStore(t)
+		giveUp, cancel := context.WithCancel(ctx)
+		h := handler(s.endpoint, store)
+		h.Config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+			result, err := approve(ctx, args)
+			if at == "before" {
+				cancel()
+			}
+			return result, err
+		}
+		h.Config.Client = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/token" {
+				cancel()
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})}
+		before, _, _, _ := as.counts()
+		require.NoError(t, authorize(giveUp, h, s), at)
+		require.Error(t, giveUp.Err())
+		require.NoError(t, call(handler(s.endpoint, again())))
+		after, _, _, _ := as.counts()
+		assert.Equal(t, before+1, after, at)
+	}
+}
+
 // authorize calls Authorize as a transport does that had a 401.
 func authorize(ctx context.Context, h *mcpauth.Handler, s *server) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, http.NoBody)

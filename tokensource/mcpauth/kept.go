@@ -2,6 +2,8 @@ package mcpauth
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +36,9 @@ type kept struct {
 	method  endpoints.ClientAuth // how the client authenticated last
 	useless string               // the client, unless something shows that it is good for this
 }
+
+// exchangeTime is how long an exchange may take, unless Config.Client says it.
+const exchangeTime = time.Minute
 
 // maxAnswer bounds what is read of a registration, as the SDK does.
 const maxAnswer = 1 << 20
@@ -123,7 +128,8 @@ func (t *kept) register(r *http.Request, request []byte) (*http.Response, error)
 
 // exchange sends the code, and notes how the client authenticates: that is how it does when
 // it refreshes. One without a secret is named in the body (RFC 6749, section 3.2.1), where
-// x/oauth2 would try an empty password first.
+// x/oauth2 would try an empty password first. A caller who gives up now doesn't end it: what
+// the user has consented to would be lost.
 func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -151,6 +157,9 @@ func (t *kept) exchange(r *http.Request, body []byte) (*http.Response, error) {
 			body = []byte(form.Encode())
 		}
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), cmp.Or(t.h.config.Client.Timeout, exchangeTime))
+	defer cancel()
+	r = r.WithContext(ctx)
 	resp, err := t.send(r, body)
 	if err != nil {
 		return nil, err
