@@ -264,7 +264,8 @@ func (h *Handler) sdkConfig(rounds *kept, before *client) auth.AuthorizationCode
 // consented to isn't to be lost for that.
 const saveTime = 10 * time.Second
 
-// save keeps a client that the user has consented to, and its token.
+// save keeps a client that the user has consented to, and its token, or leaves what another
+// process has saved just now of another client's.
 func (h *Handler) save(ctx context.Context, c *client, t *oauth2.Token) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
@@ -278,7 +279,14 @@ func (h *Handler) save(ctx context.Context, c *client, t *oauth2.Token) error {
 		return err
 	}
 	// The token of another client, or of another issuer, which no Manager of this one's
-	// may use or delete.
+	// may use or delete. It is good if that client was saved since, without a lock.
+	k, _, err := h.read(ctx)
+	if err != nil {
+		return err
+	}
+	if k.Client != nil && !c.sameAs(k.Client) && h.use(k.Client) != nil {
+		return nil
+	}
 	_, version, err := h.Store.Get(ctx, h.name)
 	if err == nil {
 		err = h.Store.Delete(ctx, h.name, version)

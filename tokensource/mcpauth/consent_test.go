@@ -321,3 +321,45 @@ func TestRegisterAtOnce(t *testing.T) {
 	_, _, refreshes, reused := as.counts()
 	assert.Equal(t, []int{1, 0}, []int{refreshes, reused})
 }
+
+// pausing is a store whose first Put under a name is made when gate is closed.
+type pausing struct {
+	storage.Store
+	name    string
+	reached chan struct{}
+	gate    chan struct{}
+	once    *sync.Once
+}
+
+func (p pausing) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	if name == p.name {
+		p.once.Do(func() { close(p.reached); <-p.gate })
+	}
+	return p.Store.Put(ctx, name, value, old)
+}
+
+// Two processes that register differently ask at once, on a store without locks, and one saves
+// its client and token between the other's client and token. What is kept is of one client, and
+// serves both.
+func TestConsentToTwoClientsAtOnce(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	memory := new(storage.Memory)
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	slow := pausing{withoutLocks{memory}, "mcp/" + s.endpoint, make(chan struct{}), make(chan struct{}), new(sync.Once)}
+	one := handler(s.endpoint, storage.Encrypt(slow, keys))
+	two := handler(s.endpoint, storage.Encrypt(withoutLocks{memory}, keys))
+	two.Config.DynamicClientRegistrationConfig.Metadata.ClientName = "another request"
+	errs := make(chan error)
+	go func() { errs <- call(one) }()
+	<-slow.reached
+	require.NoError(t, call(two))
+	close(slow.gate)
+	require.NoError(t, <-errs)
+	as.expire()
+	require.NoError(t, call(one))
+	require.NoError(t, call(two))
+	require.NoError(t, call(handler(s.endpoint, storage.Encrypt(withoutLocks{memory}, keys))))
+	assert.Equal(t, [4]int{2, 2, 1, 0}, four(as.counts()))
+}
