@@ -28,7 +28,7 @@ func start(t *testing.T, dir string, sandbox *endpointstest.Server) site {
 	t.Cleanup(web.Close)
 	a, err := newApplication(sandbox.Provider(endpoints.GitHub), sandbox.Config(endpoints.GitHub, web.URL+"/callback"), dir)
 	require.NoError(t, err)
-	mux.Handle("/", a.handler())
+	mux.Handle("/", only(web.Listener.Addr().String(), a.handler()))
 	// Approve and Deny open pages, while the button posts a form.
 	mux.HandleFunc("GET /press", a.connect)
 	jar, err := cookiejar.New(nil)
@@ -77,4 +77,21 @@ func TestOnlyItsOwnPageCanConnect(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+}
+
+// A page elsewhere that has its own name stand for this machine (DNS rebinding) is of the same
+// origin to the browser, and must not read what the user's connection brings.
+func TestAnotherNameIsRefused(t *testing.T) {
+	s := start(t, t.TempDir(), endpointstest.New(t, endpoints.GitHub))
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, path := range []string{"/", "/callback?state=s&code=c"} {
+			req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, nil)
+			require.NoError(t, err)
+			req.Host = "elsewhere.example:8080"
+			resp, err := s.browser.Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, http.StatusMisdirectedRequest, resp.StatusCode, "%s %s", method, path)
+		}
+	}
 }

@@ -21,6 +21,18 @@ func (a *application) handler() http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux) // only our own pages can press a button
 }
 
+// only refuses requests for another host: a page elsewhere that has its own name stand for this
+// machine (DNS rebinding) could read ours.
+func only(host string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != host {
+			http.Error(w, "this application is at "+host, http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // account names the connection. In your application it is made of the user who is logged in.
 func account(*http.Request) string { return "github/alice" }
 

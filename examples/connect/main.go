@@ -50,7 +50,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	server := &http.Server{Addr: address, Handler: a.handler()}
+	server := &http.Server{Addr: address, Handler: only(address, a.handler())}
 	context.AfterFunc(ctx, func() { server.Close() })
 	log.Print("open http://" + address)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
