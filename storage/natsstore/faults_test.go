@@ -297,3 +297,26 @@ func TestABucketMadeAnewCountsAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, lost, mustPut(t, s, "name", "somebody else's", ""))
 }
+
+// TestASlowServerIsWaitedFor puts a relay between the Store and the server that answers late,
+// as a full disk does or a slow line with a large record.
+func TestASlowServerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, durable)
+	v := mustPut(t, s, "name", "value", "")
+	nc := s.JetStream.Conn()
+	relay, err := nc.Subscribe("slow.>", func(m *nats.Msg) {
+		time.AfterFunc(1500*time.Millisecond, func() {
+			answer, err := nc.Request("$JS.API."+strings.TrimPrefix(m.Subject, "slow."), m.Data, time.Second)
+			if err == nil {
+				m.Respond(answer.Data)
+			}
+		})
+	})
+	require.NoError(t, err)
+	defer relay.Unsubscribe()
+	js, err := jetstream.NewWithAPIPrefix(nc, "slow")
+	require.NoError(t, err)
+	slow := &natsstore.Store{JetStream: js, Bucket: s.Bucket}
+	requireValue(t, slow, "name", "value", v)
+}

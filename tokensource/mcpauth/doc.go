@@ -50,6 +50,8 @@ beforehand is the program's to keep, and is not stored.
 	                                    of the last consent
 	403 insufficient_scope            asks for these scopes and those that were granted
 	                                    (MoreScopes); an error if they were granted before
+	either, by another host to which  is an error: what that says of issuers and scopes is
+	  it has redirected                 nothing to the MCP server
 	anything else                     does nothing
 
 	the authorization server answers
@@ -87,6 +89,10 @@ deleted the client, and answer a refresh with invalid_grant all the same. The us
 to it as that client, and sees an error page that leads back to no program (RFC 6749, section
 4.1.2.1). Give the AuthorizationCodeFetcher a deadline, as [InBrowser] has: a registration
 that was kept and brought no code isn't used for the next consent.
+
+The transport sends the token, with its own HTTP client. If the MCP server redirects, net/http
+takes the token along to other ports of that host, to its subdomains and to http. Give
+StreamableClientTransport an HTTPClient whose CheckRedirect returns http.ErrUseLastResponse.
 
 # Stored data and compatibility
 

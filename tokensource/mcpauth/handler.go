@@ -27,7 +27,8 @@ import (
 // same Store.
 type Handler struct {
 	// Server is the URL of the MCP server, the Endpoint of the transport. It must be an
-	// https URL, or one of http at this machine.
+	// https URL, or one of http at this machine. It is no secret, nor is its query: errors
+	// and the names of records have it.
 	Server string
 
 	// Store keeps everything. One is enough for all servers.

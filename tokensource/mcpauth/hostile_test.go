@@ -263,6 +263,26 @@ func TestCallerGivesUpDuringTheExchange(t *testing.T) {
 	}
 }
 
+// The challenge of another host, to which a redirect of the MCP server's has led, is not the
+// MCP server's: its issuer isn't asked for anything, and no token is refreshed for it.
+func TestChallengeFromElsewhere(t *testing.T) {
+	as, evil := newIssuer(t), newIssuer(t)
+	s, elsewhere := newServer(t, as), newServer(t, evil)
+	_, again := newStore(t)
+	h := handler(s.endpoint, again())
+	require.NoError(t, call(h))
+	elsewhere.set(func() {
+		elsewhere.metadata = map[string]any{"resource": s.endpoint, "authorization_servers": []string{evil.URL}}
+	})
+	s.set(func() { s.moved = elsewhere.endpoint })
+	nobody, _ := newStore(t)
+	for _, h := range []*mcpauth.Handler{h, handler(s.endpoint, again()), handler(s.endpoint, nobody)} {
+		require.ErrorContains(t, call(h), "redirected")
+	}
+	assert.Equal(t, [4]int{}, four(evil.counts()))
+	assert.Equal(t, [4]int{1, 1, 0, 0}, four(as.counts()))
+}
+
 // authorize calls Authorize as a transport does that had a 401.
 func authorize(ctx context.Context, h *mcpauth.Handler, s *server) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, http.NoBody)

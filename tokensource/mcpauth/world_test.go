@@ -37,6 +37,7 @@ type server struct {
 	metadata map[string]any // replaces its protected resource metadata, if not nil
 	scopes   []string       // that a call needs
 	refuses  bool           // all tokens
+	moved    string         // where its endpoint redirects to, if not ""
 	broken   bool           // there is no metadata just now
 	called   int
 }
@@ -51,6 +52,13 @@ func newServer(t testing.TB, trusted *issuer) *server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/oauth-protected-resource/mcp", s.serveMetadata)
 	mux.HandleFunc("/mcp", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		moved := s.moved
+		s.mu.Unlock()
+		if moved != "" {
+			http.Redirect(w, r, moved, http.StatusTemporaryRedirect)
+			return
+		}
 		if s.admits(w, r) {
 			protocol.ServeHTTP(w, r)
 		}
