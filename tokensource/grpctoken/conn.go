@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
@@ -119,7 +120,7 @@ func (c *Conn) authorize(ctx context.Context) (*callCredentials, error) {
 	urls := c.manager.APIURLs
 	if api, ok := c.manager.Config.(tokensource.API); ok && len(urls) == 0 {
 		if urls, err = api.APIURLs(t); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("grpctoken: the token can't be sent: %w", redact.Error(err, []string{t.AccessToken, t.RefreshToken}))
 		}
 	}
 	origins, err := origin.ParseSet(urls)

@@ -3,13 +3,16 @@ package grpctoken_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -217,6 +220,32 @@ func TestOriginsOfConfig(t *testing.T) {
 		m.Registration = w.Here.Registration()
 		assert.ErrorContains(t, check(t.Context(), grpctoken.New(cc, m, "customer-42")), "Manager.APIURLs")
 		assert.Empty(t, w.Here.API.Sent())
+	})
+}
+
+// talkative is a Config whose API can't be named, and that quotes the token to say so.
+type talkative struct{ tokensource.Refresher }
+
+func (talkative) APIURLs(t *oauth2.Token) ([]string, error) {
+	return nil, fmt.Errorf("no tenant in %q", t.AccessToken)
+}
+func (talkative) APIHeader(*oauth2.Token) http.Header         { return nil }
+func (talkative) TokenRejected(*http.Response) (string, bool) { return "", false }
+
+func TestNoSecretInTheErrorOfConfig(t *testing.T) {
+	clienttest.Run(t, nil, func(t *testing.T, w *clienttest.World) {
+		w.Here.Connect(t, "customer-42")
+		m := w.Here.Restart()
+		m.Registration, m.APIURLs, m.Config = w.Here.Registration(), nil, talkative{m.Config}
+		token, err := m.Source("customer-42").Token()
+		require.NoError(t, err)
+		for _, call := range []func(context.Context, grpc.ClientConnInterface) error{
+			func(ctx context.Context, cc grpc.ClientConnInterface) error { return check(ctx, cc) }, watch,
+		} {
+			err := call(t.Context(), grpctoken.New(serve(t, w.Here, w.Here.API.URL), m, "customer-42"))
+			assert.ErrorContains(t, err, "no tenant")
+			assert.NotContains(t, err.Error(), token.AccessToken)
+		}
 	})
 }
 
