@@ -187,12 +187,17 @@ func (s *Store) last(ctx context.Context, subject string) (*stored, error) {
 	}
 	limited, cancel := s.limit(ctx)
 	defer cancel()
-	for {
+	// What is asked while there is no leader is never answered. But a leader that is only slow,
+	// or has a large record to send, must get the time.
+	for patience := time.Second; ; patience *= 2 {
 		attended, done := s.attend(limited)
-		try, cancel := context.WithTimeout(attended, time.Second)
+		try, cancel := context.WithTimeout(attended, patience)
 		m, err := s.ask(try, subject)
 		if codeOf(err) == codeNoLeader {
-			<-try.Done()
+			select {
+			case <-try.Done():
+			case <-time.After(time.Second):
+			}
 		}
 		cancel()
 		done()
