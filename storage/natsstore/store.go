@@ -178,36 +178,55 @@ func (m *stored) header() nats.Header {
 // deleted says whether m is the marker of a deletion.
 func (m *stored) deleted() bool { return isMarker(m.header()) }
 
-// last asks the leader for the last message of a subject, nil if there is none, and asks
-// again if the connection breaks, or no leader is there, until ctx is done. Package
-// jetstream asks any replica if the bucket allows it, as all do that it makes.
+// answer is what came of asking once.
+type answer struct {
+	message *stored // nil: there is none
+	err     error
+}
+
+// last asks the leader for the last message of a subject, nil if there is none. It asks
+// again each second until ctx is done, since what is asked while there is no leader is never
+// answered; but an answer that takes longer, as of a large record on a slow line, is taken too.
+// Package jetstream asks any replica if the bucket allows it, as all do that it makes.
 func (s *Store) last(ctx context.Context, subject string) (*stored, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
 	limited, cancel := s.limit(ctx)
-	defer cancel()
-	// What is asked while there is no leader is never answered. But a leader that is only slow,
-	// or has a large record to send, must get the time.
-	for patience := time.Second; ; patience *= 2 {
-		attended, done := s.attend(limited)
-		try, cancel := context.WithTimeout(attended, patience)
-		m, err := s.ask(try, subject)
-		if codeOf(err) == codeNoLeader {
-			select {
-			case <-try.Done():
-			case <-time.After(time.Second):
+	defer cancel() // of what is still asked
+	answers := make(chan answer)
+	for {
+		go s.askInto(limited, subject, answers)
+		select {
+		case a := <-answers:
+			switch {
+			case a.err == nil:
+				return a.message, nil
+			case codeOf(a.err) == codeNoLeader:
+				select {
+				case <-time.After(time.Second):
+				case <-limited.Done():
+				}
+			case limited.Err() == nil && !errors.Is(a.err, context.Canceled): // which is a broken connection
+				return nil, failure(ctx, a.err)
 			}
+		case <-time.After(time.Second):
+		case <-limited.Done():
 		}
-		cancel()
-		done()
-		again := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || codeOf(err) == codeNoLeader
-		switch {
-		case err == nil:
-			return m, nil
-		case !again || limited.Err() != nil:
-			return nil, failure(ctx, err)
+		if limited.Err() != nil {
+			return nil, failure(ctx, limited.Err())
 		}
+	}
+}
+
+// askInto asks once, unless the connection breaks before the answer has come.
+func (s *Store) askInto(ctx context.Context, subject string, answers chan<- answer) {
+	attended, done := s.attend(ctx)
+	defer done()
+	m, err := s.ask(attended, subject)
+	select {
+	case answers <- answer{m, err}:
+	case <-ctx.Done():
 	}
 }
 
