@@ -106,6 +106,12 @@ func Secure(u *url.URL) bool {
 	return err == nil && (o.scheme == "https" || isLoopback(u.Hostname()))
 }
 
+// Loopback reports whether u is a server on this machine: see [Secure].
+func Loopback(u *url.URL) bool {
+	_, err := Of(u)
+	return err == nil && isLoopback(u.Hostname())
+}
+
 func isLoopback(host string) bool {
 	if lower(host) == "localhost" {
 		return true

@@ -133,9 +133,15 @@ func TestSecretsGoOverHTTPSOrStayOnTheMachine(t *testing.T) {
 		"localhost":                     false,
 		"":                              false,
 	} {
-		assert.Equal(t, want, Secure(parse(t, raw)), raw)
+		u := parse(t, raw)
+		assert.Equal(t, want, Secure(u), raw)
+		if u.Scheme == "http" {
+			assert.Equal(t, want, Loopback(u), raw)
+		}
 	}
 	assert.False(t, Secure(nil))
+	assert.False(t, Loopback(nil))
+	assert.True(t, Loopback(parse(t, "https://[::1]:8443/")))
 }
 
 func TestChainOfRedirectsThatHasLeft(t *testing.T) {

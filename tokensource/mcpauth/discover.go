@@ -11,6 +11,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // discovery is what an MCP server and its authorization server say of themselves, as the
@@ -77,6 +79,9 @@ func (h *Handler) discoverServer(ctx context.Context, d *discovery, c *client) e
 	if i := slices.IndexFunc(d.resource.AuthorizationServers, c.of); i >= 0 {
 		issuer = d.resource.AuthorizationServers[i]
 	}
+	if err := h.checkOutside(issuer); err != nil {
+		return err
+	}
 	only := *d.resource
 	only.AuthorizationServers = []string{issuer}
 	d.resource = &only
@@ -86,6 +91,24 @@ func (h *Handler) discoverServer(ctx context.Context, d *discovery, c *client) e
 	}
 	if d.server == nil && c.of(issuer) && (c.TokenURL != d.tokenURL() || c.RevokeURL != "") {
 		return fmt.Errorf("mcpauth: the metadata of the authorization server %s, which it had, can't be fetched", issuer)
+	}
+	if m := d.server; m != nil {
+		return h.checkOutside(m.AuthorizationEndpoint, m.TokenEndpoint, m.RegistrationEndpoint, m.RevocationEndpoint)
+	}
+	return nil
+}
+
+// checkOutside refuses URLs of this machine that are named by an MCP server elsewhere, or its
+// authorization server: what listens on the loopback takes who can reach it for a user of
+// the machine. The SDK lets them through, so that one can try with a server of one's own.
+func (h *Handler) checkOutside(urls ...string) error {
+	if u, err := url.Parse(h.server); err != nil || origin.Loopback(u) {
+		return err
+	}
+	for _, raw := range urls {
+		if u, err := url.Parse(raw); err == nil && origin.Loopback(u) {
+			return fmt.Errorf("mcpauth: %s, which isn't on this machine, names a server that is: %s://%s", h.server, u.Scheme, u.Host)
+		}
 	}
 	return nil
 }

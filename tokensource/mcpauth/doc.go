@@ -18,8 +18,8 @@ tokens, and whose registration, survive restarts and are shared by processes.
 The SDK's own handler keeps all in memory: each start registers another client and asks the
 user again, two programs that share a token file spend the same refresh token, and
 a 401 is answered by the consent page. Here the user is asked once. Discovery, registration,
-PKCE and the exchange stay the SDK's, with all its checks; refreshing is package
-tokensource's.
+PKCE and the exchange stay the SDK's, with all its checks, and one more: the metadata of a
+server elsewhere may not name one on this machine. Refreshing is package tokensource's.
 
 # What identifies a connection
 

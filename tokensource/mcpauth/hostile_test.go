@@ -283,6 +283,49 @@ func TestChallengeFromElsewhere(t *testing.T) {
 	assert.Equal(t, [4]int{1, 1, 0, 0}, four(as.counts()))
 }
 
+// A server elsewhere must not have the program, or the user's browser, send anything to what
+// listens on this machine.
+func TestServerElsewhereNamesThisMachine(t *testing.T) {
+	const remote, issuer = "https://mcp.example", "https://as.example"
+	for _, member := range []string{"authorization_servers", "authorization_endpoint", "token_endpoint", "registration_endpoint", "revocation_endpoint"} {
+		for _, local := range []string{"http://127.0.0.1:2375", "http://localhost:9200", "https://[::1]:8443"} {
+			resource := map[string]any{"resource": remote + "/mcp", "authorization_servers": []string{issuer}}
+			server := map[string]any{"issuer": issuer, "authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token",
+				"registration_endpoint": issuer + "/register", "code_challenge_methods_supported": []string{"S256"}}
+			if member == "authorization_servers" {
+				resource[member] = []string{local}
+			} else {
+				server[member] = local + "/path"
+			}
+			store, _ := newStore(t)
+			h := handler(remote+"/mcp", store)
+			h.Config.Client = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				switch {
+				case r.URL.Host == "mcp.example" && r.URL.Path == "/.well-known/oauth-protected-resource/mcp":
+					reply(w, http.StatusOK, resource)
+				case r.URL.Host == "as.example" && r.Method == http.MethodGet:
+					reply(w, http.StatusOK, server)
+				default:
+					assert.Equal(t, "mcp.example", r.URL.Host, "%s: %s %s", member, r.Method, r.URL)
+					w.WriteHeader(http.StatusNotFound)
+				}
+				resp := w.Result()
+				resp.Request = r
+				return resp, nil
+			})}
+			h.Config.AuthorizationCodeFetcher = func(_ context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+				t.Errorf("%s: the user is asked at %s", member, args.URL)
+				return nil, errDenied
+			}
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, remote+"/mcp", http.NoBody)
+			require.NoError(t, err)
+			err = h.Authorize(ctx, req, &http.Response{StatusCode: http.StatusUnauthorized, Body: http.NoBody, Request: req})
+			require.ErrorContains(t, err, "isn't on this machine", "%s: %s", member, local)
+		}
+	}
+}
+
 // authorize calls Authorize as a transport does that had a 401.
 func authorize(ctx context.Context, h *mcpauth.Handler, s *server) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, http.NoBody)
