@@ -76,6 +76,9 @@ func (h *Handler) renew(ctx context.Context, r *request, seen state) error {
 	t, err := h.token(ctx)
 	var needed *consentError
 	switch {
+	case errors.As(err, &needed) && needed.reason == GrantEnded && seen.alive && seen.token != r.token():
+		h.adopt(ctx, seen) // what has ended was the grant before, as this process knows it
+		return nil
 	case errors.As(err, &needed):
 		return h.ask(ctx, needed.reason, r, seen)
 	case err != nil:

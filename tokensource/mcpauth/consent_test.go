@@ -322,6 +322,30 @@ func TestRegisterAtOnce(t *testing.T) {
 	assert.Equal(t, []int{1, 0}, []int{refreshes, reused})
 }
 
+// Another process has had the user consent anew by the time that this one, which was told just
+// before that the grant has ended, has its request refused. It adopts that.
+func TestConsentedElsewhereMeanwhile(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	_, again := newStore(t)
+	one, two := handler(s.endpoint, again()), handler(s.endpoint, again())
+	require.NoError(t, call(one))
+	require.NoError(t, call(two))
+	as.end()
+	m, name, err := two.Manager(ctx)
+	require.NoError(t, err)
+	source := m.Source(name)
+	token, err := source.Token()
+	require.NoError(t, err)
+	source.Reject(token)
+	_, err = source.Token()
+	require.ErrorIs(t, err, tokensource.ErrLoginRequired)
+	require.NoError(t, call(one), "asks the user")
+	require.NoError(t, call(two))
+	consents, _, _, _ := as.counts()
+	assert.Equal(t, 2, consents)
+}
+
 // pausing is a store whose first Put under a name is made when gate is closed.
 type pausing struct {
 	storage.Store
