@@ -96,7 +96,7 @@ func (h *Handler) renew(ctx context.Context, r *request, seen state) error {
 		return err
 	case fresh.AccessToken != t.AccessToken:
 		return nil
-	case time.Since(seen.login) < refusedFor:
+	case time.Since(seen.login).Abs() < refusedFor:
 		return fmt.Errorf("mcpauth: %s refuses a token that the user has just consented to", h.server)
 	}
 	return h.ask(ctx, TokenRefused, r, seen)
@@ -151,7 +151,7 @@ func (h *Handler) stepUp(ctx context.Context, r *request, seen state) error {
 	switch {
 	case len(r.scopes) > 0 && hasAll(seen.client.Scopes, r.scopes):
 		return fmt.Errorf("mcpauth: %s asks for scopes that were granted already: %s", h.server, strings.Join(r.scopes, " "))
-	case hasAll(seen.client.Asked, r.scopes) && time.Since(seen.login) < refusedFor:
+	case hasAll(seen.client.Asked, r.scopes) && time.Since(seen.login).Abs() < refusedFor:
 		return fmt.Errorf("mcpauth: %s wants scopes that were asked for a moment ago and weren't granted: %s", h.server, strings.Join(r.scopes, " "))
 	}
 	return h.ask(ctx, MoreScopes, r, seen)

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -344,6 +345,34 @@ func TestConsentedElsewhereMeanwhile(t *testing.T) {
 	require.NoError(t, call(two))
 	consents, _, _, _ := as.counts()
 	assert.Equal(t, 2, consents)
+}
+
+// The clock of the machine where the user consented is ahead. That was long ago nevertheless.
+func TestConsentOfTheFuture(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	_, again := newStore(t)
+	require.NoError(t, call(handler(s.endpoint, again())))
+	store, name := again(), "mcp/"+s.endpoint
+	data, version, err := store.Get(ctx, name)
+	require.NoError(t, err)
+	var record map[string]any
+	require.NoError(t, json.Unmarshal(data, &record))
+	require.Contains(t, record, "login")
+	record["login"] = time.Now().Add(time.Hour)
+	data, err = json.Marshal(record)
+	require.NoError(t, err)
+	_, err = store.Put(ctx, name, data, version)
+	require.NoError(t, err)
+	s.set(func() { s.refuses = true })
+	h := handler(s.endpoint, again())
+	asked := errors.New("asked")
+	h.OnConsent = func(_ context.Context, c mcpauth.Consent) error {
+		assert.Equal(t, mcpauth.TokenRefused, c.Reason)
+		return asked
+	}
+	require.Error(t, call(h), "refreshes, which doesn't help")
+	require.ErrorIs(t, call(h), asked)
 }
 
 // pausing is a store whose first Put under a name is made when gate is closed.
