@@ -295,8 +295,14 @@ func (h *Handler) Flush(ctx context.Context) error {
 	return c.manager.Flush(ctx)
 }
 
-// String names the server.
-func (h *Handler) String() string { return fmt.Sprintf("mcpauth.Handler(%q)", h.Server) }
+// String names the server, if that is one.
+func (h *Handler) String() string {
+	server, err := canonical(h.Server)
+	if err != nil { // there may be a password in it
+		return "mcpauth.Handler(of no server)"
+	}
+	return fmt.Sprintf("mcpauth.Handler(%q)", server)
+}
 
 // GoString returns what String returns.
 func (h *Handler) GoString() string { return h.String() }

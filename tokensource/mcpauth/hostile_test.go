@@ -128,6 +128,21 @@ func TestNoSecretInErrors(t *testing.T) {
 	}
 }
 
+// A URL that isn't accepted may have a password in it.
+func TestNoPasswordIsPrinted(t *testing.T) {
+	for _, server := range []string{"https://user:hunter2@mcp.example.com/mcp", "https://user:hunter2@mcp.example.com:port/"} {
+		h := handler(server, nil)
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", h, h, h, h.LogValue()), "hunter2")
+		_, err := h.TokenSource(ctx)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "hunter2")
+		store, _ := newStore(t)
+		_, err = handler(server, store).TokenSource(ctx)
+		require.ErrorContains(t, err, "Handler.Server")
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
 // What is kept is sealed.
 func TestNothingIsStoredInTheClear(t *testing.T) {
 	as := newIssuer(t)
