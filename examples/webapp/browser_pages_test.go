@@ -144,14 +144,14 @@ func TestBrowserSeesEachFault(t *testing.T) {
 			b.open("/sandbox")
 			status := b.press("#try-" + f.ID)
 			switch {
-			case f.Problem != "":
-				assert.Equal(t, f.Problem, b.attribute("#problem", "data-problem"), f.ID)
-				assert.Equal(t, findProblem(f.Problem).Status, status, f.ID)
-			case f.Reason != "":
-				assert.Equal(t, string(f.Reason), b.attribute("#status", "data-reason"), f.ID)
+			case f.follows.problem != "":
+				assert.Equal(t, f.follows.problem, b.attribute("#problem", "data-problem"), f.ID)
+				assert.Equal(t, findProblem(f.follows.problem).Status, status, f.ID)
+			case f.follows.reason != "":
+				assert.Equal(t, string(f.follows.reason), b.attribute("#status", "data-reason"), f.ID)
 				assert.Equal(t, http.StatusOK, status, f.ID)
 			default:
-				assert.Equal(t, notices[f.Notice], b.text("#notice"), f.ID)
+				assert.Equal(t, notices[f.follows.notice], b.text("#notice"), f.ID)
 			}
 			b.picture("fault-" + f.ID)
 			if *screenshots != "" {
@@ -159,7 +159,7 @@ func TestBrowserSeesEachFault(t *testing.T) {
 				b.picture("fault-" + f.ID + "-390")
 				b.width(1280)
 			}
-			if f.Reason == tokensource.ReasonRevoked {
+			if f.follows.reason == tokensource.ReasonRevoked {
 				b.press("#reconnect")
 				b.press("button[value=approve]")
 				assert.Contains(t, b.url(), "notice=connected")
