@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -125,4 +126,11 @@ func TestDevice(t *testing.T) {
 func lines(s string) string {
 	all := slices.Sorted(strings.Lines(s))
 	return strings.Join(all, "")
+}
+
+func TestPageShowsWhatIsPrinted(t *testing.T) {
+	page, err := os.ReadFile("../../docs/command-line-programs.md")
+	require.NoError(t, err)
+	shown := loopback.Prompt{Program: "Who am I", URL: "https://gitlab.com/oauth/device", UserCode: "WDJB-MJHT"}
+	assert.Contains(t, string(page), "$ commandline -device\n"+strings.TrimSuffix(shown.String(), "\n"))
 }

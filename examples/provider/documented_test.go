@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -83,21 +81,4 @@ func TestDocumentedRefresh(t *testing.T) {
 	_, err = config.TokenSource(provider.context(), old).Token()
 	assert.Equal(t, endpoints.KindLoginRequired, endpoints.KindOf(err))
 	assert.ErrorContains(t, err, "The app was removed.")
-}
-
-// Every piece of Go in the guide stands in this package, where it is compiled and tested.
-func TestGuideQuotesThisPackage(t *testing.T) {
-	guide, err := os.ReadFile("../../docs/write-a-provider.md")
-	require.NoError(t, err)
-	var code strings.Builder
-	for _, name := range []string{"ledgerly.go", "ledgerly_test.go", "documented_test.go", "plainly_test.go"} {
-		file, err := os.ReadFile(name)
-		require.NoError(t, err)
-		code.Write(file)
-	}
-	pieces := regexp.MustCompile("(?s)\n```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
-	assert.Len(t, pieces, 12)
-	for _, piece := range pieces {
-		assert.Contains(t, code.String(), piece[1])
-	}
 }
