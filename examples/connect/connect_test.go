@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,6 +69,30 @@ func TestConnect(t *testing.T) {
 	sandbox.RevokeAll(endpoints.GitHub)
 	s.open(t, s.url)
 	assert.Contains(t, s.open(t, s.url), "The account isn&#39;t connected.", "after a revocation")
+}
+
+// The sandbox of the next start knows none of these tokens: they would be another client's.
+func TestNothingOfTheSandboxIsLeft(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"TMPDIR", "TMP"} { // the latter on Windows
+		t.Setenv(name, t.TempDir())
+	}
+	t.Setenv("CLIENT_ID", "")
+	t.Setenv("DATA", "")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- run(ctx, l, l.Addr().String()) }()
+	s := site{url: "http://" + l.Addr().String(), browser: http.DefaultClient}
+	assert.Contains(t, s.open(t, s.url), "The account isn&#39;t connected.")
+	stop()
+	require.NoError(t, <-ended)
+	for _, dir := range []string{".", os.TempDir()} {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, entries)
+	}
 }
 
 func TestOnlyItsOwnPageCanConnect(t *testing.T) {

@@ -3,7 +3,8 @@
 //
 //	CLIENT_ID=… CLIENT_SECRET=… go run ./examples/connect
 //
-// Without a client's id it connects an account at a server that acts as GitHub.
+// Without a client's id it connects an account at a server that acts as GitHub, and keeps
+// nothing. Otherwise key and tokens are in the directory data, or $DATA.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"io/fs"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -28,37 +30,53 @@ import (
 const address = "localhost:8080"
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		log.Print("open http://" + address)
+		err = run(ctx, l, address)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run serves until ctx ends. The host is what browsers call the listener's address.
+func run(ctx context.Context, l net.Listener, host string) error {
+	defer l.Close()
 	provider := endpoints.GitHub
 	client := oauth2.Config{
 		ClientID:     os.Getenv("CLIENT_ID"),
 		ClientSecret: os.Getenv("CLIENT_SECRET"),
-		RedirectURL:  "http://" + address + "/callback",
+		RedirectURL:  "http://" + host + "/callback",
 		Scopes:       []string{"read:user"},
 	}
+	dir := cmp.Or(os.Getenv("DATA"), "data")
 	if client.ClientID == "" {
 		sandbox, err := endpointstest.StartProgram(provider)
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		defer sandbox.Close()
 		provider, client = sandbox.Provider(provider), sandbox.Config(provider, client.RedirectURL)
+		dir, err = os.MkdirTemp("", "connect-") // the sandbox of the next start knows none of these tokens
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
 	}
 
-	a, err := newApplication(provider, client, cmp.Or(os.Getenv("DATA"), "data"))
+	a, err := newApplication(provider, client, dir)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	server := &http.Server{Addr: address, Handler: only(address, a.handler())}
+	server := &http.Server{Handler: only(host, a.handler())}
 	context.AfterFunc(ctx, func() { server.Close() })
-	log.Print("open http://" + address)
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		log.Print(err)
 	}
-	if err := a.manager.Flush(context.Background()); err != nil {
-		log.Print(err)
-	}
+	return a.manager.Flush(context.Background())
 }
 
 // application connects accounts at one provider.
@@ -69,7 +87,8 @@ type application struct {
 }
 
 func newApplication(provider endpoints.Provider, client oauth2.Config, dir string) (*application, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	records, err := storage.OpenDir(dir + "/tokens")
+	if err != nil {
 		return nil, err
 	}
 	if err := storage.WriteKeyFile(dir+"/token.key", storage.NewKey()); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -80,10 +99,6 @@ func newApplication(provider endpoints.Provider, client oauth2.Config, dir strin
 		return nil, err
 	}
 	keys, err := storage.NewKeyset(key)
-	if err != nil {
-		return nil, err
-	}
-	records, err := storage.OpenDir(dir + "/tokens")
 	if err != nil {
 		return nil, err
 	}
