@@ -107,6 +107,23 @@ func TestCallbackForms(t *testing.T) {
 	})
 }
 
+// Anyone can put a token of another's into a redirect (RFC 9700, section 4.6).
+func TestATokenInACallbackIsNotTaken(t *testing.T) {
+	f, c := newFlow(t)
+	s, cookie := f.attempt(t, "k")
+	_, tok, err := f.call(t, callback(url.Values{"state": {s.State}, "access_token": {"injected"}}, cookie))
+	assert.ErrorIs(t, err, ErrStartAgain)
+	assert.Nil(t, tok)
+	assert.Empty(t, c.calls)
+
+	s, cookie = f.attempt(t, "k")
+	_, tok, err = f.call(t, callback(url.Values{"state": {s.State}, "code": {"c"}, "access_token": {"injected"}}, cookie))
+	require.NoError(t, err)
+	require.NotEmpty(t, tok.AccessToken)
+	assert.False(t, tok.AccessToken == "injected", "the token of the callback was taken")
+	assert.Len(t, c.calls, 1)
+}
+
 // Further parameters of the provider's reach done, and the caller's request is left
 // alone.
 func TestCallbackRequest(t *testing.T) {
