@@ -83,10 +83,10 @@ func (d *doctor) tellRecords(defects map[string]*defect, total, sick, unknown in
 	}
 	text := number(total) + " examined"
 	if sick > 0 {
-		text += fmt.Sprintf("; %s have trouble of their own: oauth2keep status", number(sick))
+		text += fmt.Sprintf("; %s with trouble of their own: oauth2keep status", number(sick))
 	}
 	if unknown > 0 {
-		text += fmt.Sprintf("; %s are of clients that aren't configured here", number(unknown))
+		text += fmt.Sprintf("; %s of clients that aren't configured here", number(unknown))
 	}
 	if bad == 0 {
 		d.tell("records", levelOK, "", "%s", text)

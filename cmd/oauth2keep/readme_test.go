@@ -74,7 +74,8 @@ func (s *shell) documented(text string) string {
 	text = account.ReplaceAllString(text, "1433d928-6283-03ae-9f4f-f4a3f9fd47e3")
 	text = latency.ReplaceAllString(text, "answered in 1ms")
 	text = fingerprint.ReplaceAllString(text, "5c6a8b2f0f6e4f8d9b7a1c3e5d7f9a0b")
-	return clockTime.ReplaceAllString(text, "2026-11-26 09:30:00")
+	text = clockTime.ReplaceAllString(text, "2026-11-26 09:30:00")
+	return strings.ReplaceAll(text, "09:30:00 (in 8h)", "17:30:00 (in 8h)")
 }
 
 // runbookRows are the runbook as rows of the README's table.
