@@ -192,7 +192,9 @@ func TestRevokeAndConnectAgain(t *testing.T) {
 		assert.Equal(t, "login_required", p.attribute("status", "data-state"))
 		assert.Equal(t, tt.why, p.text("why"))
 		assert.Equal(t, "The connection to this account has ended. Please connect the account again.", p.text("hint"))
-		assert.Equal(t, "login_required", b.get("/connections/"+name).attribute("status", "data-state"))
+		p = b.get("/connections/" + name)
+		assert.Equal(t, "login_required", p.attribute("status", "data-state"))
+		assert.NotContains(t, p.body, "Can be renewed", "what ended can't be, whatever is stored")
 		p = b.post("/call/" + name)
 		assert.Contains(t, p.body, findProblem("login_required").Title, "the next call isn't sent")
 
