@@ -38,10 +38,11 @@ type Status struct {
 	Obtained time.Time // when the token was issued: the last success
 	Expiry   time.Time // when the token expires; zero if it doesn't
 
-	// Refreshable says whether the token can be refreshed, and RefreshTokenIssued
-	// since when there is this refresh token: some die of age, some when they aren't
-	// used. RefreshTokenExpiry is when it, or the user's consent, ends, if the provider
-	// says so: the user has to connect again before.
+	// Refreshable says whether there is something to refresh the token with, also if
+	// the provider has refused it: see State. RefreshTokenIssued is since when there is
+	// this refresh token: some die of age, some when they aren't used. RefreshTokenExpiry
+	// is when it, or the user's consent, ends, if the provider says so: the user has to
+	// connect again before.
 	Refreshable        bool
 	RefreshTokenIssued time.Time
 	RefreshTokenExpiry time.Time
