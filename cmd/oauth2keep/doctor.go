@@ -31,7 +31,7 @@ type level string
 const (
 	levelOK      level = "ok"
 	levelNote    level = "note"    // worth knowing
-	levelProblem level = "problem" // has to be mended
+	levelProblem level = "problem" // has to be repaired
 )
 
 // doctor is one examination.

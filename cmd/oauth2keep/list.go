@@ -21,7 +21,7 @@ func (a *app) listCommand() *cobra.Command {
 	var states []string
 	c := &cobra.Command{
 		Use:   "list [PREFIX]",
-		Short: "List the connections in the store, whosever they are",
+		Short: "List the connections in the store, of all clients",
 		Long: `Lists the connections in the store, whose names begin with PREFIX if there is one. A connection of a
 client that isn't configured here says whose it is. Nothing is asked of a provider.
 

@@ -15,7 +15,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
-// connection is one record of the store, whosever it is.
+// connection is one record of the store, of any client.
 type connection struct {
 	tokensource.Status
 	owner  tokensource.Registration // zero if the record can't be read
