@@ -77,11 +77,12 @@ func (a *app) list(c *cobra.Command, prefix string, wanted func(tokensource.Stat
 		return err
 	}
 	out := bufio.NewWriter(a.out)
-	t := &table{out: out, now: a.now()}
+	t, examined := &table{out: out, now: a.now()}, 0
 	for c, err := range in.all(ctx, prefix) {
 		if err != nil {
 			return errors.Join(a.ofStore(err), t.flush(), out.Flush())
 		}
+		examined++
 		if !wanted(c.Status) {
 			continue
 		}
@@ -97,8 +98,12 @@ func (a *app) list(c *cobra.Command, prefix string, wanted func(tokensource.Stat
 	if err := errors.Join(t.flush(), out.Flush()); err != nil {
 		return err
 	}
-	if t.rows == 0 && !a.options.json {
+	switch {
+	case t.rows > 0 || a.options.json:
+	case examined == 0:
 		a.tell("No connection was found.")
+	default:
+		a.tell("Of %d connections, none is like that.", examined)
 	}
 	return nil
 }
