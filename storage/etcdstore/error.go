@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -28,21 +29,32 @@ var known = []struct {
 // failure is what a method that reads returns for err: the context's error if that is
 // why.
 func failure(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if done := ended(ctx, err); done != nil {
+		return done
 	}
 	return fmt.Errorf("etcdstore: %w", advised(err))
+}
+
+// ended returns the context's error if that is why a call failed with err. The server knows
+// the deadline, and may be the first to notice that it has passed: gRPC has its answer as an
+// error without a code.
+func ended(ctx context.Context, err error) error {
+	if _, limited := ctx.Deadline(); limited && strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // unwritten is the error of a write. Only a refusal says that nothing was written: after a
 // time-out the leader, or the next one, may still do it.
 func unwritten(ctx context.Context, err error) error {
 	what, refused := advice(err)
+	done := ended(ctx, err)
 	switch {
 	case refused:
 		return fmt.Errorf("etcdstore: nothing was written: %w", advised(err))
-	case what == "" && ctx.Err() != nil:
-		err = ctx.Err()
+	case what == "" && done != nil:
+		err = done
 	default:
 		err = advised(err)
 	}
