@@ -371,7 +371,7 @@ func environment(ts *testscript.TestScript) (env []string) {
 			env = append(env, name+"="+v)
 		}
 	}
-	return env
+	return append(env, "GOCOVERDIR="+ts.Getenv("TMPDIR")) // a program that is covered says so if it is missing
 }
 
 // browser is a user's browser, as $BROWSER names one: the user approves, and is sent back. In
