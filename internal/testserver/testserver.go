@@ -4,12 +4,10 @@ package testserver
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +36,8 @@ type Server struct {
 
 	mu     sync.Mutex // guards what follows, and is held while the process starts or ends
 	cmd    *exec.Cmd
+	ended  chan struct{} // closed when the process has ended
+	killed bool          // by Kill
 	output bytes.Buffer
 }
 
@@ -52,7 +52,8 @@ func Start(t testing.TB, ready func() error, args ...string) *Server {
 	return s
 }
 
-// Run starts the process again after Kill, and waits until it is ready.
+// Run starts the process again after Kill, and waits until it is ready. One that ends by
+// itself, as when something had its port, is started again.
 func (s *Server) Run() error {
 	if err := s.start(); err != nil {
 		return err
@@ -61,6 +62,9 @@ func (s *Server) Run() error {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if err = s.ready(); err == nil {
 			return nil
+		}
+		if err := s.startIfEnded(); err != nil {
+			return err
 		}
 	}
 	s.Kill()
@@ -71,43 +75,41 @@ func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.output.Reset()
-	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	dieWithParent(s.cmd)
-	return s.cmd.Start()
+	cmd, ended := exec.Command(s.args[0], s.args[1:]...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = &s.output, &s.output
+	dieWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	s.cmd, s.ended, s.killed = cmd, ended, false
+	return nil
+}
+
+func (s *Server) startIfEnded() error {
+	s.mu.Lock()
+	ended, killed := s.ended, s.killed
+	s.mu.Unlock()
+	select {
+	case <-ended:
+	default:
+		return nil
+	}
+	if killed {
+		return errors.New(s.args[0] + " was killed")
+	}
+	time.Sleep(100 * time.Millisecond)
+	return s.start()
 }
 
 // Kill ends the process at once, as a crash does.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.killed = true
 	s.cmd.Process.Kill()
-	s.cmd.Wait()
-}
-
-var ports struct {
-	sync.Mutex
-	given map[int]bool
-}
-
-// Addr returns an address of loopback whose port is free, and below those that
-// connections get, which could take it while its server is dead.
-func Addr(t testing.TB) string {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.given == nil {
-		ports.given = make(map[int]bool)
-	}
-	for range 1000 {
-		port := 10000 + rand.IntN(20000)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		if l, err := net.Listen("tcp", addr); err == nil && !ports.given[port] {
-			l.Close()
-			ports.given[port] = true
-			return addr
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
+	<-s.ended
 }

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"errors"
 	"net"
 	"os"
 	"runtime"
@@ -40,6 +41,55 @@ func TestAServerIsKilledAndStartedAgain(t *testing.T) {
 	require.Error(t, dial())
 	require.NoError(t, s.Run())
 	require.NoError(t, dial())
+}
+
+func TestAServerWhosePortIsTakenIsStartedAgain(t *testing.T) {
+	addr := Addr(t)
+	t.Setenv(addrVariable, addr)
+	taken, err := net.Listen("tcp", addr)
+	require.NoError(t, err)
+	starts := 0
+	Start(t, func() error {
+		if starts++; starts < 30 {
+			return errors.New("it can't be")
+		}
+		taken.Close()
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}, os.Args[0])
+
+	ended := &Server{args: []string{os.Args[0]}, ready: func() error { return errors.New("never") }}
+	require.NoError(t, ended.start())
+	ended.Kill()
+	require.ErrorContains(t, ended.startIfEnded(), "was killed", "what a test killed stays dead")
+}
+
+func TestNoTwoProcessesGetOnePort(t *testing.T) {
+	for _, name := range []string{"TMPDIR", "TMP"} {
+		t.Setenv(name, t.TempDir()) // where nobody else has blocks
+	}
+	block.Lock()
+	defer block.Unlock()
+	next, end, locks := block.next, block.end, block.locks
+	block.locks = nil
+	defer func() {
+		for _, f := range block.locks {
+			f.Close()
+		}
+		block.next, block.end, block.locks = next, end, locks
+	}()
+	given := make(map[int]bool)
+	for takeBlock(firstPort + 5*blockSize) {
+		require.False(t, given[block.next])
+		given[block.next] = true
+		require.Equal(t, block.next+blockSize, block.end)
+	}
+	require.Len(t, given, 5)
+	block.locks[2].Close() // as the end of a process does
+	require.True(t, takeBlock(firstPort+5*blockSize))
 }
 
 func TestAMissingProgramSkipsLocallyAndFailsInCI(t *testing.T) {
