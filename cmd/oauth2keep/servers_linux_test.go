@@ -15,6 +15,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 )
 
 // TestServers runs the scripts that need a PostgreSQL and a Redis.
@@ -55,7 +57,8 @@ const password = "hunter2"
 
 func startRedis(t *testing.T) string {
 	path := installed(t, "/usr/bin/redis-server", "redis-server")
-	port := freePort(t)
+	_, port, err := net.SplitHostPort(testserver.Addr(t))
+	require.NoError(t, err)
 	launch(t, port, exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--requirepass", password,
 		"--appendonly", "yes", "--appendfsync", "everysec", "--save", ""))
 	return fmt.Sprintf("redis://:%s@127.0.0.1:%s/0", password, port)
@@ -86,7 +89,8 @@ func startPostgres(t *testing.T) string {
 	require.NoError(t, os.WriteFile(secret, []byte(password+"\n"), 0o644))
 	out, err := as("initdb", "--no-sync", "--auth=scram-sha-256", "--pwfile="+secret, "--username=app", "--encoding=UTF8", "--locale=C", data).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	port := freePort(t)
+	_, port, err := net.SplitHostPort(testserver.Addr(t))
+	require.NoError(t, err)
 	launch(t, port, as("postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"))
 	return fmt.Sprintf("postgres://app:%s@127.0.0.1:%s/postgres?sslmode=disable", password, port)
 }
@@ -109,11 +113,4 @@ func launch(t *testing.T, port string, cmd *exec.Cmd) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("the server doesn't start: %s", log.Bytes())
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"net"
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"path/filepath"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 )
 
 func TestSandbox(t *testing.T) {
@@ -30,7 +31,9 @@ func TestReal(t *testing.T) {
 		t.Run(tt.provider, func(t *testing.T) {
 			sandbox := endpointstest.New(t)
 			actual := providers[tt.provider]
-			redirect := "http://localhost:" + freePort(t) + "/callback"
+			port, err := testserver.Port()
+			require.NoError(t, err)
+			redirect := fmt.Sprintf("http://localhost:%d/callback", port)
 			client := sandbox.Config(actual, redirect)
 			providers[tt.provider] = sandbox.Provider(actual)
 			defer func() { providers[tt.provider] = actual }()
@@ -60,15 +63,6 @@ func connect(t *testing.T, page string) {
 		require.NoError(t, err)
 		return resp.Body.Close() == nil
 	}, 10*time.Second, 20*time.Millisecond)
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
 }
 
 func TestRealSaysWhatIsMissing(t *testing.T) {

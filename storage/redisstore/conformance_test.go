@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -200,8 +199,7 @@ func TestReadsGoToTheMaster(t *testing.T) {
 	servers := cluster(t)
 	replica := start(t, append([]string{"--cluster-enabled", "yes"}, durable...)...)
 	r := client(t, replica.addr)
-	host, port, _ := net.SplitHostPort(servers[0].addr)
-	require.NoError(t, r.ClusterMeet(ctx, host, port).Err())
+	meet(t, replica, servers[0])
 	id, err := client(t, servers[0].addr).Do(ctx, "cluster", "myid").Text()
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { // it has to hear of the master first

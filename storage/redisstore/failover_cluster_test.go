@@ -21,8 +21,7 @@ func TestFailoverOfACluster(t *testing.T) {
 	servers := cluster(t)
 	master := servers[0]
 	replica := start(t, append([]string{"--cluster-enabled", "yes", "--repl-diskless-sync-delay", "0"}, durable...)...)
-	host, port, _ := net.SplitHostPort(master.addr)
-	require.NoError(t, client(t, replica.addr).ClusterMeet(ctx, host, port).Err())
+	meet(t, replica, master)
 	id, err := client(t, master.addr).Do(ctx, "cluster", "myid").Text()
 	require.NoError(t, err)
 	eventually(t, "the replica has a master", func() bool { // of which it has to hear first

@@ -3,12 +3,10 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage/redisstore"
 )
 
@@ -29,6 +28,7 @@ var ctx = context.Background()
 // server is a redis-server process with a directory and a port of its own.
 type server struct {
 	addr string
+	bus  string // the port for the others of its cluster
 	dir  string
 	args []string
 	cmd  *exec.Cmd
@@ -41,7 +41,8 @@ var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--save
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
 	return launch(t, func(s *server, port string) []string {
-		return append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
+		_, s.bus, _ = net.SplitHostPort(testserver.Addr(t))
+		return append([]string{"--port", port, "--cluster-port", s.bus, "--bind", "127.0.0.1", "--dir", s.dir,
 			"--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, args...)
 	})
 }
@@ -57,17 +58,13 @@ func launch(t testing.TB, args func(s *server, port string) []string) *server {
 		}
 		t.Skip(missing)
 	}
-	for range 5 {
-		port := strconv.Itoa(freePort(t))
-		s := &server{addr: net.JoinHostPort("127.0.0.1", port), dir: memoryDir(t)}
-		s.args = append([]string{path}, args(s, port)...)
-		if err = s.run(); err == nil {
-			t.Cleanup(s.kill)
-			return s
-		}
-	}
+	s := &server{addr: testserver.Addr(t), dir: memoryDir(t)}
+	_, port, err := net.SplitHostPort(s.addr)
 	require.NoError(t, err)
-	return nil
+	s.args = append([]string{path}, args(s, port)...)
+	require.NoError(t, s.run())
+	t.Cleanup(s.kill)
+	return s
 }
 
 // memoryDir returns a directory in memory or, with -soak, on a disk. Nothing cuts the power
@@ -77,39 +74,6 @@ func memoryDir(t testing.TB) string {
 		return t.TempDir()
 	}
 	return testdir.InMemory(t)
-}
-
-var ports struct {
-	sync.Mutex
-	given map[int]bool
-}
-
-// freePort returns a port that is free, and its cluster bus port too. Both are below
-// those that connections get, which could take a server's port while it is dead.
-func freePort(t testing.TB) int {
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.given == nil {
-		ports.given = make(map[int]bool)
-	}
-	for range 1000 {
-		port := 10000 + rand.IntN(12000)
-		if ports.given[port] || !isFree(port) || !isFree(port+10000) {
-			continue
-		}
-		ports.given[port] = true
-		return port
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-func isFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err == nil {
-		l.Close()
-	}
-	return err == nil
 }
 
 // run starts the process, and waits until it has loaded its data.
@@ -145,6 +109,13 @@ func client(t testing.TB, addr string) *redis.Client {
 	return c
 }
 
+// meet tells a server of another of its cluster.
+func meet(t testing.TB, server, other *server) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(other.addr)
+	require.NoError(t, client(t, server.addr).Do(ctx, "cluster", "meet", host, port, other.bus).Err())
+}
+
 // cluster starts three masters that share the slots.
 func cluster(t testing.TB) []*server {
 	t.Helper()
@@ -158,8 +129,7 @@ func cluster(t testing.TB) []*server {
 		require.NoError(t, c.ClusterAddSlotsRange(ctx, i*slots/3, (i+1)*slots/3-1).Err())
 		require.NoError(t, c.Do(ctx, "cluster", "set-config-epoch", i+1).Err())
 		if i > 0 {
-			host, port, _ := net.SplitHostPort(s.addr)
-			require.NoError(t, client(t, servers[0].addr).ClusterMeet(ctx, host, port).Err())
+			meet(t, servers[0], s)
 		}
 	}
 	for _, s := range servers {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -149,7 +150,8 @@ func pgbouncer(t testing.TB, behind *server) target {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	users := filepath.Join(dir, "users")
 	require.NoError(t, os.WriteFile(users, []byte("\"postgres\" \"\"\n"), 0o644))
-	port := freePort()
+	port, err := testserver.Port()
+	require.NoError(t, err)
 	config := fmt.Sprintf(`[databases]
 postgres = host=127.0.0.1 port=%d user=postgres
 [pgbouncer]

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
@@ -120,7 +121,7 @@ func TestAdviceOfCreateTable(t *testing.T) {
 	mustExec(t, myDB, "CREATE USER reader")
 	mustExec(t, myDB, "GRANT SELECT ON app.* TO reader")
 	mustExec(t, myDB, "CREATE USER locked IDENTIFIED BY 'hush'")
-	closed := fmt.Sprint("127.0.0.1:", freePort())
+	closed := testserver.Addr(t)
 	for _, test := range []struct {
 		name     string
 		to       target

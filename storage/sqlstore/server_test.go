@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
 
@@ -49,7 +49,10 @@ var postgres = &kind{
 		if err := output(asUser(user, bin, "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", data)); err != nil {
 			return nil, err
 		}
-		port := freePort()
+		port, err := testserver.Port()
+		if err != nil {
+			return nil, err
+		}
 		return &server{
 			dialect: sqlstore.PostgreSQL, dir: dir, port: port,
 			source: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
@@ -79,7 +82,10 @@ var mysql = &kind{
 		if err := os.WriteFile(first, []byte("CREATE DATABASE IF NOT EXISTS app;\n"), 0o644); err != nil {
 			return nil, err
 		}
-		port := freePort()
+		port, err := testserver.Port()
+		if err != nil {
+			return nil, err
+		}
 		return &server{
 			dialect: sqlstore.MySQL, dir: dir, port: port,
 			source: fmt.Sprintf("root@tcp(127.0.0.1:%d)/app", port),
@@ -326,13 +332,4 @@ func output(cmd *exec.Cmd) error {
 		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
 	}
 	return nil
-}
-
-func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
