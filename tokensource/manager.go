@@ -107,7 +107,7 @@ type Manager struct {
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]
-	cleanup func(name string)     // m.collected, made once
+	cleanup func(name string)     // collected, made once
 	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
 	unsaved map[*Source]*unsaved
 	saveNow chan struct{} // wakes the goroutine that saves them; nil if there is none
@@ -248,7 +248,12 @@ func (m *Manager) Source(name string) *Source {
 	s := &Source{m: m, name: name}
 	m.sources[name] = weak.Make(s)
 	if m.cleanup == nil {
-		m.cleanup = m.collected
+		manager := weak.Make(m) // if sources that it pins kept it, neither would ever be collected
+		m.cleanup = func(name string) {
+			if m := manager.Value(); m != nil {
+				m.collected(name)
+			}
+		}
 	}
 	runtime.AddCleanup(s, m.cleanup, name)
 	return s

@@ -173,6 +173,21 @@ func TestUnusedSourcesAreCollected(t *testing.T) {
 	assert.Equal(t, "access-1", tok.AccessToken)
 }
 
+// A program may have a Manager for each tenant.
+func TestUnusedManagerIsCollectedWithTheSourcesThatItPins(t *testing.T) {
+	manager := func() weak.Pointer[Manager] {
+		m := &Manager{Config: new(fakeProvider), Store: newMemory()}
+		s := m.Source("k")
+		m.pin(s, &view{record: aRecord(), trouble: &trouble{holdOff: time.Now().Add(time.Hour)}})
+		require.Contains(t, m.pinned, s)
+		return weak.Make(m)
+	}()
+	assert.Eventually(t, func() bool {
+		runtime.GC()
+		return manager.Value() == nil
+	}, 10*time.Second, time.Millisecond)
+}
+
 func TestForgettingASourceSparesItsSuccessor(t *testing.T) {
 	m := &Manager{Config: new(fakeProvider), Store: newMemory()}
 	s := m.Source("k")
