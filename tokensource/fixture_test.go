@@ -169,14 +169,14 @@ func on(t *testing.T, open func(*testing.T) storage.Store, run func(f *fixture))
 	})
 }
 
-// onEvery runs a test over every kind of store; with -short, over no disk.
+// onEvery runs a test over every kind of store; with -short, over the first.
 func onEvery(t *testing.T, run func(f *fixture)) {
 	t.Helper()
 	t.Run("swap", func(t *testing.T) { onSwap(t, run) })
-	t.Run("lock", func(t *testing.T) { onLock(t, run) })
 	if testing.Short() {
 		return
 	}
+	t.Run("lock", func(t *testing.T) { onLock(t, run) })
 	t.Run("dir", func(t *testing.T) {
 		path := t.TempDir()
 		on(t, func(t *testing.T) storage.Store {

@@ -217,9 +217,10 @@ func (o *ownership) step(seed uint64) {
 // TestRegistrationsShareAStore has Managers of several registrations do all sorts of things
 // over one store: none sends, changes or ends what is another's.
 func TestRegistrationsShareAStore(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	seeds, sent := 60, 0
 	if testing.Short() {
-		seeds = 20
+		seeds = 10
 	}
 	for seed := range uint64(seeds) {
 		synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
@@ -17,9 +18,5 @@ func TestMain(m *testing.M) {
 
 func TestProcesses(t *testing.T) {
 	t.Parallel() // most of the time it waits
-	size := tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16}
-	if testing.Short() {
-		size = tokensourcetest.Size{Processes: 2, Goroutines: 8, Connections: 4, Expiries: 3}
-	}
-	tokensourcetest.Run(t, (*testing.T).TempDir, size)
+	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16, TokenLife: 2 * time.Second})
 }

@@ -339,7 +339,7 @@ func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
 		"deep":                   deep(9_998),
 	} {
 		t.Run(name, func(t *testing.T) {
-			onEvery(t, func(f *fixture) {
+			onSwap(t, func(f *fixture) {
 				f.connected()
 				m := f.processWith(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
 					token, err := f.refresh(ctx, refresh)
@@ -350,9 +350,10 @@ func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
 				})
 				time.Sleep(time.Hour)
 				assert.Equal(f, "access-2", f.access(m))
-				assert.Equal(f, "refresh-2", f.stored().RefreshToken)
-				assert.Equal(f, "read", f.stored().Extra["scope"], "what was there before stays")
-				_, kept := f.stored().Extra["beside"]
+				stored := f.stored()
+				assert.Equal(f, "refresh-2", stored.RefreshToken)
+				assert.Equal(f, "read", stored.Extra["scope"], "what was there before stays")
+				_, kept := stored.Extra["beside"]
 				assert.Equal(f, name == "large" || name == "deep", kept)
 			})
 		})
@@ -361,7 +362,7 @@ func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
 
 // Members that aren't sent again are kept, so that they add up.
 func TestWhatComesBesideTokensDoesNotAddUpToWhatCannotBeStored(t *testing.T) {
-	onEvery(t, func(f *fixture) {
+	onSwap(t, func(f *fixture) {
 		large := strings.Repeat("x", maxExtra/2)
 		n := 0
 		m := f.processWith(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
@@ -373,9 +374,10 @@ func TestWhatComesBesideTokensDoesNotAddUpToWhatCannotBeStored(t *testing.T) {
 			return token.WithExtra(map[string]any{fmt.Sprint("beside", n): large}), nil
 		})
 		require.NoError(f, m.Save(f.Context(), "k", f.login().WithExtra(map[string]any{"beside": large})))
-		for want := range 6 {
-			assert.Equal(f, fmt.Sprint("refresh-", want+1), f.stored().RefreshToken)
-			assert.Equal(f, large, f.stored().Extra["beside"], "what was there before stays")
+		for want := range 4 {
+			stored := f.stored()
+			assert.Equal(f, fmt.Sprint("refresh-", want+1), stored.RefreshToken)
+			assert.True(f, stored.Extra["beside"] == large, "what was there before stays")
 			time.Sleep(time.Hour)
 			_, err := m.Source("k").Token()
 			require.NoError(f, err)

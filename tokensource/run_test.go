@@ -30,7 +30,7 @@ func TestRunKeepsIdleConnectionsAlive(t *testing.T) {
 			return 300 * time.Millisecond
 		}}
 		store := encrypted(new(storage.Memory))
-		const connections, replicas, days = 20, 3, 28
+		const connections, replicas, days = 8, 3, 28
 		first := &Manager{Config: p, Store: store}
 		for i := range connections {
 			require.NoError(t, first.Save(t.Context(), fmt.Sprint("c", i), p.login()))

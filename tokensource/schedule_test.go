@@ -177,7 +177,7 @@ func TestEveryLifetimeIsKeptFreshWithAboutOneRefreshPerLife(t *testing.T) {
 				f.life = life
 				f.latency = after(min(life/100, 10*time.Second))
 				m := f.connected()
-				const lives = 20
+				const lives = 10
 				for range lives * 100 {
 					time.Sleep(life / 100)
 					tok, err := m.Source("k").Token()

@@ -3,6 +3,7 @@ package tokensource
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func secretAnswer(status int, code string) *oauth2.RetrieveError {
 	}
 }
 
-// secretErrors are what a Refresher may return; with -short, not behind other errors.
+// secretErrors are what a Refresher may return.
 func secretErrors() map[string]error {
 	dial := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.UnixAddr{Name: "s3cr3t-address"}, Err: newCarrier(nil)}
 	all := map[string]error{
@@ -100,17 +101,18 @@ func secretErrors() map[string]error {
 		"cancelled":               fmt.Errorf("s3cr3t: %w", context.Canceled),
 		"several":                 errors.Join(newCarrier(nil), secretAnswer(503, "s3cr3t-code"), dial),
 	}
-	for _, status := range []int{0, 200, 302, 400, 401, 403, 404, 429, 500, 502, 503} {
-		for _, code := range []string{"", "invalid_grant", "invalid_client", "rate_limited", "s3cr3t-code"} {
-			all[fmt.Sprint(status, " ", code)] = secretAnswer(status, code)
-		}
-	}
-	if testing.Short() {
-		return all
-	}
 	for name, err := range maps.Clone(all) {
 		all[name+", wrapped"] = fmt.Errorf("refreshing with s3cr3t-refresh: %w", err)
 		all[name+", behind one"] = newCarrier(&url.Error{Op: "s3cr3t", URL: "https://x?s3cr3t", Err: err})
+	}
+	statuses := []int{0, 200, 302, 400, 401, 403, 404, 429, 500, 502, 503}
+	if testing.Short() {
+		statuses = []int{0, 200, 302, 400, 401, 429, 503}
+	}
+	for _, status := range statuses {
+		for _, code := range []string{"", "invalid_grant", "invalid_client", "rate_limited", "s3cr3t-code"} {
+			all[fmt.Sprint(status, " ", code)] = secretAnswer(status, code)
+		}
 	}
 	return all
 }
@@ -188,6 +190,7 @@ func assertLeadsToNoSecret(t *testing.T, m *Manager, what string) {
 }
 
 func TestNothingLeadsToASecretWhateverTheRefresherReturns(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	causes := secretErrors()
 	causes["a panic"] = nil
 	for name, cause := range causes {
@@ -230,7 +233,7 @@ func TestCodeOfTheAPIThatIsTheTokenIsNotRepeated(t *testing.T) {
 // TestWalkFindsWhatIsPlanted checks the walk itself.
 func TestWalkFindsWhatIsPlanted(t *testing.T) {
 	for name, v := range map[string]any{
-		"a string": planted, "bytes": []byte(planted), "a key": map[string]int{planted: 1},
+		"a string": planted, "in base64": base64.StdEncoding.EncodeToString([]byte(planted + "-access")), "bytes": []byte(planted), "a key": map[string]int{planted: 1},
 		"a field":   struct{ a any }{&struct{ b []string }{[]string{planted}}},
 		"a context": context.WithValue(t.Context(), secretKey{}, planted),
 		"a body":    secretRequest().Body,

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 0, "how many schedules TestSimulation runs of each scenario; 0 means 3, or 1 with -short")
+	schedules = flag.Int("schedules", 1, "how many schedules TestSimulation runs of each scenario")
 	narrate   = flag.Bool("narrate", false, "print what TestSimulation's processes do")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first schedule")
 )
@@ -27,7 +27,7 @@ const (
 	simProcesses = 6
 	simCallers   = 3
 	simLife      = time.Minute // of an access token
-	simExpiries  = 26
+	simExpiries  = 26          // or 6 with -short
 )
 
 // scenarios are the rows of the table that TestSimulation prints. The provider
@@ -73,12 +73,6 @@ type tallied struct {
 // To run one schedule again: -run 'TestSimulation/crashes$' -schedules 1 -seed N
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	if *schedules == 0 {
-		*schedules = 3
-		if testing.Short() {
-			*schedules = 1
-		}
-	}
 	table := make([]string, len(scenarios))
 	t.Cleanup(func() {
 		title := fmt.Sprintf("%-28s %9s %9s %9s %6s %6s %8s %8s\n", "scenario", "schedules", "rotations", "posts", "twice", "lost", "revoked", "crashes")
@@ -108,7 +102,11 @@ func simulate(t *testing.T, sc scenario, seed uint64) (sum tallied) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{sc: sc, seed: seed, prov: &simProvider{sends: make(map[string][]send)}}
 		w.prov.fakeProvider = fakeProvider{life: simLife, rotate: !sc.keepRefreshToken, reuse: true, grace: sc.grace}
-		run := &run{w: w, sum: &sum, until: time.Now().Add(simExpiries * simLife * 8 / 10)}
+		expiries := time.Duration(simExpiries)
+		if testing.Short() {
+			expiries = 6
+		}
+		run := &run{w: w, sum: &sum, until: time.Now().Add(expiries * simLife * 8 / 10)}
 		run.login(nil)
 		var wg sync.WaitGroup
 		for i := range simProcesses {

@@ -52,6 +52,7 @@ func (n narrow) Put(ctx context.Context, name string, value []byte, old storage.
 
 // Claims mustn't crowd out saves and renewals.
 func TestAThousandConnectionsThatFallDueAtOnceAreRefreshedOnce(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	for _, test := range []struct {
 		connections int
 		way         time.Duration
@@ -60,7 +61,7 @@ func TestAThousandConnectionsThatFallDueAtOnceAreRefreshedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := 1000
 				if testing.Short() {
-					n = 200
+					n = 100
 				}
 				p := &fakeProvider{rotate: true, reuse: true, grace: -1, latency: after(300 * time.Millisecond)}
 				memory := new(storage.Memory)

@@ -293,7 +293,7 @@ func TestRegistrationOfTwoLeggedConfigs(t *testing.T) {
 
 // TestTwoLeggedConfigsOfXOAuth2 has both of them get a token, and be refused one.
 func TestTwoLeggedConfigsOfXOAuth2(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := rsa.GenerateKey(rand.Reader, 1024) // of which one is made soon
 	require.NoError(t, err)
 	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	for name, config := range map[string]interface {

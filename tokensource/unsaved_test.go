@@ -127,11 +127,12 @@ func TestUnsavedTokenThatAnotherProcessReadAndRefreshedIsReplaced(t *testing.T) 
 // may have happened.
 func TestUnsavedTokenIsNotRefreshedUntilItIsSaved(t *testing.T) {
 	onEvery(t, func(f *fixture) {
+		f.life = 10 * time.Minute // the store is tried every few seconds
 		m := f.connected()
 		f.unsavedFrom("put")
-		time.Sleep(time.Hour)
+		time.Sleep(f.life)
 		f.access(m)
-		time.Sleep(58 * time.Minute)
+		time.Sleep(f.life - 2*time.Minute)
 		assert.Equal(f, "access-2", f.access(m), "due, but valid")
 		time.Sleep(2 * time.Minute)
 		_, err := m.Source("k").Token()
