@@ -40,6 +40,15 @@ var secrets = map[string]string{
 	"cookie":        `c00kie-c00kie`,
 }
 
+// lowered are the secrets in lower case, by name.
+var lowered = func() map[string]string {
+	all := make(map[string]string)
+	for name, secret := range secrets {
+		all[name] = strings.ToLower(secret)
+	}
+	return all
+}()
+
 // spellings are the ways in which a secret may be written.
 func spellings(secret string) []string {
 	quoted, _ := json.Marshal(secret)
@@ -60,8 +69,8 @@ func spellings(secret string) []string {
 func secretIn(printed string) string {
 	for range 4 { // undo what an escape of an escape hides
 		lower := strings.ToLower(printed)
-		for name, secret := range secrets {
-			if strings.Contains(lower, strings.ToLower(secret)) {
+		for name, secret := range lowered {
+			if strings.Contains(lower, secret) {
 				return name
 			}
 		}
@@ -147,6 +156,10 @@ func walk(v reflect.Value, seen map[any]bool, visit func(string)) {
 		}
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
+			if v.Kind() == reflect.Slice {
+				visit(string(v.Bytes()))
+				return
+			}
 			var b []byte
 			for i := range v.Len() {
 				b = append(b, byte(v.Index(i).Uint()))
@@ -258,6 +271,9 @@ func TestNoErrorHoldsASecretThatTheServerRepeats(t *testing.T) {
 	for style, p := range hostileProviders() {
 		conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
 		for request, send := range requests {
+			if style == "bearer" && request != "revoke" {
+				continue // they are those of a form
+			}
 			for _, name := range sent(p, request) {
 				spelled := spellings(secrets[name])
 				if style != "form" && style != "bearer" {
