@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime/debug"
 	"testing"
-	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/tokensourcetest"
@@ -18,5 +17,5 @@ func TestMain(m *testing.M) {
 
 func TestProcesses(t *testing.T) {
 	t.Parallel() // most of the time it waits
-	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16, TokenLife: 2 * time.Second})
+	tokensourcetest.Run(t, (*testing.T).TempDir, tokensourcetest.Size{Processes: 8, Goroutines: 64, Connections: 16})
 }

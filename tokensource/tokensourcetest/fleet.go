@@ -66,10 +66,8 @@ func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
 	// one, or meet another that does.
 	f.server.Fail(endpoints.TaxRock, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: size.TokenLife / 10})
 	for i := range size.Connections {
-		f.connect(connection(i))
-		// Tokens that are issued together are refreshed together, and one kill would
-		// hit several.
-		time.Sleep(size.TokenLife / 2 / time.Duration(size.Connections))
+		// Tokens that end together are refreshed together, and one kill would hit several.
+		f.connect(connection(i), size.TokenLife-size.TokenLife/3*time.Duration(i)/time.Duration(size.Connections))
 	}
 	for range size.Processes {
 		f.processes = append(f.processes, f.start(nil))
@@ -79,13 +77,15 @@ func newFleet(t *testing.T, at string, size Size, grace time.Duration) *fleet {
 
 func connection(i int) string { return fmt.Sprint("connection ", i) }
 
-func (f *fleet) connect(name string) {
+// connect saves a login whose token is taken for valid so long.
+func (f *fleet) connect(name string, left time.Duration) {
 	f.names = append(f.names, name)
-	f.login(name)
+	f.login(name, left)
 }
 
-func (f *fleet) login(name string) {
+func (f *fleet) login(name string, left time.Duration) {
 	token := f.server.Connect(endpoints.TaxRock, "offline_access", "read:client-accounts")
+	token.Expiry = time.Now().Add(left)
 	if err := f.m.Save(f.t.Context(), name, token); err != nil {
 		f.t.Fatalf("can't save a login: %v", err)
 	}
@@ -154,7 +154,7 @@ func (f *fleet) work(n int, meanwhile func()) {
 		f.underWay = 0
 		for _, name := range f.names {
 			if f.isLost(name) {
-				f.login(name)
+				f.login(name, f.size.TokenLife)
 			}
 		}
 		if meanwhile != nil {

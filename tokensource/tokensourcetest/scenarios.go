@@ -125,7 +125,7 @@ func keysRotated(f *fleet) {
 	}
 	current, next := f.keys[0], storage.NewKey()
 	for i := range f.size.Connections {
-		f.connect("idle " + connection(i))
+		f.connect("idle "+connection(i), f.size.TokenLife)
 	}
 	report, err := f.encrypted(current).Rekey(f.t.Context())
 	if err != nil || report.Moved > 0 {

@@ -86,7 +86,7 @@ func TestBlindStore(t *testing.T) {
 	if os.Getenv(blindVariable) == "" {
 		t.Skip("a store that is to fail")
 	}
-	Run(t, func(t *testing.T) string { return "blind:" + t.TempDir() }, Size{Expiries: 24, TokenLife: 2 * time.Second})
+	Run(t, func(t *testing.T) string { return "blind:" + t.TempDir() }, Size{Expiries: 8, TokenLife: 2 * time.Second})
 }
 
 // TestMildAdversitiesPass shows that adverse scenarios can be passed: they are those of
@@ -105,7 +105,7 @@ func TestMildAdversitiesPass(t *testing.T) {
 		for i, d := range a.hangs {
 			a.hangs[i] = d / 8
 		}
-		a.valid /= 4
+		a.valid /= 8
 		if change := a.job; change != nil {
 			a.job = func(j *job, i int) {
 				change(j, i)
