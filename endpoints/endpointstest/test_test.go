@@ -164,7 +164,11 @@ func TestSabotage(t *testing.T) {
 // TestTestProviderFindsMistakes: a client that doesn't do what its definition says
 // fails the test, and a hostile one prints the seed.
 func TestTestProviderFindsMistakes(t *testing.T) {
-	child := exec.Command(os.Args[0], "-test.run=^TestSabotage$", "-test.v")
+	if testing.Short() {
+		t.Skip("starts a process; run without -short")
+	}
+	t.Parallel()
+	child := exec.Command(os.Args[0], "-test.run=^TestSabotage$", "-test.v", "-test.short")
 	child.Env = append(os.Environ(), "ENDPOINTSTEST_SABOTAGE=1")
 	out, err := child.CombinedOutput()
 	require.Error(t, err)

@@ -70,6 +70,7 @@ func TestAccessTokenIsAJWT(t *testing.T) {
 
 // TestTokenRequestIsStrict changes one thing in a good token request at a time.
 func TestTokenRequestIsStrict(t *testing.T) {
+	t.Parallel() // in the end, net/http waits half a second with a connection whose body was too large
 	const (
 		finchBad   = `{"code":400,"message":"Failed to validate request: WHAT","name":"bad_request","finch_code":"invalid_request"}`
 		finchGrant = `{"statusCode":400,"status":400,"code":400,"message":"Invalid grant: WHAT","name":"invalid_grant"}`
