@@ -175,6 +175,8 @@ func TestURLIsShown(t *testing.T) {
 // A browser that was opened may show nothing, so the URL is shown all the same: at once, or
 // soon if that isn't known.
 func TestURLIsShownBesideTheBrowser(t *testing.T) {
+	defer func(d time.Duration) { grace = d }(grace)
+	grace = 100 * time.Millisecond
 	for name, stays := range map[string]bool{"it was opened": false, "it stays": true} {
 		t.Run(name, func(t *testing.T) {
 			login := Login{Config: newSandbox(t).config(plain, "http://127.0.0.1/callback")}

@@ -15,13 +15,11 @@ import (
 // DefaultTimeout is the time that a user has, unless Login.Timeout says otherwise.
 const DefaultTimeout = 15 * time.Minute
 
-const (
-	// grace is how long a prompt waits for what becomes of the browser.
-	grace = 2 * time.Second
+// grace is how long a prompt waits for what becomes of the browser. Only tests change it.
+var grace = 2 * time.Second
 
-	// insteadTimeout is how long it waits for the codes of a device in place of that.
-	insteadTimeout = 10 * time.Second
-)
+// insteadTimeout is how long a prompt waits for the codes of a device in place of a browser.
+const insteadTimeout = 10 * time.Second
 
 // Login logs one user in at one provider, as often as Token is called. Config is
 // required, and the zero value of everything else works. All of it may be used

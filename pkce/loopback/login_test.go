@@ -273,7 +273,7 @@ func holding(asked chan<- struct{}, release <-chan time.Time) http.HandlerFunc {
 // A callback that has arrived in time is exchanged, if the exchange takes longer than that.
 func TestLoginTimesOutDuringTheExchange(t *testing.T) {
 	s, asked := newSandbox(t), make(chan struct{}, 1)
-	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: holding(asked, time.After(time.Second))})
+	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: holding(asked, time.After(100*time.Millisecond))})
 	l := Login{Config: s.config(plain, "http://127.0.0.1/callback"), OpenBrowser: func(context.Context, string) error { return nil }, Show: func(Prompt) {}}
 	a, err := l.begin(t.Context(), nil)
 	require.NoError(t, err)
@@ -323,7 +323,7 @@ func TestLoginEnds(t *testing.T) {
 
 // The page is complete, if nobody reads it before Token has returned.
 func TestTokenReturnsAfterThePage(t *testing.T) {
-	for range 200 {
+	for range 50 {
 		answers := make(chan *http.Response, 1)
 		a := attend(t, approving{}, func(u string) {
 			redirect := redirectIn(t, u)
