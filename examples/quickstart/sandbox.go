@@ -28,7 +28,7 @@ import (
 
 // lifetime is how long the sandbox's TaxRock tokens live: long enough to see one
 // work, short enough to wait for its end.
-const lifetime = 3 * time.Second
+const lifetime = 2 * time.Second
 
 // account is what the tour connects at a provider.
 type account struct {
