@@ -104,22 +104,34 @@ func TestAccountsAndLogout(t *testing.T) {
 	assert.Equal(t, 3, u.logins)
 }
 
-func TestDevice(t *testing.T) {
-	u := newUser(t)
+// device returns the program of a user with a device, who decides.
+func (u *user) device(decide func(context.Context, *http.Client, string, string) error) *tool {
+	if testing.Short() {
+		u.t.Skip("a device waits for a second before it asks; run without -short")
+	}
+	u.t.Parallel()
 	u.sandbox.SetPolicy(u.gitLab, endpointstest.Policy{DeviceInterval: time.Second})
-	decide := endpointstest.DenyDevice
 	tool := u.start()
 	tool.login.Method = loopback.Device
 	tool.login.Show = func(p loopback.Prompt) {
 		u.logins++
-		assert.Contains(t, p.String(), p.UserCode)
-		require.NoError(t, decide(t.Context(), nil, p.URL, p.UserCode))
+		assert.Contains(u.t, p.String(), p.UserCode)
+		require.NoError(u.t, decide(u.t.Context(), nil, p.URL, p.UserCode))
 	}
-	assert.ErrorIs(t, tool.whoami(t.Context(), "me"), pkce.ErrDenied)
-	decide = endpointstest.ApproveDevice
-	require.NoError(t, tool.whoami(t.Context(), "me"))
+	return tool
+}
+
+func TestDevice(t *testing.T) {
+	u := newUser(t)
+	require.NoError(t, u.device(endpointstest.ApproveDevice).whoami(t.Context(), "me"))
 	require.NoError(t, u.start().whoami(t.Context(), "me"))
-	assert.Equal(t, 2, u.logins)
+	assert.Equal(t, 1, u.logins)
+}
+
+func TestDeniedDevice(t *testing.T) {
+	u := newUser(t)
+	assert.ErrorIs(t, u.device(endpointstest.DenyDevice).whoami(t.Context(), "me"), pkce.ErrDenied)
+	assert.Equal(t, 1, u.logins)
 }
 
 // lines returns them in order: a store lists names in none.
