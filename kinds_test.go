@@ -102,7 +102,10 @@ func TestEveryoneAgreesOnWhatAnErrorMeans(t *testing.T) {
 	seen := make(map[endpoints.ErrorKind]int)
 	all := answers()
 	require.Greater(t, len(all), 900)
-	for _, a := range all {
+	for i, a := range all {
+		if testing.Short() && i%4 > 0 {
+			continue
+		}
 		synctest.Test(t, func(t *testing.T) {
 			what := fmt.Sprintf("%d %s", a.status, a.body)
 			ctx := a.context(t.Context())

@@ -219,14 +219,13 @@ func assertSameMetadata(t *testing.T, a, b *oauth2.Token) {
 	assert.Equal(t, before, after)
 }
 
-// TestEndToEndRefresh has a TaxRock token expire again and again under load, with
-// rotation, across a restart.
+// TestEndToEndRefresh has a TaxRock token expire under load, with rotation, and once more
+// after a restart: there by the provider's clock only.
 func TestEndToEndRefresh(t *testing.T) {
-	const life, callers = 2 * time.Second, 16 // no token is taken to live shorter
-	expiries := 2
 	if testing.Short() {
-		expiries = 1
+		t.Skip("waits for a token to expire; run without -short")
 	}
+	const life, callers = 2 * time.Second, 16 // no token is taken to live shorter
 	sandbox := endpointstest.New(t)
 	policy := sandbox.Policy(endpoints.TaxRock)
 	policy.AccessLifetime, policy.Rotate = life, true
@@ -234,8 +233,8 @@ func TestEndToEndRefresh(t *testing.T) {
 	dir := t.TempDir()
 	app := start(t, sandbox, endpoints.TaxRock, dir)
 	app.connect(t, false)
-	for range expiries {
-		time.Sleep(life) // real time: the server is real
+	for _, expire := range []func(time.Duration){time.Sleep, sandbox.Advance} {
+		expire(life)
 		var wg sync.WaitGroup
 		for range callers {
 			wg.Go(func() { assert.Equal(t, http.StatusOK, app.call(t, "/client-accounts")) })
@@ -246,10 +245,11 @@ func TestEndToEndRefresh(t *testing.T) {
 	}
 	app.stop(t)
 	stats := sandbox.Stats(endpoints.TaxRock)
-	assert.Equal(t, expiries, stats.RefreshRequests)
-	assert.Equal(t, expiries, stats.Refreshed)
+	assert.Equal(t, 2, stats.RefreshRequests)
+	assert.Equal(t, 2, stats.Refreshed)
 	assert.Zero(t, stats.Reused)
-	assert.Zero(t, stats.APIRefused)
+	assert.Positive(t, stats.APIRefused)
+	assert.LessOrEqual(t, stats.APIRefused, callers)
 }
 
 // TestEndToEndDenied has the user say no, and then go another way.
