@@ -237,6 +237,9 @@ func TestNoErrorLeadsToASecret(t *testing.T) {
 						names = append(names, "access token", "refresh token")
 					}
 				}
+				if !slices.Contains(various, style) {
+					names = names[:1] // what comes back is cleaned of all of them alike, however they were sent
+				}
 				for _, secret := range names {
 					for answer, h := range hostileAnswers(secrets[secret]) {
 						check(style+", "+way.name+", "+request+", "+answer+" has the "+secret, use(answering(h))[request]())
@@ -245,7 +248,7 @@ func TestNoErrorLeadsToASecret(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, failures/len(hostileProviders()), 600)
+	assert.Greater(t, failures/len(hostileProviders()), 300)
 }
 
 // A hostile server repeats each secret, in each spelling, in each corner of its

@@ -51,6 +51,7 @@ func (w *walk) deviceApproved() {
 func (w *walk) deviceFails(is decision, want endpoints.ErrorKind) {
 	da := w.authorizeDevice()
 	da.Expiry = time.Time{} // the provider says when
+	da.Interval = 60        // a device may be slow
 	w.site.decide(da.UserCode, is)
 	_, err := w.config.DeviceAccessToken(w.ctx, da, w.variables()...)
 	w.fails(err, "a device whose user hasn't said yes", want)
