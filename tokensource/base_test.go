@@ -30,6 +30,7 @@ func atServer(t *testing.T, h http.HandlerFunc) (m *Manager, p *fakeProvider, ap
 }
 
 func TestRefusalWhoseBodyDoesNotEndHoldsNobodyUp(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	for name, write := range map[string]func(w http.ResponseWriter, r *http.Request){
 		"endless": func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {

@@ -234,6 +234,7 @@ func TestTransientFailureServesTheOldTokenWhileItIsValid(t *testing.T) {
 }
 
 func TestBackoffIsSharedBetweenProcesses(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
 		others := []*Manager{f.process(), f.process(), f.process()}

@@ -171,6 +171,7 @@ func deep(n int) any {
 
 // TestSaveRefusesWhatWouldNotComeBack from the store, and what it takes does.
 func TestSaveRefusesWhatWouldNotComeBack(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	cyclic := map[string]any{}
 	cyclic["self"] = cyclic
 	with := func(v any) *oauth2.Token {

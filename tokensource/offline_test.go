@@ -28,6 +28,7 @@ var localFaults = map[string]error{
 }
 
 func TestFaultOfThisMachinesNetworkBindsNobodyElseAndItselfForSeconds(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	for name, fault := range localFaults {
 		t.Run(name, func(t *testing.T) {
 			onEvery(t, func(f *fixture) {

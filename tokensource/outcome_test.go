@@ -129,6 +129,7 @@ func TestAnswerIsLostOnlyIfTheRequestMayHaveBeenSent(t *testing.T) {
 
 // Against a real server, since only net/http knows how far a request got.
 func TestLostAnswersAreRecognizedOnARealConnection(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	drop := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer drop.Close()
 	short := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -330,6 +330,7 @@ func (bomb) MarshalJSON() ([]byte, error) { panic("of a type of the application'
 // What can't be kept beside a refreshed token mustn't cost the token: it is perhaps the only
 // copy.
 func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	for name, beside := range map[string]any{
 		"panics":                 bomb{},
 		"too large":              strings.Repeat("x", maxExtra),

@@ -22,6 +22,7 @@ const day = 24 * time.Hour
 // TestRunKeepsIdleConnectionsAlive has many connections that nobody uses, at a
 // provider that forgets refresh tokens after 100 days, and Run in three replicas.
 func TestRunKeepsIdleConnectionsAlive(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	synctest.Test(t, func(t *testing.T) {
 		var inFlight, most atomic.Int32
 		p := &fakeProvider{rotate: true, reuse: true, latency: func() time.Duration {

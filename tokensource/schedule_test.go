@@ -171,6 +171,7 @@ func TestFixedMarginDoesNotRefreshShortLivedTokensAtEveryCall(t *testing.T) {
 }
 
 func TestEveryLifetimeIsKeptFreshWithAboutOneRefreshPerLife(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	for _, life := range []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 30 * 24 * time.Hour} {
 		t.Run(life.String(), func(t *testing.T) {
 			onSwap(t, func(f *fixture) {

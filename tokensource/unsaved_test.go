@@ -19,6 +19,7 @@ func (f *fixture) unsavedFrom(ops ...string) {
 }
 
 func TestTokenThatCannotBeSavedIsServedAndSavedLater(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	for name, ops := range map[string][]string{"writes fail": {"put"}, "all fails": {"get", "put", "lock", "delete"}} {
 		t.Run(name, func(t *testing.T) {
 			onEvery(t, func(f *fixture) {
@@ -126,6 +127,7 @@ func TestUnsavedTokenThatAnotherProcessReadAndRefreshedIsReplaced(t *testing.T) 
 // Its refresh token may be in the store and with others, since a write that failed
 // may have happened.
 func TestUnsavedTokenIsNotRefreshedUntilItIsSaved(t *testing.T) {
+	t.Parallel() // beside TestProcesses, which waits
 	onEvery(t, func(f *fixture) {
 		f.life = 10 * time.Minute // the store is tried every few seconds
 		m := f.connected()
