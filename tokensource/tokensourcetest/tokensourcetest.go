@@ -39,7 +39,7 @@
 // them; take up to 2.9 seconds each; are made four at a time; or one process doesn't see
 // the store's Lock. No refresh token is sent twice, and nothing is lost.
 //
-// Each tells its figures in the test's log. They take some 5 seconds each, adverse ones
+// Each tells its figures in the test's log. They take some 3 seconds each, adverse ones
 // up to 40, and those of a fleet longer if -tokensourcetest.expiries or the [Size] says
 // so. All are skipped in a short run (go test -short).
 //
