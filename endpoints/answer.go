@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -84,7 +87,9 @@ type answer struct {
 	hooked  bool
 	kind    ErrorKind // that the hook has set
 
-	requestSecrets func() []string
+	asked  *http.Request // of x/oauth2 or a call
+	sent   *http.Request // in its place
+	params url.Values    // of that
 }
 
 // adapted is what x/oauth2 is given in place of an answer.
@@ -186,8 +191,8 @@ func (p *adapter) success(a *answer) adapted {
 		return p.unreadable(a, err)
 	}
 	if a.call != nil {
-		a.call.received = p.beside(a, token, true)
-		return adapted{status: a.status, body: token.marshal()}
+		a.call.issued = p.tokenOf(a, token)
+		return adapted{status: a.status}
 	}
 	if p.isAsSent(a, token) {
 		return adapted{status: a.status, body: trim(a.body)}
@@ -197,6 +202,15 @@ func (p *adapter) success(a *answer) adapted {
 		return p.unreadable(a, errNotJSON) // not reached: it was JSON, or a form
 	}
 	return adapted{status: a.status, body: body}
+}
+
+// tokenOf returns the token that was found in an answer, with what came beside it.
+func (p *adapter) tokenOf(a *answer, issued *issued) *oauth2.Token {
+	token := &oauth2.Token{AccessToken: issued.access, RefreshToken: issued.refresh, TokenType: issued.kind}
+	if seconds := issued.seconds(); seconds > 0 {
+		token.ExpiresIn, token.Expiry = seconds, time.Now().Add(time.Duration(seconds)*time.Second)
+	}
+	return token.WithExtra(p.beside(a, issued, true))
 }
 
 // beside returns what is kept beside the token: what was sent, with numbers that keep
@@ -236,7 +250,10 @@ func (p *adapter) keepVariable(kept map[string]any, in *input, name string) {
 
 // isAsSent reports whether x/oauth2 can be given the answer as it came.
 func (p *adapter) isAsSent(a *answer, token *issued) bool {
-	if body := trim(a.body); a.hooked || !token.asSent || len(p.kept) > 0 || body[0] != '{' {
+	if body := trim(a.body); a.hooked || len(p.kept) > 0 || body[0] != '{' {
+		return false
+	}
+	if p.Answer.TokenIn != "" || len(p.Answer.Names) > 0 || !token.isAsSent(a.members) {
 		return false
 	}
 	n := numbers{}

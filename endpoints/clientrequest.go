@@ -50,13 +50,13 @@ func (c *Config) SendAsClient(ctx context.Context, r ClientRequest) (*Reply, err
 	if conf.err != nil {
 		return nil, conf.err
 	}
-	call := &call{input: *conf.input(grantClient, nil)}
+	call := conf.call(grantClient, nil)
 	if err := call.describe(r); err != nil {
 		return nil, conf.mistake("%w", err)
 	}
 	var got *answer
 	call.members = func(a *answer) { got = a }
-	if err := conf.send(ctx, call, url.Values{}); err != nil {
+	if err := call.do(ctx, url.Values{}); err != nil {
 		return nil, err
 	}
 	return &Reply{hide(&reply{conf, got})}, nil
@@ -149,8 +149,7 @@ func (r *Reply) Unusable(cause error) error {
 	return r.hidden().config.unusable(r.hidden().answer, cause)
 }
 
-// unusable returns the error for an answer that was no error, to a request that x/oauth2
-// hasn't made.
+// unusable returns the error for the answer to a call, which was no error.
 func (p *adapter) unusable(a *answer, cause error) error {
 	asked := &http.Request{Method: a.in.conversation().style.Method, URL: a.in.at}
 	return retrieveError(a.rfcResponse(asked, p.unreadable(a, cause)))

@@ -5,11 +5,12 @@ import (
 	"context"
 	"crypto"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -32,7 +33,7 @@ type config struct {
 	*adapter // of the provider
 	scopes   []string
 	err      error         // a mistake in it, which every method reports
-	oauth    oauth2.Config // that x/oauth2 makes the requests with
+	oauth    oauth2.Config // without the endpoints and the scopes
 	key      *Key
 }
 
@@ -94,17 +95,11 @@ func (c *Config) Exchange(ctx context.Context, code string, opts ...oauth2.AuthC
 	if conf.err != nil {
 		return nil, conf.err
 	}
-	in := conf.input(grantExchange, nil)
-	if len(conf.conversationOf(grantExchange).url.slots) > 0 {
-		params, err := conf.optionsOf("", "", opts)
-		if err != nil {
-			return nil, conf.mistake("%w", err)
-		}
-		in.vars = conf.takeVars(params)
+	form := url.Values{"grant_type": {grantExchange}, "code": {code}}
+	if conf.oauth.RedirectURL != "" {
+		form["redirect_uri"] = []string{conf.oauth.RedirectURL}
 	}
-	return conf.retrieve(ctx, in, func(ctx context.Context, client *oauth2.Config) (*oauth2.Token, error) {
-		return client.Exchange(ctx, code, opts...)
-	})
+	return conf.call(grantExchange, nil).retrieve(ctx, form, opts)
 }
 
 // TokenSource returns a source that returns t until it expires, and then refreshes
@@ -131,37 +126,15 @@ type refresher struct {
 }
 
 func (r *refresher) Token() (*oauth2.Token, error) {
-	in := r.conf.input(grantRefresh, r.last)
-	t, err := r.conf.retrieve(r.ctx, in, func(ctx context.Context, client *oauth2.Config) (*oauth2.Token, error) {
-		return client.TokenSource(ctx, &oauth2.Token{RefreshToken: r.last.RefreshToken}).Token()
-	})
+	if r.last.RefreshToken == "" {
+		return nil, errors.New("oauth2: token expired and refresh token is not set") // as x/oauth2 says it
+	}
+	form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {r.last.RefreshToken}}
+	t, err := r.conf.call(grantRefresh, r.last).retrieve(r.ctx, form, nil)
 	if err == nil {
 		r.last = t
 	}
 	return t, err
-}
-
-// retrieve has x/oauth2 ask for a token, and returns it with all that came beside it.
-func (c *config) retrieve(ctx context.Context, in *input, ask func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
-	client := &oauth2.Config{
-		ClientID: c.oauth.ClientID, ClientSecret: c.oauth.ClientSecret, Endpoint: c.oauth.Endpoint, RedirectURL: c.oauth.RedirectURL,
-	}
-	// x/oauth2 makes a URL of it before the adapter is asked.
-	if conversation := c.conversationOf(in.grant); conversation.at != nil {
-		client.Endpoint.TokenURL = conversation.url.text
-	} else {
-		target, err := conversation.target(in)
-		if err != nil {
-			return nil, c.mistake("%w", err)
-		}
-		client.Endpoint.TokenURL = target.String()
-	}
-	call := &call{input: *in}
-	token, err := ask((&transport{adapter: c.adapter, call: hide(call)}).context(ctx), client)
-	if err != nil || call.received == nil {
-		return token, err
-	}
-	return token.WithExtra(call.received), nil
 }
 
 // hide puts v where what prints values can't see it.
@@ -192,15 +165,6 @@ func (c *Config) Inner(t *oauth2.Token, name string) (*oauth2.Token, error) {
 	}
 	a := &answer{in: conf.input(grantExchange, t), members: members}
 	return conf.tokenOf(a, issued), nil
-}
-
-// tokenOf returns the token that was found in an answer, with what came beside it.
-func (c *config) tokenOf(a *answer, issued *issued) *oauth2.Token {
-	token := &oauth2.Token{AccessToken: issued.access, RefreshToken: issued.refresh, TokenType: issued.kind}
-	if seconds := issued.seconds(); seconds > 0 {
-		token.ExpiresIn, token.Expiry = seconds, time.Now().Add(time.Duration(seconds)*time.Second)
-	}
-	return token.WithExtra(c.beside(a, issued, true))
 }
 
 // asSent returns a copy of what is kept beside a token, with numbers as they are read

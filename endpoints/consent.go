@@ -119,17 +119,25 @@ func (c *Config) Authorize(_ context.Context, state, verifier string, opts ...oa
 
 // optionsOf returns the parameters of RFC 6749 and RFC 7636 with the options applied.
 func (c *config) optionsOf(state, verifier string, opts []oauth2.AuthCodeOption) (url.Values, error) {
-	// Only x/oauth2 can apply an option. Without an AuthURL, the parameters are all
-	// that it returns.
 	bare := &oauth2.Config{ClientID: c.oauth.ClientID, RedirectURL: c.oauth.RedirectURL, Scopes: c.scopes}
-	params, err := url.ParseQuery(strings.TrimPrefix(bare.AuthCodeURL(state, opts...), "?"))
+	params, err := authParams(bare, state, opts)
 	if err != nil {
-		return nil, errors.New("the parameters can't be read") // not reached: x/oauth2 has encoded them
+		return nil, err
 	}
 	for name, values := range c.Consent.PKCE.challenge(verifier) {
 		if !params.Has(name) {
 			params[name] = values
 		}
+	}
+	return params, nil
+}
+
+// authParams returns the parameters of bare, which has no AuthURL, with the options
+// applied. Only x/oauth2 can apply an option.
+func authParams(bare *oauth2.Config, state string, opts []oauth2.AuthCodeOption) (url.Values, error) {
+	params, err := url.ParseQuery(strings.TrimPrefix(bare.AuthCodeURL(state, opts...), "?"))
+	if err != nil {
+		return nil, errors.New("the parameters can't be read") // not reached: x/oauth2 has encoded them
 	}
 	return params, nil
 }
@@ -202,7 +210,7 @@ func (p *adapter) consentURL(authURL template, in *input, params url.Values) (st
 	if len(scopes) > 0 {
 		params.Set("scope", strings.Join(scopes, scopeMark))
 	}
-	in.rfc, in.options = split(params, consentParams)
+	in.rfc, in.options = params, takeOptions(params, consentParams)
 	params = maps.Clone(in.rfc)
 	if err := p.Consent.Params.compile().apply(params, in.value); err != nil {
 		return "", err

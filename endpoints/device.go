@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -37,13 +36,12 @@ func (c *Config) DeviceAuth(ctx context.Context, opts ...oauth2.AuthCodeOption) 
 	if err != nil {
 		return nil, conf.mistake("%w", err)
 	}
-	call := &call{input: *conf.input(grantDeviceAuth, nil)}
+	call := conf.call(grantDeviceAuth, nil)
 	call.special = conf.newConversation(AuthStyle{}, conf.Endpoint.DeviceAuthURL)
-	call.vars = conf.takeVars(maps.Clone(params))
 	var got *answer
 	call.members = func(a *answer) { got = a }
 	asked := time.Now()
-	if err := conf.send(ctx, call, params); err != nil {
+	if err := call.do(ctx, params); err != nil {
 		return nil, err
 	}
 	da, err := conf.Answer.deviceAuth(got.members, asked)
@@ -184,21 +182,9 @@ func (c *Config) DeviceAccessToken(ctx context.Context, da *oauth2.DeviceAuthRes
 
 // poll asks for the token once.
 func (c *config) poll(ctx context.Context, code string, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
-	params, err := c.optionsOf("", "", opts)
-	if err != nil {
-		return nil, c.mistake("%w", err)
-	}
-	in := c.input(grantDevice, nil)
-	in.vars = c.takeVars(params)
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	return c.retrieve(ctx, in, func(ctx context.Context, client *oauth2.Config) (*oauth2.Token, error) {
-		client.RedirectURL = ""
-		// x/oauth2 asks for another grant than a code's only in loops of its own.
-		return client.Exchange(ctx, "", append([]oauth2.AuthCodeOption{
-			oauth2.SetAuthURLParam("grant_type", grantDevice), oauth2.SetAuthURLParam("device_code", code),
-		}, opts...)...)
-	})
+	return c.call(grantDevice, nil).retrieve(ctx, url.Values{"grant_type": {grantDevice}, "device_code": {code}}, opts)
 }
 
 // isLost reports whether the error of a request doesn't say what the provider makes of

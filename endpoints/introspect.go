@@ -56,7 +56,7 @@ func (c *Config) Introspect(ctx context.Context, t *oauth2.Token) (*Introspectio
 	if conf.IntrospectURL == "" {
 		return nil, conf.mistake("the provider has no endpoint to ask about tokens: %w", errors.ErrUnsupported)
 	}
-	call := &call{input: *conf.input(grantIntrospect, t)}
+	call := conf.call(grantIntrospect, t)
 	told := &Introspection{Active: true}
 	var got *answer
 	call.members = func(a *answer) { got = a; told.read(conf, a) }

@@ -15,7 +15,6 @@ type issued struct {
 	lifetime              time.Duration // zero is until it is refused
 
 	elsewhere map[string]bool // the RFC's names that stand at the top for something else
-	asSent    bool            // the members at the top are as x/oauth2 has to read them
 }
 
 // token finds the token in an answer to a request of that grant. Its error says why
@@ -35,7 +34,6 @@ func (a *Answer) token(members map[string]any, grant string) (*issued, error) {
 	t.kind, _ = a.at(members, "token_type").(string)
 	t.lifetime = a.lifetime(members, t.refresh != "" || grant == grantRefresh)
 	t.elsewhere = a.elsewhere(members)
-	t.asSent = a.TokenIn == "" && len(a.Names) == 0 && t.isAsSent(members)
 	return &t, nil
 }
 
@@ -179,17 +177,4 @@ func (t *issued) isAsSent(members map[string]any) bool {
 	}
 	_, hasLifetime := members["expires_in"]
 	return hasLifetime || t.lifetime == 0
-}
-
-// marshal makes a JSON object of what x/oauth2 reads of a token response.
-func (t *issued) marshal() []byte {
-	body := append(make([]byte, 0, 512), '{')
-	for _, member := range [...]struct{ name, v string }{
-		{"access_token", t.access}, {"token_type", t.kind}, {"refresh_token", t.refresh},
-	} {
-		if member.v != "" {
-			body = append(appendString(append(appendString(body, member.name), ':'), member.v), ',')
-		}
-	}
-	return append(strconv.AppendInt(append(body, `"expires_in":`...), t.seconds(), 10), '}')
 }

@@ -113,9 +113,8 @@ func (p Provider) Config(c oauth2.Config) *Config {
 		adapter: adapter,
 		scopes:  slices.Clone(c.Scopes),
 		err:     adapter.invalid,
-		oauth:   oauth2.Config{ClientID: c.ClientID, ClientSecret: c.ClientSecret, Endpoint: p.Endpoint, RedirectURL: c.RedirectURL},
+		oauth:   oauth2.Config{ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: c.RedirectURL},
 	}
-	conf.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 	if conf.err == nil && len(c.Scopes) > 0 && !adapter.takesScopes() {
 		conf.err = p.mistake("this provider knows no scopes, leave oauth2.Config.Scopes empty")
 	}

@@ -109,7 +109,7 @@ type input struct {
 	at          *url.URL      // where the request goes, if x/oauth2 doesn't make it
 	body        []byte        // JSON to send in place of the parameters
 
-	rfc     url.Values // the RFC's parameters
+	rfc     url.Values // the RFC's parameters, and before they are read, the options as well
 	options url.Values // of the call, but for the variables
 }
 
@@ -130,34 +130,29 @@ var ownOfOthers = []string{
 	"grant_type", "client_id", "client_secret", "scope", "device_code", "username", "password", "refresh_token", "assertion",
 }
 
-// split tells the RFC's parameters from others. One of the RFC's that is there without
-// a value is kept out by an option.
-func split(params url.Values, names []string) (rfc, options url.Values) {
-	rfc, options = make(url.Values, len(params)), nil
+// takeOptions takes what isn't one of the RFC's parameters, which have these names, out of
+// params. One of the RFC's that is there without a value is kept out by an option.
+func takeOptions(params url.Values, names []string) (options url.Values) {
 	for name, values := range params {
 		if slices.Contains(names, name) && len(values) > 0 && values[0] != "" {
-			rfc[name] = values
 			continue
 		}
 		if options == nil {
 			options = make(url.Values)
 		}
 		options[name] = values
+		delete(params, name)
 	}
-	return rfc, options
+	return options
 }
 
-// read takes the parameters of a request that x/oauth2 has made.
-func (in *input) read(r *http.Request, form url.Values) {
-	if in.grant == "" {
-		in.grant = form.Get("grant_type")
-	}
-	in.vars = in.provider.takeVars(form)
+// read tells the parameters of r, a request of x/oauth2 or of a call, apart.
+func (in *input) read(r *http.Request) {
 	names, ok := own[in.grant]
 	if !ok {
 		names = ownOfOthers
 	}
-	in.rfc, in.options = split(form, names)
+	in.options = takeOptions(in.rfc, names)
 	if id, secret, ok := basicAuth(r); ok && in.clientID == "" {
 		in.clientID, in.secret = id, secret
 	}

@@ -3,9 +3,7 @@ package endpoints
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +27,7 @@ func (c *Config) Revoke(ctx context.Context, t *oauth2.Token) error {
 	if conf.RevokeURL == "" {
 		return conf.mistake("the provider has no endpoint to revoke tokens at: %w", errors.ErrUnsupported)
 	}
-	err := conf.tell(ctx, &call{input: *conf.input(grantRevoke, t)}, "revoke")
+	err := conf.tell(ctx, conf.call(grantRevoke, t), "revoke")
 	if wasDead(err) || conf.refusesBearer(grantRevoke, err) {
 		return nil
 	}
@@ -50,32 +48,7 @@ func (c *config) tell(ctx context.Context, call *call, verb string) error {
 	if t == nil || t.AccessToken == "" && (t.RefreshToken == "" || conversation.needsAccessToken()) {
 		return c.mistake("there is no token to %s", verb)
 	}
-	return c.send(ctx, call, url.Values{"token": {cmp.Or(t.RefreshToken, t.AccessToken)}})
-}
-
-// send makes a request that x/oauth2 has no method for, of which form are the
-// parameters, and returns the error of its answer.
-func (c *config) send(ctx context.Context, call *call, form url.Values) error {
-	target, err := call.conversation().target(&call.input)
-	if err != nil {
-		return c.mistake("%w", err)
-	}
-	call.at = target
-	ctx = (&transport{adapter: c.adapter, call: hide(call)}).context(ctx)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(form.Encode()))
-	if err != nil {
-		return c.mistake("can't make the request: %w", err)
-	}
-	r.Header.Set("Content-Type", formType)
-	resp, err := ctx.Value(oauth2.HTTPClient).(*http.Client).Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if !isFailure(resp.StatusCode) {
-		return nil
-	}
-	return retrieveError(resp)
+	return call.do(ctx, url.Values{"token": {cmp.Or(t.RefreshToken, t.AccessToken)}})
 }
 
 // needsAccessToken reports whether the request makes no sense without one.
@@ -110,20 +83,4 @@ func wasDead(err error) bool {
 	words += " " + strings.ReplaceAll(strings.ToLower(retrieve.ErrorCode), "_", " ")
 	return has("token", "grant") && !has("endpoint", "route", "url") &&
 		has("not found", "already revoked", "expired", "no longer", "does not exist", "unknown token", "token unknown")
-}
-
-// retrieveError makes the error that x/oauth2 makes of an adapted response.
-func retrieveError(resp *http.Response) error {
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	var f failureBody
-	if err := json.Unmarshal(body, &f); err != nil {
-		return err
-	}
-	return &oauth2.RetrieveError{
-		Response: resp, Body: body,
-		ErrorCode: f.Error, ErrorDescription: f.Description, ErrorURI: f.URI,
-	}
 }

@@ -60,7 +60,7 @@ func (in *input) secrets() []string {
 // secrets are what may not be repeated in an error: the secrets of the request, and
 // the tokens in the answer, also where a hook has found them.
 func (a *answer) secrets() []string {
-	secrets := a.requestSecrets()
+	secrets := slices.Concat(requestSecrets(a.asked, a.in.options), requestSecrets(a.sent, a.params), a.in.secrets())
 	if a.resp == nil {
 		return secrets
 	}

@@ -77,28 +77,13 @@ func (p *adapter) keptNames() []string {
 	return names
 }
 
-// transport adapts token requests and their responses, and passes all other
-// traffic on untouched. It is where x/oauth2, which always sends a form and parses
-// the answer itself, can be taught a provider's ways.
+// transport adapts the token requests of a plain *oauth2.Config and their responses, and
+// passes all other traffic on untouched. It is where x/oauth2, which always sends a form
+// and parses the answer itself, can be taught a provider's ways.
 type transport struct {
 	*adapter
-	base http.RoundTripper // nil means http.DefaultTransport
-
-	// of the Config's call that the transport is made for, and nil for a plain
-	// *oauth2.Config. A function, since what prints t can't look into one.
-	call func() *call
-
+	base   http.RoundTripper // nil means http.DefaultTransport
 	probes probes
-}
-
-// call is a call of a Config's method.
-type call struct {
-	input
-
-	// received is what the provider sent, so that x/oauth2, which reads an answer
-	// twice and numbers as a float64, needn't.
-	received map[string]any
-	members  func(*answer) // sees the members of an answer instead of x/oauth2
 }
 
 // context returns ctx with a client whose token requests t adapts. The client that
@@ -122,47 +107,35 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, t.mistake("%w", err)
 	}
-	if t.call != nil {
-		call := t.call()
-		return t.send(r, &call.input, call, form)
-	}
 	if err := t.plainMistake(form.Get("grant_type")); err != nil {
 		return nil, err
 	}
 	return t.probes.once(r, form, func() (*http.Response, error) {
-		return t.send(r, &input{provider: t.adapter}, nil, form)
+		in := &input{provider: t.adapter, grant: form.Get("grant_type"), vars: t.takeVars(form), rfc: form}
+		return t.send(r, t.next(), &answer{in: in})
 	})
 }
 
-// send sends r, of which form are the parameters, as the provider wants it, and
-// returns the answer as x/oauth2 wants it.
-func (t *transport) send(r *http.Request, in *input, call *call, form url.Values) (*http.Response, error) {
-	a := &answer{in: in, call: call}
-	in.read(r, form)
-	var sent *http.Request
-	var params url.Values
-	a.requestSecrets = func() []string { // only an error asks for them
-		return slices.Concat(requestSecrets(r, in.options), requestSecrets(sent, params), in.secrets())
+// send has base send r, which is empty but for what its input has, as the provider wants
+// it, and returns the answer as x/oauth2 wants it.
+func (p *adapter) send(r *http.Request, base http.RoundTripper, a *answer) (*http.Response, error) {
+	a.in.read(r)
+	a.asked = r
+	var err error
+	if a.sent, a.params, err = p.request(r, a.in); err != nil {
+		return nil, p.mistake("%w", redact.Error(err, a.secrets()))
 	}
-	sent, params, err := t.request(r, in)
-	if err != nil {
-		return nil, t.mistake("%w", redact.Error(err, a.secrets()))
-	}
-	a.resp, err = t.next().RoundTrip(sent)
-	if err != nil {
+	if a.resp, err = base.RoundTrip(a.sent); err != nil {
 		return nil, redact.Error(err, a.secrets())
 	}
-	return t.response(r, a)
+	return p.response(r, a)
 }
 
-// adapts reports whether r is a token request as x/oauth2 and Config's methods make
-// them, and not API traffic or adapted already.
+// adapts reports whether r is a token request as x/oauth2 makes them, and not API traffic
+// or adapted already.
 func (t *transport) adapts(r *http.Request) bool {
 	if _, adapted := tokenerror.AdaptedFrom(r.Context()); adapted {
 		return false // by a transport further up
-	}
-	if t.call != nil {
-		return true
 	}
 	if r.Method != http.MethodPost || mediaOf(r.Header) != formType {
 		return false
@@ -222,17 +195,21 @@ func readAll(r io.Reader) ([]byte, error) {
 }
 
 // response turns the answer to r into what x/oauth2 expects.
-func (t *transport) response(r *http.Request, a *answer) (*http.Response, error) {
+func (p *adapter) response(r *http.Request, a *answer) (*http.Response, error) {
 	resp := a.resp
 	a.status = resp.StatusCode
 	if resp.Body != nil {
 		defer resp.Body.Close()
 		a.body, a.err = readAll(resp.Body)
 		if a.err != nil && a.err != errTooLarge {
-			return nil, redact.Error(t.errorf("can't read the token response: %w", a.err), a.secrets())
+			return nil, redact.Error(p.errorf("can't read the token response: %w", a.err), a.secrets())
 		}
 	}
-	return a.rfcResponse(r, t.adapt(a)), nil
+	rfc := p.adapt(a)
+	if a.call != nil && !isFailure(rfc.status) { // the call has what was in it
+		return &http.Response{StatusCode: rfc.status, Body: http.NoBody, Request: r}, nil
+	}
+	return a.rfcResponse(r, rfc), nil
 }
 
 // rfcResponse returns the answer to r in its adapted form.
