@@ -51,8 +51,8 @@ func authOf(s oauth2.AuthStyle) ClientAuth {
 func (a ClientAuth) makesAssertion() bool { return a == PrivateKeyJWT || a == ClientSecretJWT }
 
 // authenticate puts what the client authenticates with into r or into the RFC's
-// parameters, which are sent to target.
-func (c *conversation) authenticate(r *http.Request, in *input, target string) error {
+// parameters.
+func (c *conversation) authenticate(r *http.Request, in *input) error {
 	set := func(name, v string) {
 		if v != "" {
 			in.rfc.Set(name, v)
@@ -69,7 +69,7 @@ func (c *conversation) authenticate(r *http.Request, in *input, target string) e
 	case PublicClient:
 		set("client_id", in.clientID)
 	case PrivateKeyJWT, ClientSecretJWT:
-		jwt, err := c.assertion(in, target)
+		jwt, err := c.assertion(in, r.URL.String())
 		if err != nil {
 			return err
 		}

@@ -261,7 +261,7 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 	if sent.URL, err = c.target(in); err != nil {
 		return sent, nil, err
 	}
-	if !origin.Same(sent.URL, r.URL) {
+	if sent.Header["Cookie"] != nil && !origin.Same(sent.URL, r.URL) {
 		sent.Header.Del("Cookie") // http.Client's jar has put those of r's host there
 	}
 	if theirs, err = c.params(sent, in); err != nil {
@@ -293,7 +293,7 @@ func (c *conversation) params(sent *http.Request, in *input) (url.Values, error)
 		delete(in.rfc, "code_verifier")
 		delete(in.options, "code_verifier")
 	}
-	if err := c.authenticate(sent, in, sent.URL.String()); err != nil {
+	if err := c.authenticate(sent, in); err != nil {
 		return nil, err
 	}
 	params := maps.Clone(in.rfc)
