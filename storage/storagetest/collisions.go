@@ -64,9 +64,11 @@ func collide(t *testing.T, handles [2]storage.Store) {
 		m := meeting{handles: handles, changes: c.changes, name: fmt.Sprint("collision ", i)}
 		m.v = versionOf(t, handles[0], m.name) // of a meeting through other handles
 		deadline := time.Now().Add(collisionTime())
+		ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(patience))
+		defer cancel()
 		for n := 0; n < minCollisions || n < maxCollisions && time.Now().Before(deadline); n++ {
 			m.prepare(t, c.exists)
-			m.run(t, n)
+			m.run(yielding{ctx}, t, n)
 		}
 	}
 }
@@ -169,9 +171,8 @@ func (m *meeting) prepare(t *testing.T, exists bool) {
 }
 
 // run has the changes meet for the nth time.
-func (m *meeting) run(t *testing.T, n int) {
+func (m *meeting) run(ctx context.Context, t *testing.T, n int) {
 	t.Helper()
-	ctx := yielding{eventually(t)}
 	// The golden ratio's multiples fill the time evenly, however many there are. Every
 	// other time both begin at once.
 	_, phase := math.Modf(float64(n/2) * math.Phi)

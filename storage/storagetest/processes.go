@@ -22,11 +22,20 @@ func spawn(t *testing.T, s storage.Store, n int) []*Process {
 	if !ok {
 		t.Skip("the store isn't a Spawner: it isn't shared by processes")
 	}
+	skipIfShort(t)
 	processes := make([]*Process, n)
 	for i := range processes {
 		processes[i] = spawner.Spawn(t)
 	}
 	return processes
+}
+
+// skipIfShort skips what starts or kills processes.
+func skipIfShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts or kills processes: runs without -short")
+	}
 }
 
 // numbered returns a value of up to several pages that says its number, again and

@@ -132,7 +132,7 @@ func (p *Proxy) mayGoDown(n int) (int, bool) {
 // forward copies until may says how much of what was read is the last to go.
 func (p *Proxy) forward(to io.Writer, from io.Reader, may func(int) (int, bool), end func()) {
 	defer end()
-	b := make([]byte, 64<<10)
+	b := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(b)
 		if n > 0 {

@@ -69,6 +69,7 @@ var serverChecks = []check{
 
 	{"no method lies when the server is killed", func(t *testing.T, s storage.Store) {
 		server, _ := behindServer(t, s)
+		skipIfShort(t)
 		const writers = 4
 		ledgers := make([]*ledger, writers)
 		lies := make([]error, writers)
@@ -85,7 +86,7 @@ var serverChecks = []check{
 			wg.Go(func() { lies[i] = l.writeAll(s, last) })
 		}
 		for range kills() {
-			time.Sleep(30*time.Millisecond + rand.N(100*time.Millisecond))
+			time.Sleep(10*time.Millisecond + rand.N(40*time.Millisecond))
 			server.Restart(t)
 		}
 		close(last)

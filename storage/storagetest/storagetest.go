@@ -31,14 +31,13 @@
 //
 // # How long it takes
 //
-// A few seconds, at most, and about one with -short. For longer runs there are flags of
-// go test:
+// About a second, and a few tenths of one with -short, with which no process is started
+// or killed. For longer runs there are flags of go test:
 //
-//	-storagetest.kills 50       kills of each server and each process; 2 by default, 1 with -short
-//	-storagetest.cuts 500       cuts of the connection to each server; 100 by default, 20 with -short
-//	-storagetest.names 10000    records that are listed; 1,100 by default, which is more than a page, 120 with -short
-//
-// With -short, changes of one record also meet for a tenth of the time.
+//	-storagetest.kills 50        kills of each server and each process; 2 by default
+//	-storagetest.cuts 500        cuts of the connection to each server; 50 by default, 10 with -short
+//	-storagetest.names 10000     records that are listed; 300 by default, 120 with -short
+//	-storagetest.collisions 50   milliseconds for which two changes of each kind meet again and again; 5 by default, 2 with -short
 //
 // # What it can't check
 //
@@ -97,10 +96,10 @@ type Server interface {
 }
 
 var (
-	kills       = amount("kills", "how often the suite kills each server and each process", 2, 1)
-	cuts        = amount("cuts", "how many times the suite cuts the connection to each server", 100, 20)
+	kills       = amount("kills", "how often the suite kills each server and each process", 2, 2)
+	cuts        = amount("cuts", "how many times the suite cuts the connection to each server", 50, 10)
 	population  = amount("names", "how many records the suite lists", 300, 120)
-	collisionMS = amount("collisions", "for how many milliseconds two writes of each kind meet again and again", 15, 5)
+	collisionMS = amount("collisions", "for how many milliseconds two writes of each kind meet again and again", 5, 2)
 )
 
 // amount returns how much of something the tests do, once flags are parsed: what a flag

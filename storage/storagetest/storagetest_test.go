@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"flag"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -42,6 +41,9 @@ func TestSoundStoresPass(t *testing.T) {
 		"served":   func(t *testing.T) storage.Store { return new(served).start(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "served" {
+				skipIfShort(t) // its many connections take a second
+			}
 			t.Parallel()
 			Run(t, open)
 		})
@@ -51,16 +53,14 @@ func TestSoundStoresPass(t *testing.T) {
 // TestSuiteSeesEveryFault runs TestFaults in another process, and checks that for each
 // store that is broken in one way the subtest which is about that fails.
 func TestSuiteSeesEveryFault(t *testing.T) {
-	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m", fmt.Sprint("-test.short=", testing.Short()),
+	skipIfShort(t)
+	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m",
 		"-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2", "-storagetest.collisions=50"}
 	out, err := testprocess.Test(t, args, faultsVariable+"=yes", "TMPDIR="+t.TempDir())
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, "all subtests passed:\n%s", out)
 	require.NotContains(t, out, "panic:", "%s", out)
 	for name, f := range faults {
-		if f.subtest == oneStep && testing.Short() {
-			continue
-		}
 		failed := "--- FAIL: TestFaults/" + strings.ReplaceAll(name, " ", "_") + " ("
 		assert.True(t, strings.Contains(out, failed), "%s: %q doesn't see it", name, f.subtest)
 	}
@@ -74,14 +74,11 @@ func TestFaults(t *testing.T) {
 	if os.Getenv(faultsVariable) == "" {
 		t.Skip("runs in TestSuiteSeesEveryFault")
 	}
-	patience = time.Second
+	patience = time.Second / 2
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
-			switch {
-			case f.subtest != oneStep:
+			if f.subtest != oneStep {
 				t.Parallel()
-			case testing.Short():
-				t.Skip("takes long")
 			}
 			open := f.serve
 			if open == nil {
