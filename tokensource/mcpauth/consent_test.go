@@ -2,7 +2,6 @@ package mcpauth_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
@@ -244,7 +244,6 @@ func TestStepUp(t *testing.T) {
 // A user who says no isn't asked again at once, by a call that waited, or by the request
 // that the SDK's client makes next.
 func TestDecline(t *testing.T) {
-	t.Parallel()
 	as := newIssuer(t)
 	as.deny = true
 	s := newServer(t, as)
@@ -253,7 +252,7 @@ func TestDecline(t *testing.T) {
 	var waiting atomic.Bool
 	asking.OnConsent = func(context.Context, mcpauth.Consent) error {
 		waiting.Store(true)
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // for the other to wait
 		return nil
 	}
 	errs := make(chan error)
@@ -266,7 +265,7 @@ func TestDecline(t *testing.T) {
 	consents, registrations, _, _ := as.counts()
 	assert.Equal(t, []int{1, 1}, []int{consents, registrations})
 	as.set(func() { as.deny = false })
-	time.Sleep(3 * time.Second)
+	declinedLongAgo(t, again(), s)
 	require.NoError(t, call(other))
 	consents, registrations, _, _ = as.counts()
 	assert.Equal(t, []int{2, 1}, []int{consents, registrations}, "the client is kept even so")
@@ -297,7 +296,7 @@ func TestRegisterAtOnce(t *testing.T) {
 	both.Add(2)
 	as.gate = func() { both.Done(); both.Wait() }
 	s := newServer(t, as)
-	dir, err := storage.OpenDir(t.TempDir())
+	dir, err := storage.OpenDir(testdir.InMemory(t))
 	require.NoError(t, err)
 	defer dir.Close()
 	keys, err := storage.NewKeyset(storage.NewKey())
@@ -353,17 +352,7 @@ func TestConsentOfTheFuture(t *testing.T) {
 	s := newServer(t, as)
 	_, again := newStore(t)
 	require.NoError(t, call(handler(s.endpoint, again())))
-	store, name := again(), "mcp/"+s.endpoint
-	data, version, err := store.Get(ctx, name)
-	require.NoError(t, err)
-	var record map[string]any
-	require.NoError(t, json.Unmarshal(data, &record))
-	require.Contains(t, record, "login")
-	record["login"] = time.Now().Add(time.Hour)
-	data, err = json.Marshal(record)
-	require.NoError(t, err)
-	_, err = store.Put(ctx, name, data, version)
-	require.NoError(t, err)
+	replace(t, again(), "mcp/"+s.endpoint, "login", time.Now().Add(time.Hour))
 	s.set(func() { s.refuses = true })
 	h := handler(s.endpoint, again())
 	asked := errors.New("asked")

@@ -108,7 +108,7 @@ func TestOutageAsksNobody(t *testing.T) {
 	assert.Equal(t, tokensource.ReasonUnavailable, e.Reason)
 	assert.NotErrorIs(t, err, tokensource.ErrLoginRequired)
 	as.set(func() { as.broken = 0 })
-	time.Sleep(time.Until(e.NextTry) + 50*time.Millisecond)
+	replace(t, again(), "mcp/"+s.endpoint, "failure", map[string]any{"reason": e.Reason, "next": time.Now()}) // which it waits for
 	require.NoError(t, call(handler(s.endpoint, again())))
 	consents, _, _, _ := as.counts()
 	assert.Equal(t, 1, consents)
@@ -154,15 +154,15 @@ func TestClientDeleted(t *testing.T) {
 
 // One that was deleted while the user was asked is registered anew by the next call.
 func TestClientDeletedWhileAsked(t *testing.T) {
-	t.Parallel()
 	as := newIssuer(t)
 	s := newServer(t, as)
-	store, _ := newStore(t)
+	store, again := newStore(t)
 	h := handler(s.endpoint, store)
 	as.set(func() { as.consent = func(url.Values) { clear(as.clients) } })
 	require.ErrorContains(t, call(h), "invalid_client")
 	as.set(func() { as.consent = nil })
-	time.Sleep(3 * time.Second) // the user isn't asked again at once
+	require.ErrorIs(t, call(h), mcpauth.ErrDeclined, "the user isn't asked again at once")
+	declinedLongAgo(t, again(), s)
 	require.NoError(t, call(h))
 	consents, registrations, _, _ := as.counts()
 	assert.Equal(t, []int{2, 2}, []int{consents, registrations})
@@ -171,7 +171,6 @@ func TestClientDeletedWhileAsked(t *testing.T) {
 // One that was deleted, so that the consent page leads nowhere, is registered anew by the call
 // after that.
 func TestClientDeletedUnnoticed(t *testing.T) {
-	t.Parallel()
 	as := newIssuer(t)
 	s := newServer(t, as)
 	_, again := newStore(t)
@@ -182,7 +181,8 @@ func TestClientDeletedUnnoticed(t *testing.T) {
 	require.ErrorContains(t, call(away), "later")
 	as.set(func() { clear(as.clients) })
 	require.ErrorContains(t, call(handler(s.endpoint, again())), "the consent page answers 400")
-	time.Sleep(3 * time.Second) // the user isn't asked again at once
+	require.ErrorIs(t, call(handler(s.endpoint, again())), mcpauth.ErrDeclined, "the user isn't asked again at once")
+	declinedLongAgo(t, again(), s)
 	require.NoError(t, call(handler(s.endpoint, again())))
 	consents, registrations, _, _ := as.counts()
 	assert.Equal(t, []int{2, 2}, []int{consents, registrations})

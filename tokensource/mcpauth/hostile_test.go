@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -212,7 +213,7 @@ func (s hooked) Put(ctx context.Context, name string, value []byte, old storage.
 func TestCallerGivesUpAfterConsent(t *testing.T) {
 	as := newIssuer(t)
 	s := newServer(t, as)
-	dir, err := storage.OpenDir(t.TempDir())
+	dir, err := storage.OpenDir(testdir.InMemory(t))
 	require.NoError(t, err)
 	defer dir.Close()
 	keys, err := storage.NewKeyset(storage.NewKey())

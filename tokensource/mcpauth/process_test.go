@@ -16,12 +16,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
 
-var soak = flag.Duration("mcpauth.soak", 6*time.Second, "how long five processes use one credential")
+var soak = flag.Duration("mcpauth.soak", 3*time.Second, "how long five processes use one credential")
 
 // childVariable holds, in a process that a test has started, what it is to do.
 const childVariable = "OAUTH2KEEP_MCPAUTH_CHILD"
@@ -106,6 +107,13 @@ func (w work) do(h *mcpauth.Handler) outcome {
 	return out
 }
 
+func skipIfShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts processes: runs without -short")
+	}
+}
+
 // fleet has so many processes work at once, and returns what came of it in all.
 func fleet(t *testing.T, processes int, w work) outcome {
 	data, err := json.Marshal(w)
@@ -141,12 +149,13 @@ func fleet(t *testing.T, processes int, w work) outcome {
 // rotated every few seconds, and end: the user consents once, nothing is sent twice, and
 // no call fails.
 func TestFiveProcessesUseOneCredential(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	as := newIssuer(t)
-	as.life = max(4*time.Second, *soak/60) // a machine under load stalls for a second or two
+	as.life = max(2*time.Second, *soak/15)
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: max(10*time.Millisecond, *soak/3000)}
+	w := work{Server: s.endpoint, Store: testdir.InMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: max(80*time.Millisecond, *soak/3000)}
 	out := fleet(t, 5, w)
 	consents, registrations, refreshes, reused := as.counts()
 	t.Logf("%d calls in %v, %d consents, %d registrations, %d refreshes, %d tokens reused", out.Calls, *soak, consents, registrations, refreshes, reused)
@@ -158,13 +167,14 @@ func TestFiveProcessesUseOneCredential(t *testing.T) {
 
 // The grant ends while five processes use it: the user is asked in one of them.
 func TestFiveProcessesAskOnce(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	as := newIssuer(t)
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: t.TempDir(), Key: base64.StdEncoding.EncodeToString(key), Sessions: 2, For: time.Second, Pause: 10 * time.Millisecond}
+	w := work{Server: s.endpoint, Store: testdir.InMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 2, For: time.Second / 2, Pause: 10 * time.Millisecond}
 	require.NoError(t, call(handler(s.endpoint, openStore(t, w.Store, key))))
-	ends := time.AfterFunc(500*time.Millisecond, as.end)
+	ends := time.AfterFunc(200*time.Millisecond, as.end)
 	defer ends.Stop()
 	out := fleet(t, 5, w)
 	consents, registrations, _, reused := as.counts()

@@ -13,12 +13,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -113,7 +115,7 @@ func (s *server) admits(w http.ResponseWriter, r *http.Request) bool {
 
 // newStore returns a store, and opens it again for another process.
 func newStore(t testing.TB) (store *storage.Encrypted, again func() *storage.Encrypted) {
-	key, at := storage.NewKey(), t.TempDir()
+	key, at := storage.NewKey(), testdir.InMemory(t)
 	again = func() *storage.Encrypted { return openStore(t, at, key) }
 	return again(), again
 }
@@ -126,6 +128,28 @@ func openStore(t testing.TB, at string, key []byte) *storage.Encrypted {
 	require.NoError(t, err)
 	t.Cleanup(func() { dir.Close() })
 	return storage.Encrypt(dir, keys)
+}
+
+// replace replaces a member of the record that a store has under a name.
+func replace(t testing.TB, store storage.Store, name, member string, value any) {
+	t.Helper()
+	data, version, err := store.Get(ctx, name)
+	require.NoError(t, err)
+	var record map[string]json.RawMessage // whose other members stay what they are
+	require.NoError(t, json.Unmarshal(data, &record))
+	require.Contains(t, record, member)
+	record[member], err = json.Marshal(value)
+	require.NoError(t, err)
+	data, err = json.Marshal(record)
+	require.NoError(t, err)
+	_, err = store.Put(ctx, name, data, version)
+	require.NoError(t, err)
+}
+
+// declinedLongAgo lets the time pass for which a user who declined isn't asked again.
+func declinedLongAgo(t testing.TB, store storage.Store, s *server) {
+	t.Helper()
+	replace(t, store, "mcp/"+s.endpoint+"#client", "declined", time.Now().Add(-3*time.Second))
 }
 
 // handler returns one that registers dynamically.
