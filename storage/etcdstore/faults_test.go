@@ -39,6 +39,7 @@ const (
 // TestNoSpace fills the database, and makes room by what the error says. The write that
 // reaches the quota may be done nevertheless.
 func TestNoSpace(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	s, c := newStore(t, "--quota-backend-bytes", "4000000")
 	kept, deleted := mustPut(t, s, "kept", "value", ""), mustPut(t, s, "deleted", "value", "")
@@ -81,6 +82,7 @@ func TestTooLarge(t *testing.T) {
 
 // TestAccess has a user with what the documentation says is enough, and others.
 func TestAccess(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	server := start(t)
 	root := client(t, server.addr)
@@ -133,16 +135,14 @@ func second[T any](_ T, err error) error { return err }
 // TestNoQuorum has two of three members die. The third answers nothing from its own copy,
 // which may be old.
 func TestNoQuorum(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts three servers")
-	}
+	skipIfShort(t)
 	t.Parallel()
-	members := cluster(t, 3)
+	members := cluster(t, 3, "--heartbeat-interval", "50", "--election-timeout", "500")
 	s := &etcdstore.Store{Client: client(t, members[0].addr)}
 	v := mustPut(t, s, "name", "value", "")
 	members[1].Kill()
 	members[2].Kill()
-	limited, cancel := context.WithTimeout(ctx, time.Second)
+	limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
 	_, err := s.Put(limited, "name", []byte("new"), v)
 	require.ErrorContains(t, err, unknown)
@@ -159,7 +159,7 @@ func TestNoQuorum(t *testing.T) {
 			return nil
 		},
 	} {
-		limited, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		limited, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		require.ErrorIs(t, call(limited), context.DeadlineExceeded, what)
 		cancel()
 	}
@@ -172,6 +172,7 @@ func TestNoQuorum(t *testing.T) {
 
 // TestVersionsOutliveCompaction and a restart.
 func TestVersionsOutliveCompaction(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	server := start(t)
 	c := client(t, server.addr)
@@ -196,6 +197,7 @@ func TestVersionsOutliveCompaction(t *testing.T) {
 // TestARestoredBackupCountsAnew shows why programs have to be stopped before a backup is
 // restored: revisions that were given out come again, and with them versions.
 func TestARestoredBackupCountsAnew(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	dir, backup := testdir.InMemory(t), testdir.InMemory(t)
 	server := start(t, "--data-dir", dir)
@@ -251,8 +253,11 @@ func TestErrorsOfTheClient(t *testing.T) {
 		_, _, err = s.Get(ctx, "name")
 		require.ErrorContains(t, err, "etcdstore: this Store has no Client")
 	}
-	s, c := newStore(t)
+	o := config(start(t).addr)
+	o.MaxUnaryRetries = 2
+	c, err := clientv3.New(o)
+	require.NoError(t, err)
 	c.Close()
-	_, _, err := s.Get(ctx, "name")
+	_, _, err = (&etcdstore.Store{Client: c}).Get(ctx, "name")
 	require.ErrorContains(t, err, "(close the client after the last use of the Store)")
 }
