@@ -26,6 +26,14 @@ func inSoaks(t *testing.T) {
 	}
 }
 
+// skipIfShort skips a test that has a server at work for more than a tenth of a second.
+func skipIfShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("keeps a server busy: runs without -short")
+	}
+}
+
 // place is where records are: what another process needs to open the same store.
 type place struct {
 	Addrs  []string
@@ -81,6 +89,7 @@ func (s served) Proxy() *storagetest.Proxy { return s.proxy }
 func (s served) Restart(t *testing.T) { s.restart(t) }
 
 func TestStoreKeepsTheContract(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	contract(t, durable)
 }

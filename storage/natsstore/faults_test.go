@@ -122,6 +122,10 @@ func TestOtherToolsSeeRecords(t *testing.T) {
 
 // TestNamesWhileRecordsAreWritten replaces records as fast as it can.
 func TestNamesWhileRecordsAreWritten(t *testing.T) {
+	walks := 10
+	if *soak {
+		walks = 100
+	}
 	t.Parallel()
 	s := newStore(t, durable)
 	var names []string
@@ -141,7 +145,7 @@ func TestNamesWhileRecordsAreWritten(t *testing.T) {
 		}
 		stopped <- err
 	}()
-	for range 100 {
+	for range walks {
 		require.Equal(t, names, namesOf(t, s))
 	}
 	stop()
@@ -244,6 +248,7 @@ func TestErrors(t *testing.T) {
 
 // TestAccess has a user with what the documentation lists, and one with nothing.
 func TestAccess(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	server := start(t, durable+`
 no_auth_user: stranger
@@ -301,6 +306,7 @@ func TestABucketMadeAnewCountsAnew(t *testing.T) {
 // TestASlowServerIsWaitedFor puts a relay between the Store and the server that answers late,
 // as a full disk does or a slow line with a large record.
 func TestASlowServerIsWaitedFor(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	s := newStore(t, durable)
 	v := mustPut(t, s, "name", "value", "")
