@@ -76,7 +76,7 @@ func TestMain(m *testing.M) {
 	tokensourcetest.Child(openAt)
 	storagetest.Child(openAt)
 	flag.Parse()
-	flag.Set("test.parallel", "10") // tests wait for servers more than they compute
+	flag.Set("test.parallel", "24") // tests wait for servers more than they compute
 	os.Exit(m.Run())
 }
 
@@ -113,6 +113,7 @@ func (s served) Restart(t *testing.T) {
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	s := start(t, durable...)
 	storagetest.Run(t, func(t *testing.T) storage.Store {
@@ -144,6 +145,7 @@ func TestStoreOnAServerThatIsThereKeepsTheContract(t *testing.T) {
 }
 
 func TestStoreOnAClusterKeepsTheContract(t *testing.T) {
+	inSoaks(t)
 	t.Parallel()
 	addrs := addresses(cluster(t))
 	storagetest.Run(t, func(t *testing.T) storage.Store { return newPlace(t, addrs...).open(t) })

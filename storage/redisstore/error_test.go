@@ -81,12 +81,12 @@ func TestAWriteIsRefused(t *testing.T) {
 	})
 	t.Run("LOADING", func(t *testing.T) {
 		t.Parallel()
-		server := start(t, "--loading-process-events-interval-bytes", "1024", "--key-load-delay", "10000")
+		server := start(t, "--loading-process-events-interval-bytes", "1024", "--key-load-delay", "2000")
 		c := client(t, server.addr)
-		fill(t, c, "other:", 1000)
+		fill(t, c, "other:", 2500)
 		loading := redis.NewClient(&redis.Options{Addr: server.addr, ReadTimeout: -1})
 		defer loading.Close()
-		go loading.Do(ctx, "debug", "reload") // takes ten seconds, if the test does
+		go loading.Do(ctx, "debug", "reload") // takes five seconds, if the test does
 		eventually(t, "it is loading", func() bool { return redis.HasErrorPrefix(c.Get(ctx, "other").Err(), "LOADING") })
 		requireAdvice(t, &redisstore.Store{Client: c}, "LOADING", "try again later")
 	})
