@@ -20,10 +20,17 @@ import (
 // sharedStore tells storagetest that a table can be opened more than once.
 type sharedStore struct {
 	*sqlstore.Store
-	to target
+	to     target
+	pooled *int // how many handles of it have a pool that tests share, nil if none has
 }
 
-func (s sharedStore) Share(t *testing.T) storage.Store { return sharedStore{s.to.open(t), s.to} }
+func (s sharedStore) Share(t *testing.T) storage.Store {
+	if s.pooled == nil {
+		return sharedStore{s.to.open(t), s.to, nil}
+	}
+	*s.pooled++
+	return sharedStore{s.to.store(t, *s.pooled), s.to, s.pooled}
+}
 
 func (s sharedStore) Spawn(t *testing.T) *storagetest.Process {
 	return storagetest.StartProcess(t, s.to.String())
@@ -97,7 +104,7 @@ func TestContract(t *testing.T) {
 		t.Parallel()
 		storagetest.Run(t, func(t *testing.T) storage.Store {
 			to := newSQLite(t)
-			return sharedStore{to.open(t), to}
+			return sharedStore{to.open(t), to, nil}
 		})
 	})
 }
@@ -109,10 +116,10 @@ func contract(t *testing.T, name string, server *server, to target) {
 		storagetest.Run(t, func(t *testing.T) storage.Store {
 			to := to.make(t)
 			if server == nil {
-				return sharedStore{to.open(t), to}
+				return sharedStore{to.store(t, 0), to, new(int)}
 			}
 			proxy, through := behindProxy(t, to)
-			return servedStore{sharedStore{through.open(t), to}, proxy, server}
+			return servedStore{sharedStore{through.open(t), to, nil}, proxy, server}
 		})
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,18 +66,43 @@ func (to target) open(t testing.TB) *sqlstore.Store {
 	return s
 }
 
+// pools has the pools that tests share, by the dialect and source of their database.
+// Connections are what takes a server the most time here.
+var pools sync.Map
+
+// pool returns the nth pool of a database that tests share, and don't close.
+func (to target) pool(t testing.TB, n int) *sql.DB {
+	t.Helper()
+	db, err := to.db()
+	require.NoError(t, err)
+	to.table = ""
+	shared, there := pools.LoadOrStore(fmt.Sprint(n, " ", to), db)
+	if there {
+		db.Close()
+	}
+	return shared.(*sql.DB)
+}
+
+// store returns a Store with a pool that tests share.
+func (to target) store(t testing.TB, n int) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.New(to.pool(t, n), to.dialect, sqlstore.Options{Table: to.table})
+	require.NoError(t, err)
+	return s
+}
+
 // make makes an empty table with a name of its own, and drops it in the end.
 func (to target) make(t testing.TB) target {
 	t.Helper()
 	to.table = "t_" + strings.ToLower(rand.Text())
-	require.NoError(t, to.open(t).CreateTable(ctx))
 	if to.dialect == sqlstore.SQLite {
+		require.NoError(t, to.open(t).CreateTable(ctx))
 		return to // whose file goes
 	}
+	require.NoError(t, to.store(t, 0).CreateTable(ctx))
 	t.Cleanup(func() {
-		db, err := to.db()
-		require.NoError(t, err)
-		defer db.Close()
+		var err error
+		db := to.pool(t, 0)
 		for range 20 { // a server may just be starting again, or hold what a cut connection left
 			brief, cancel := context.WithTimeout(ctx, 2*time.Second)
 			_, err = db.ExecContext(brief, "DROP TABLE "+to.table)

@@ -16,8 +16,12 @@ import (
 // through a pool for each. SQLite alone lets some write once while others write
 // thousands of times.
 func TestSQLiteWritersTakeTurns(t *testing.T) {
+	length := 200 * time.Millisecond
+	if *soak {
+		length = time.Second
+	}
 	for _, pools := range []int{1, 8} {
-		to := target{dialect: sqlstore.SQLite, source: t.TempDir() + "/db"}.make(t)
+		to := target{dialect: sqlstore.SQLite, source: memoryDir(t) + "/db"}.make(t)
 		stores := make([]*sqlstore.Store, pools)
 		for i := range stores {
 			stores[i] = to.open(t)
@@ -29,7 +33,7 @@ func TestSQLiteWritersTakeTurns(t *testing.T) {
 		for i := range writers {
 			wg.Go(func() {
 				s := stores[i%pools]
-				for v, err := s.Put(ctx, string(rune('a'+i)), nil, ""); time.Since(begin) < time.Second; v, err = s.Put(ctx, string(rune('a'+i)), nil, v) {
+				for v, err := s.Put(ctx, string(rune('a'+i)), nil, ""); time.Since(begin) < length; v, err = s.Put(ctx, string(rune('a'+i)), nil, v) {
 					if errs[i] = err; err != nil {
 						return
 					}

@@ -2,7 +2,6 @@ package storagetest
 
 import (
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -51,8 +50,8 @@ func (r *remote) begin(ctx context.Context, q request) (answer response, conn *n
 	conn.SetLinger(0) // a port that waits after each call would soon be the last
 	stop := context.AfterFunc(ctx, func() { conn.CloseWrite() })
 	defer stop()
-	if err = gob.NewEncoder(conn).Encode(q); err == nil {
-		err = gob.NewDecoder(conn).Decode(&answer)
+	if err = q.send(conn); err == nil {
+		err = answer.receive(conn)
 	}
 	if err != nil {
 		return answer, conn, fmt.Errorf("storagetest: the connection to the store has ended: %w", err)

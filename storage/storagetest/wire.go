@@ -1,19 +1,22 @@
 package storagetest
 
 import (
+	"bufio"
 	"context"
-	"encoding/gob"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
+	"strconv"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 // The protocol by which one process uses a store in another: for each call there is a
-// connection, with a request and a response, encoded by gob.
+// connection, with a request and a response. Each is a list of strings, with its length and
+// theirs in front of them as varints.
 
 type request struct {
 	Method  string
@@ -22,12 +25,66 @@ type request struct {
 	Version storage.Version
 }
 
+func (q request) send(w io.Writer) error {
+	return send(w, q.Method, q.Name, string(q.Value), string(q.Version))
+}
+
+func (q *request) receive(r io.Reader) error {
+	fields, err := receive(r, 4)
+	if err == nil {
+		*q = request{fields[0], fields[1], []byte(fields[2]), storage.Version(fields[3])}
+	}
+	return err
+}
+
 type response struct {
 	Value   []byte
 	Version storage.Version
-	Names   []string
 	Error   string // "" if there is none
 	Kind    int    // the error's index in kinds, or -1
+	Names   []string
+}
+
+func (r response) send(w io.Writer) error {
+	return send(w, append([]string{string(r.Value), string(r.Version), r.Error, strconv.Itoa(r.Kind)}, r.Names...)...)
+}
+
+func (r *response) receive(from io.Reader) error {
+	fields, err := receive(from, 4)
+	if err != nil {
+		return err
+	}
+	*r = response{[]byte(fields[0]), storage.Version(fields[1]), fields[2], 0, fields[4:]}
+	r.Kind, err = strconv.Atoi(fields[3])
+	return err
+}
+
+func send(w io.Writer, fields ...string) error {
+	b := binary.AppendUvarint(nil, uint64(len(fields)))
+	for _, f := range fields {
+		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// receive returns what was sent, if that is at least so many fields.
+func receive(r io.Reader, least uint64) ([]string, error) {
+	in := bufio.NewReader(r)
+	n, err := binary.ReadUvarint(in)
+	if err == nil && n < least {
+		err = io.ErrUnexpectedEOF
+	}
+	var fields []string
+	for ; err == nil && n > 0; n-- {
+		var length uint64
+		if length, err = binary.ReadUvarint(in); err == nil {
+			field := make([]byte, length)
+			_, err = io.ReadFull(in, field)
+			fields = append(fields, string(field))
+		}
+	}
+	return fields, err
 }
 
 // kinds are the errors that are still themselves on the other side.
@@ -72,7 +129,7 @@ func serveConn(s storage.Store, conn net.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var q request
-	if gob.NewDecoder(conn).Decode(&q) != nil {
+	if q.receive(conn) != nil {
 		return
 	}
 	go func() {
@@ -82,7 +139,7 @@ func serveConn(s storage.Store, conn net.Conn) {
 	var answer response
 	unlock, err := do(ctx, s, q, &answer)
 	answer.fail(err)
-	gob.NewEncoder(conn).Encode(answer) // nobody is there to be told of an error
+	answer.send(conn) // nobody is there to be told of an error
 	if unlock != nil {
 		<-ctx.Done()
 		unlock()
