@@ -6,11 +6,14 @@ import (
 	"testing"
 )
 
+// Memory is a directory in memory, which may be missing.
+const Memory = "/dev/shm"
+
 // InMemory returns a new directory in memory, where flushing a file takes no time, or on a
 // disk where the system has none in memory. It is removed when the test ends.
 func InMemory(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "oauth2keep")
+	dir, err := os.MkdirTemp(Memory, "oauth2keep")
 	if err != nil {
 		return t.TempDir()
 	}

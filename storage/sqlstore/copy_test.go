@@ -20,11 +20,11 @@ func TestMovingADirectory(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
-			n := 100
+			n := 30
 			if *soak {
 				n = 2_500 // more than two pages
 			}
-			before, after, table := openDir(t), openDir(t), e.make(t).open(t)
+			before, after, table := openDir(t), openDir(t), e.make(t).store(t, 0)
 			keys, err := storage.NewKeyset(storage.NewKey())
 			require.NoError(t, err)
 			connect(t, manager(before, keys), n)

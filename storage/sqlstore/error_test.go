@@ -23,10 +23,7 @@ func TestDeadlock(t *testing.T) {
 		if to.dialect == sqlstore.SQLite {
 			t.Skip("SQLite has one writer at a time")
 		}
-		s := to.open(t)
-		db, err := to.db()
-		require.NoError(t, err)
-		t.Cleanup(func() { db.Close() })
+		s, db := to.store(t, 0), to.pool(t, 0)
 		before := deadlocks(t, db, to)
 		for range 3 {
 			v := mustPut(t, s, "name", "value", "")
@@ -89,7 +86,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		require.NotErrorIs(t, err, storage.ErrConflict)
 	}
 	onEach(t, func(t *testing.T, to target) {
-		v := mustPut(t, to.open(t), "name", "hush", "")
+		v := mustPut(t, to.store(t, 0), "name", "hush", "")
 		var readOnly, impatient *sqlstore.Store
 		switch to.dialect {
 		case sqlstore.PostgreSQL:
@@ -165,7 +162,7 @@ func TestWriteThatTheDriverSendsTwice(t *testing.T) {
 		if to.dialect == sqlstore.SQLite {
 			t.Skip("SQLite has no connections that break")
 		}
-		honest := to.open(t)
+		honest := to.store(t, 0)
 		source := to.source
 		if to.dialect == sqlstore.MySQL { // else it prepares a statement, and ExecContext sends nothing
 			source = to.with("interpolateParams=true").source

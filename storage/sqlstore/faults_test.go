@@ -84,9 +84,7 @@ func TestCreateTableNamesTheFaultsOfATable(t *testing.T) {
 		t.Run(test.dialect.String()+"/"+test.name, func(t *testing.T) {
 			t.Parallel()
 			to := engines[test.dialect-1].make(t)
-			db, err := to.db()
-			require.NoError(t, err)
-			defer db.Close()
+			db := to.pool(t, 0)
 			table := "(" + columns[test.dialect] + key + ")"
 			if old, changed, ok := strings.Cut(test.change, "=>"); ok {
 				require.Contains(t, table, old)
@@ -100,10 +98,10 @@ func TestCreateTableNamesTheFaultsOfATable(t *testing.T) {
 			if test.more != "" {
 				mustExec(t, db, strings.ReplaceAll(test.more, "{}", to.table))
 			}
-			err = to.open(t).CreateTable(ctx)
+			err := to.store(t, 0).CreateTable(ctx)
 			if test.want == "" {
 				require.NoError(t, err)
-				require.NoError(t, writeAndRead(to.open(t), "name", "value"))
+				require.NoError(t, writeAndRead(to.store(t, 0), "name", "value"))
 				return
 			}
 			require.ErrorContains(t, err, strings.ReplaceAll(test.want, "{}", to.table))

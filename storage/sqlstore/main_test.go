@@ -49,8 +49,8 @@ func (to target) db() (*sql.DB, error) {
 		db, err = sqlstore.OpenSQLite(ctx, to.source)
 	}
 	if err == nil {
-		db.SetMaxOpenConns(8)
-		db.SetMaxIdleConns(8)
+		db.SetMaxOpenConns(12)
+		db.SetMaxIdleConns(12)
 	}
 	return db, err
 }
@@ -70,11 +70,16 @@ func (to target) open(t testing.TB) *sqlstore.Store {
 // Connections are what takes a server the most time here.
 var pools sync.Map
 
-// pool returns the nth pool of a database that tests share, and don't close.
+// pool returns the nth pool of a server that tests share, and don't close. That of a file is
+// closed with the test.
 func (to target) pool(t testing.TB, n int) *sql.DB {
 	t.Helper()
 	db, err := to.db()
 	require.NoError(t, err)
+	if to.dialect == sqlstore.SQLite {
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
 	to.table = ""
 	shared, there := pools.LoadOrStore(fmt.Sprint(n, " ", to), db)
 	if there {
@@ -83,7 +88,7 @@ func (to target) pool(t testing.TB, n int) *sql.DB {
 	return shared.(*sql.DB)
 }
 
-// store returns a Store with a pool that tests share.
+// store returns a Store with that pool.
 func (to target) store(t testing.TB, n int) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.New(to.pool(t, n), to.dialect, sqlstore.Options{Table: to.table})
@@ -95,11 +100,10 @@ func (to target) store(t testing.TB, n int) *sqlstore.Store {
 func (to target) make(t testing.TB) target {
 	t.Helper()
 	to.table = "t_" + strings.ToLower(rand.Text())
+	require.NoError(t, to.store(t, 0).CreateTable(ctx))
 	if to.dialect == sqlstore.SQLite {
-		require.NoError(t, to.open(t).CreateTable(ctx))
 		return to // whose file goes
 	}
-	require.NoError(t, to.store(t, 0).CreateTable(ctx))
 	t.Cleanup(func() {
 		var err error
 		db := to.pool(t, 0)

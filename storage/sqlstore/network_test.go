@@ -44,12 +44,9 @@ var ends = map[error]func(context.Context) (context.Context, context.CancelFunc)
 // TestRowLocked has another transaction hold the record.
 func TestRowLocked(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
-		s := to.open(t)
+		s := to.store(t, 0)
 		v := mustPut(t, s, "name", "value", "")
-		db, err := to.db()
-		require.NoError(t, err)
-		t.Cleanup(func() { db.Close() })
-		tx, err := db.Begin()
+		tx, err := to.pool(t, 0).Begin()
 		require.NoError(t, err)
 		defer tx.Rollback()
 		_, err = tx.Exec("UPDATE " + to.table + " SET value = value")

@@ -25,13 +25,17 @@ func TestPgBouncerInEveryQueryMode(t *testing.T) {
 	to := postgres.ours(t).make(t)
 	pooled := pgbouncer(t, postgres.shared)
 	pooled.table = to.table
+	rounds := 3
+	if *soak {
+		rounds = 8
+	}
 	for _, mode := range queryModes {
 		s := pooled.with("default_query_exec_mode=" + mode).open(t)
 		errs := make([]error, 8)
 		var wg sync.WaitGroup
 		for i := range errs {
 			wg.Go(func() {
-				for n := 0; n < 8 && errs[i] == nil; n++ {
+				for n := 0; n < rounds && errs[i] == nil; n++ {
 					errs[i] = writeAndRead(s, fmt.Sprint(mode, i), fmt.Sprint("value ", n))
 				}
 			})
@@ -91,12 +95,10 @@ func writeAndRead(s *sqlstore.Store, name, value string) error {
 func TestByteaOutput(t *testing.T) {
 	t.Parallel()
 	to := postgres.target(t).make(t)
-	for _, output := range []string{"escape", "hex"} {
-		for _, mode := range queryModes {
-			s := to.with("bytea_output=" + output + "&default_query_exec_mode=" + mode).open(t)
-			require.NoError(t, s.CreateTable(ctx))
-			require.NoError(t, writeAndRead(s, "\\x00 \x00 \\", "\x00\\\xff\x80 é"), "%s in %s", output, mode)
-		}
+	for _, mode := range queryModes {
+		s := to.with("bytea_output=escape&default_query_exec_mode=" + mode).open(t)
+		require.NoError(t, s.CreateTable(ctx))
+		require.NoError(t, writeAndRead(s, "\\x00 \x00 \\", "\x00\\\xff\x80 é"), mode)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // through a pool for each. SQLite alone lets some write once while others write
 // thousands of times.
 func TestSQLiteWritersTakeTurns(t *testing.T) {
-	length := 200 * time.Millisecond
+	length := 100 * time.Millisecond
 	if *soak {
 		length = time.Second
 	}

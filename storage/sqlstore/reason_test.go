@@ -22,9 +22,7 @@ import (
 // that raises what the record's name says.
 func TestEveryReasonOfServers(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
-		db, err := to.db()
-		require.NoError(t, err)
-		t.Cleanup(func() { db.Close() })
+		db := to.pool(t, 0)
 		switch to.dialect {
 		case sqlstore.PostgreSQL:
 			mustExec(t, db, "CREATE FUNCTION "+to.table+`_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -37,7 +35,7 @@ func TestEveryReasonOfServers(t *testing.T) {
 		case sqlstore.SQLite:
 			t.Skip("see TestReasonsOfSQLite")
 		}
-		s := to.open(t)
+		s := to.store(t, 0)
 		sqlstore.Reasons(func(d sqlstore.Dialect, codes, text, advice string, refused bool) {
 			if d != to.dialect {
 				return

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
@@ -39,7 +40,7 @@ var errNotInstalled = errors.New("not installed")
 
 var postgres = &kind{
 	variable: "OAUTH2KEEP_POSTGRES_DSN", missing: "postgresql", user: "postgres",
-	fast: []string{"-c", "fsync=off"},
+	fast: []string{"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"},
 	make: func(dir, user string, fast []string) (*server, error) {
 		bin := newest("/usr/lib/postgresql/*/bin/initdb", "initdb")
 		if bin == "" {
@@ -67,7 +68,7 @@ var postgres = &kind{
 
 var mysql = &kind{
 	variable: "OAUTH2KEEP_MYSQL_DSN", missing: "mariadb-server", user: "mysql",
-	fast: []string{"--innodb-flush-log-at-trx-commit=2"},
+	fast: []string{"--innodb-flush-log-at-trx-commit=2", "--innodb-log-file-size=8M"},
 	make: func(dir, user string, fast []string) (*server, error) {
 		install, err := exec.LookPath("mariadb-install-db")
 		daemon := newest("/usr/sbin/mariadbd", "mariadbd")
@@ -170,7 +171,7 @@ func (k *kind) check(t testing.TB, err error) {
 }
 
 func (k *kind) newServer(fast []string) (*server, error) {
-	dir, err := os.MkdirTemp("", "sqlstore")
+	dir, err := newDir(fast != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +197,16 @@ func (k *kind) newServer(fast []string) (*server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// newDir makes a directory for a server's data, in memory if it may be and there is one.
+func newDir(inMemory bool) (string, error) {
+	if inMemory {
+		if dir, err := os.MkdirTemp(testdir.Memory, "sqlstore"); err == nil {
+			return dir, nil
+		}
+	}
+	return os.MkdirTemp("", "sqlstore")
 }
 
 func (k *kind) close() {

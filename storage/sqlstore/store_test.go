@@ -56,10 +56,7 @@ func TestSchema(t *testing.T) {
 // TestRow writes and reads a row by hand, as it is documented.
 func TestRow(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
-		s := to.open(t)
-		db, err := to.db()
-		require.NoError(t, err)
-		defer db.Close()
+		s, db := to.store(t, 0), to.pool(t, 0)
 		version := []byte("\xab\xcd\xef3456789abcdef")
 		insertRow(t, db, to, hashOf("account 1"), version, "account 1", "by hand")
 
@@ -84,17 +81,22 @@ func hashOf(name string) []byte {
 	return hash[:]
 }
 
+// insertOf is the statement that inserts a row by hand.
+func insertOf(to target) string {
+	holders := "?, ?, ?, ?"
+	if to.dialect == sqlstore.PostgreSQL {
+		holders = "$1, $2, $3, $4"
+	}
+	return "INSERT INTO " + to.table + " (name_hash, version, name, value) VALUES (" + holders + ")"
+}
+
 type execer interface {
 	Exec(query string, args ...any) (sql.Result, error)
 }
 
 func insertRow(t testing.TB, db execer, to target, hash, version []byte, name, value string) {
 	t.Helper()
-	holders := "?, ?, ?, ?"
-	if to.dialect == sqlstore.PostgreSQL {
-		holders = "$1, $2, $3, $4"
-	}
-	_, err := db.Exec("INSERT INTO "+to.table+" (name_hash, version, name, value) VALUES ("+holders+")", hash, version, []byte(name), []byte(value))
+	_, err := db.Exec(insertOf(to), hash, version, []byte(name), []byte(value))
 	require.NoError(t, err)
 }
 
@@ -107,18 +109,17 @@ func TestCreateTable(t *testing.T) {
 			var wg sync.WaitGroup
 			errs := make([]error, 6)
 			for i := range errs {
-				s := to.open(t)
+				s := to.store(t, 0)
 				wg.Go(func() { errs[i] = s.CreateTable(ctx) })
 			}
 			wg.Wait()
 			require.NoError(t, errors.Join(errs...))
-			db, err := to.db()
-			require.NoError(t, err)
-			_, err = db.Exec("DROP TABLE " + to.table)
+			db := to.pool(t, 0)
+			_, err := db.Exec("DROP TABLE " + to.table)
 			require.NoError(t, err)
 
 			// And without the table, the error says what to do.
-			s := to.open(t)
+			s := to.store(t, 0)
 			_, _, err = s.Get(ctx, "name")
 			require.ErrorContains(t, err, "call CreateTable")
 			_, err = s.Put(ctx, "name", []byte("hush"), "")
@@ -131,7 +132,6 @@ func TestCreateTable(t *testing.T) {
 			require.ErrorContains(t, s.CreateTable(ctx), "choose another name by Options.Table")
 			_, err = db.Exec("DROP TABLE " + to.table)
 			require.NoError(t, err)
-			db.Close()
 		}
 	})
 }
@@ -140,24 +140,27 @@ func TestCreateTable(t *testing.T) {
 // others come and go.
 func TestNamesOfManyRecords(t *testing.T) {
 	onEach(t, func(t *testing.T, to target) {
+		if testing.Short() {
+			t.Skip("writes 4 MB: runs without -short")
+		}
 		count := 1100
 		if *soak {
 			count = 10_000
 		}
 		name := func(i int) string { return fmt.Sprintf("%05d%s", i, strings.Repeat("n", 4091)) }
-		db, err := to.db()
+		tx, err := to.pool(t, 0).Begin()
 		require.NoError(t, err)
-		defer db.Close()
-		tx, err := db.Begin()
+		insert, err := tx.Prepare(insertOf(to))
 		require.NoError(t, err)
 		for i := range count {
 			version := make([]byte, 16)
 			rand.Read(version)
-			insertRow(t, tx, to, hashOf(name(i)), version, name(i), "")
+			_, err := insert.Exec(hashOf(name(i)), version, []byte(name(i)), []byte{})
+			require.NoError(t, err)
 		}
 		require.NoError(t, tx.Commit())
 
-		s := to.open(t)
+		s := to.store(t, 0)
 		seen := make([]int, count)
 		for listed, err := range s.Names(ctx) {
 			require.NoError(t, err)
@@ -222,7 +225,11 @@ func TestOpenSQLite(t *testing.T) {
 // database.
 func TestOpenSQLiteByManyAtOnce(t *testing.T) {
 	t.Parallel()
-	for range 10 {
+	rounds := 3
+	if *soak {
+		rounds = 10
+	}
+	for range rounds {
 		path := filepath.Join(memoryDir(t), "db")
 		var wg sync.WaitGroup
 		errs := make([]error, 8)
