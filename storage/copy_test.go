@@ -28,7 +28,7 @@ func contents(t *testing.T, s storage.Store) map[string]string {
 }
 
 func TestCopyThereAndBack(t *testing.T) {
-	const n = 300
+	const n = 100
 	key := storage.NewKey()
 	first := openShared(t, testdir.InMemory(t))
 	fill(t, first, "account/", n, key)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -182,8 +183,8 @@ func TestWriteKeyFile(t *testing.T) {
 // TestWriteKeyFileAtTheSameTime: of programs that start for the first time, one makes
 // the key, and all have it.
 func TestWriteKeyFileAtTheSameTime(t *testing.T) {
-	for range 20 {
-		path := filepath.Join(t.TempDir(), "token.key")
+	for range 10 {
+		path := filepath.Join(testdir.InMemory(t), "token.key")
 		var made atomic.Int32
 		keys := make([][]byte, 16)
 		var wg sync.WaitGroup

@@ -377,7 +377,7 @@ func TestInFIPSMode(t *testing.T) {
 		t.Skip("takes long")
 	}
 	t.Parallel()
-	out, err := testprocess.Test(t, []string{"-test.v", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))"},
+	out, err := testprocess.Test(t, []string{"-test.v", "-test.short", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))"},
 		"GODEBUG=fips140=only")
 	if strings.Contains(out, "panic: fips140:") {
 		t.Skipf("this build has no FIPS 140 mode: %s", out)

@@ -75,6 +75,9 @@ func TestXAESAccumulated(t *testing.T) {
 	if fips140.Enforced() {
 		t.Skip("FIPS 140 mode allows no chosen nonce")
 	}
+	if testing.Short() {
+		t.Skip("ten thousand times")
+	}
 	rng, hash := sha3.NewSHAKE128(), sha3.NewSHAKE128()
 	read := func(n byte) []byte {
 		b := make([]byte, n)
