@@ -7,10 +7,15 @@ package clienttest
 import (
 	"cmp"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -80,6 +85,7 @@ func Run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World
 		s := new(Site)
 		server := httptest.NewUnstartedServer(s.recording(h))
 		server.Config.ErrorLog = log.New(io.Discard, "", 0) // a call that is given up
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
 		server.StartTLS()
 		t.Cleanup(server.Close)
 		s.TLS = server.TLS
@@ -98,7 +104,7 @@ func Run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World
 		return p
 	}
 	w.Here, w.There = provider(here), provider(there)
-	outside.TLSClientConfig = &tls.Config{RootCAs: w.Roots}
+	outside.TLSClientConfig = &tls.Config{RootCAs: w.Roots, CurvePreferences: []tls.CurveID{tls.X25519}} // the quickest
 	var stop func()
 	w.lanes, stop = newLanes(256, outside)
 	t.Cleanup(stop)
@@ -117,6 +123,21 @@ func Run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World
 		}
 	})
 }
+
+// certificate is that of all sites. httptest's is of RSA, and takes most of the time of a
+// handshake.
+var certificate = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
 
 func definition(name string) endpoints.Provider {
 	origin := "https://" + name + ".example"
