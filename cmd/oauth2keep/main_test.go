@@ -35,8 +35,17 @@ import (
 
 var update = flag.Bool("update", false, "write what the command prints into the scripts and the README")
 
+// waiting are tests that wait more than they compute.
+type waiting struct{ *testing.M }
+
+func (w waiting) Run() int {
+	flag.Parse()
+	flag.Set("test.parallel", "8")
+	return w.M.Run()
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"oauth2keep": main, "browser": browser, "refusing": refusing, "idle": idle})
+	testscript.Main(waiting{m}, map[string]func(){"oauth2keep": main, "browser": browser, "refusing": refusing, "idle": idle})
 }
 
 // acme is a provider that follows the RFCs, and plain one that can't revoke a grant.
@@ -63,8 +72,14 @@ var played = map[string]endpoints.Provider{"acme": acme, "plain": plain, "finch"
 const redirectURL = "https://app.example/callback"
 
 // TestScripts runs the scripts, each against a server of its own that acts as the providers.
-// What they write is as people see it.
-func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script")) }
+// What they write is as people see it. With -short, few run.
+func TestScripts(t *testing.T) {
+	params := scripts("testdata/script")
+	if testing.Short() {
+		params.Dir, params.Files = "", []string{"testdata/script/api.txtar", "testdata/script/connect.txtar"}
+	}
+	testscript.Run(t, params)
+}
 
 func scripts(dir string) testscript.Params {
 	return testscript.Params{
