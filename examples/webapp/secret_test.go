@@ -21,6 +21,9 @@ import (
 // TestNoSecretIsShown goes through all flows and failures, and looks for every token, code,
 // state, session, secret and key in every page, URL, log line and file.
 func TestNoSecretIsShown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("visits hundreds of pages: runs without -short")
+	}
 	app := start(t, nil)
 	b := app.user(t, "alice")
 	secrets := make(map[string]string) // and what they are
