@@ -176,7 +176,7 @@ func TestAProcessEndsWithItsParent(t *testing.T) {
 	assert.False(t, p.over())
 	r, err := p.finish() // closes its standard input, as the death of the parent does
 	require.NoError(t, err)
-	assert.Equal(t, r.Calls, r.Failed, "there are no connections")
+	assert.Equal(t, r.Calls, r.LoginRequired, "there are no connections")
 }
 
 func TestReportsAddUp(t *testing.T) {
