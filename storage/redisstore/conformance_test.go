@@ -108,8 +108,8 @@ type served struct {
 func (s served) Proxy() *storagetest.Proxy { return s.proxy }
 
 func (s served) Restart(t *testing.T) {
-	s.server.kill()
-	require.NoError(t, s.server.run())
+	s.server.Kill()
+	require.NoError(t, s.server.Run())
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {

@@ -45,7 +45,7 @@ func TestFailoverOfACluster(t *testing.T) {
 		})
 		require.NoError(t, client(t, server.addr).ConfigSet(ctx, "cluster-node-timeout", "1000").Err())
 	}
-	master.kill()
+	master.Kill()
 	eventually(t, "the replica is promoted", func() bool { return field(t, replica, "role") == "master" })
 	promotion := time.Now()
 	eventually(t, "the store goes on by itself", func() bool {
@@ -97,7 +97,7 @@ func TestAClusterClientThroughSentinel(t *testing.T) {
 	s := &redisstore.Store{Client: c}
 	v := mustPut(t, s, "name", "value", "")
 	inStep(t, w.servers[0], 2)
-	w.failover(t, w.servers[0].kill)
+	w.failover(t, w.servers[0].Kill)
 	eventually(t, "the store goes on by itself", func() bool {
 		now, err := s.Put(ctx, "name", []byte("next"), v)
 		if err != nil {
@@ -122,7 +122,7 @@ func TestNamesThroughAFailover(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, seen[name], "twice: %q", name)
 		if seen[name] = true; len(seen) == n/2 {
-			w.failover(t, w.servers[0].kill)
+			w.failover(t, w.servers[0].Kill)
 		}
 	}
 	require.Equal(t, n, len(seen))
@@ -141,8 +141,8 @@ func TestAMasterWithoutItsDataEmptiesItsReplicas(t *testing.T) {
 	s.WaitReplicas, s.WaitTimeout = 1, 20*time.Second
 	mustPut(t, s, "name", "value", "")
 	requireValue(t, at(t, replica), "name", "value")
-	forgetful.kill()
-	require.NoError(t, forgetful.run())
+	forgetful.Kill()
+	require.NoError(t, forgetful.Run())
 	eventually(t, "the replica has forgotten it too", func() bool {
 		_, _, err := at(t, replica).Get(ctx, "name")
 		return errors.Is(err, storage.ErrNotFound)

@@ -57,10 +57,10 @@ func TestFailoverKeepsWhatAllReplicasConfirmed(t *testing.T) {
 	}
 	acknowledged := func(w *writer) *atomic.Int64 { return &w.acknowledged }
 	each("writes are acknowledged", acknowledged, 20)
-	promoted := w.failover(t, w.servers[0].kill)
+	promoted := w.failover(t, w.servers[0].Kill)
 	// One replica is left, and two don't confirm: but the new master writes.
 	each("writes go on", func(w *writer) *atomic.Int64 { return &w.unconfirmed }, 1)
-	require.NoError(t, w.servers[0].run())
+	require.NoError(t, w.servers[0].Run())
 	each("writes are acknowledged again", acknowledged, 10)
 	stop()
 	wg.Wait()
@@ -214,7 +214,7 @@ func TestFailoverLosesWhatItMay(t *testing.T) {
 			}
 
 			promoted := w.failover(t, func() {
-				w.servers[0].kill()
+				w.servers[0].Kill()
 				for _, f := range restore { // too late
 					f()
 				}
@@ -280,11 +280,11 @@ func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
 			require.ErrorContains(t, w.store(t, 3).Check(ctx), "redisstore: the master that Sentinel names has 2 replicas, and WaitReplicas is 3")
 
 			inStep(t, old, 2)
-			goOn := func() { require.NoError(t, old.run()) }
-			hit := old.kill
+			goOn := func() { require.NoError(t, old.Run()) }
+			hit := old.Kill
 			if stopped {
-				hit = func() { old.pause(t) }
-				goOn = old.goOn
+				hit = func() { old.Pause(t) }
+				goOn = old.GoOn
 				defer goOn()
 			}
 			promoted := w.failover(t, hit)
@@ -301,7 +301,7 @@ func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
 			require.NoError(t, s.Delete(ctx, "deleted", deleted))
 
 			// Nobody tells the old master.
-			w.sentinel.kill()
+			w.sentinel.Kill()
 			goOn()
 			eventually(t, "the old master notices that its replicas are gone", func() bool {
 				return field(t, old, "role") == "master" && field(t, old, "connected_slaves") == "0"
@@ -332,7 +332,7 @@ func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
 			mustPut(t, stray, "replaced", "stray", first)
 
 			// Now it is told.
-			require.NoError(t, w.sentinel.run())
+			require.NoError(t, w.sentinel.Run())
 			w.hasten(t)
 			follows(t, old)
 			_, err = stray.Put(ctx, "replaced", []byte("stray"), second)
@@ -349,7 +349,7 @@ func TestFailoverLeavesAnOldMasterBehind(t *testing.T) {
 			for _, server := range w.servers {
 				requireNow(at(t, server))
 			}
-			require.Equal(t, old, w.failover(t, promoted.kill)) // and it is the master again
+			require.Equal(t, old, w.failover(t, promoted.Kill)) // and it is the master again
 			eventually(t, "the store goes on by itself", func() bool {
 				_, _, err := s.Get(ctx, "replaced")
 				return err == nil

@@ -65,8 +65,8 @@ func TestNamesAfterARestart(t *testing.T) {
 		require.False(t, seen[name], "twice: %q", name)
 		seen[name] = true
 		if len(seen) == n/2 {
-			server.kill()
-			require.NoError(t, server.run())
+			server.Kill()
+			require.NoError(t, server.Run())
 		}
 	}
 	require.Len(t, seen, n)

@@ -32,9 +32,9 @@ func TestAContextEndsACallToAPausedServer(t *testing.T) {
 			return func() { require.NoError(t, <-slept) }
 		},
 		"a stopped process": func(t *testing.T, s *server, _ *proxy) func() {
-			s.pause(t)
-			t.Cleanup(s.goOn)
-			return s.goOn
+			s.Pause(t)
+			t.Cleanup(s.GoOn)
+			return s.GoOn
 		},
 		"a network that hangs": func(_ *testing.T, _ *server, p *proxy) func() { return p.stall() },
 	} {
@@ -99,16 +99,16 @@ func TestAServerThatHangsAndGoesOn(t *testing.T) {
 	s := &redisstore.Store{Client: client(t, server.addr).WithTimeout(100 * time.Millisecond)}
 	direct := &redisstore.Store{Client: client(t, server.addr)}
 	v := mustPut(t, s, "name", "before", "")
-	server.pause(t)
-	defer server.goOn()
-	time.AfterFunc(250*time.Millisecond, server.goOn)
+	server.Pause(t)
+	defer server.GoOn()
+	time.AfterFunc(250*time.Millisecond, server.GoOn)
 	v = mustPut(t, s, "name", "after", v)
 	require.Equal(t, v, requireValue(t, direct, "name", "after"))
 
-	server.pause(t)
+	server.Pause(t)
 	_, err := s.Put(ctx, "name", []byte("never answered"), v)
 	requireUnknown(t, err)
-	server.goOn()
+	server.GoOn()
 	eventually(t, "what was sent is run", func() bool {
 		value, _, _ := direct.Get(ctx, "name")
 		return string(value) == "never answered"

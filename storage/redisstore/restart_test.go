@@ -39,8 +39,8 @@ func TestAKilledServerKeepsWhatItsSettingsPromise(t *testing.T) {
 			}
 			after := mustPut(t, s, "replaced", "after", replaced)
 			require.NoError(t, s.Delete(ctx, "deleted", deleted))
-			server.kill()
-			require.NoError(t, server.run())
+			server.Kill()
+			require.NoError(t, server.Run())
 
 			value, v, err := s.Get(ctx, "replaced")
 			_, _, gone := s.Get(ctx, "deleted")

@@ -51,9 +51,9 @@ func watch(t testing.TB, args ...string) *watched {
 	inStep(t, w.servers[0], 2)
 	w.sentinel = launch(t, func(s *server, sentinelPort string) []string {
 		conf := filepath.Join(s.dir, "conf")
-		require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "port %s\nbind 127.0.0.1\ndir %s\nlogfile %s\n"+
-			"sentinel monitor %[4]s %[5]s %[6]s 1\nsentinel failover-timeout %[4]s 5000\nsentinel parallel-syncs %[4]s 2\n",
-			sentinelPort, s.dir, filepath.Join(s.dir, "log"), masterName, host, port), 0o600))
+		require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "port %s\nbind 127.0.0.1\ndir %s\n"+
+			"sentinel monitor %[3]s %[4]s %[5]s 1\nsentinel failover-timeout %[3]s 5000\nsentinel parallel-syncs %[3]s 2\n",
+			sentinelPort, s.dir, masterName, host, port), 0o600))
 		return []string{conf, "--sentinel"}
 	})
 	w.hasten(t)

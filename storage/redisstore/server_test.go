@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -27,11 +25,10 @@ var ctx = context.Background()
 
 // server is a redis-server process with a directory and a port of its own.
 type server struct {
+	*testserver.Server
 	addr string
 	bus  string // the port for the others of its cluster
 	dir  string
-	args []string
-	cmd  *exec.Cmd
 }
 
 // durable is what the contract needs.
@@ -43,27 +40,18 @@ func start(t testing.TB, args ...string) *server {
 	return launch(t, func(s *server, port string) []string {
 		_, s.bus, _ = net.SplitHostPort(testserver.Addr(t))
 		return append([]string{"--port", port, "--cluster-port", s.bus, "--bind", "127.0.0.1", "--dir", s.dir,
-			"--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, args...)
+			"--enable-debug-command", "yes"}, args...)
 	})
 }
 
 // launch starts a redis-server with the arguments that it is given for a port.
 func launch(t testing.TB, args func(s *server, port string) []string) *server {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		const missing = "redis-server isn't installed: apt-get install redis-server"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	path := testserver.Find(t, "redis-server", "apt-get install redis-server")
 	s := &server{addr: testserver.Addr(t), dir: memoryDir(t)}
 	_, port, err := net.SplitHostPort(s.addr)
 	require.NoError(t, err)
-	s.args = append([]string{path}, args(s, port)...)
-	require.NoError(t, s.run())
-	t.Cleanup(s.kill)
+	s.Server = testserver.Start(t, s.loaded, append([]string{path}, args(s, port)...)...)
 	return s
 }
 
@@ -76,30 +64,14 @@ func memoryDir(t testing.TB) string {
 	return testdir.InMemory(t)
 }
 
-// run starts the process, and waits until it has loaded its data.
-func (s *server) run() error {
-	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	dieWithParent(s.cmd)
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
+// loaded returns nil when the server has loaded its data.
+func (s *server) loaded() error {
 	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
 	defer c.Close()
-	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if err = c.Ping(ctx).Err(); err == nil || redis.HasErrorPrefix(err, "NOAUTH") {
-			return nil
-		}
+	if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "NOAUTH") {
+		return err
 	}
-	s.kill()
-	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-	return fmt.Errorf("redis-server doesn't answer: %w\n%s", err, log)
-}
-
-// kill ends the process at once, as a crash does.
-func (s *server) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
+	return nil
 }
 
 // client returns a client of addr, which is closed when the test is over.

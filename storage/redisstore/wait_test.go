@@ -46,8 +46,8 @@ func TestWaitForReplicas(t *testing.T) {
 	_, err := s.Put(ctx, "name", nil, "")
 	require.ErrorIs(t, err, storage.ErrConflict)
 
-	replica.pause(t)
-	defer replica.goOn()
+	replica.Pause(t)
+	defer replica.GoOn()
 	_, err = s.Put(ctx, "name", []byte("unconfirmed"), v)
 	require.ErrorIs(t, err, redisstore.ErrUnconfirmed)
 	require.NotErrorIs(t, err, storage.ErrConflict)
@@ -69,7 +69,7 @@ func TestWaitForReplicas(t *testing.T) {
 		require.NoError(t, master.Delete(ctx, "again", v))
 	}
 
-	replica.goOn()
+	replica.GoOn()
 	require.Eventually(t, func() bool {
 		_, now, _ := master.Get(ctx, "name")
 		_, err := s.Put(ctx, "name", []byte("confirmed"), now)
