@@ -8,20 +8,37 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// Find returns the path of a program. Where it isn't installed the test is skipped, or
-// fails if the environment has CI=true; install says what to do then.
+// Look returns the path of a program: of the last that matches a pattern of paths, or where
+// the environment has one of its name. The error is ErrNotInstalled.
+func Look(program string) (string, error) {
+	if strings.Contains(program, "/") {
+		if found, _ := filepath.Glob(program); len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	path, err := exec.LookPath(filepath.Base(program))
+	if err != nil {
+		return "", ErrNotInstalled
+	}
+	return path, nil
+}
+
+// Find is Look for a test. Where the program isn't installed the test is skipped, or fails
+// if the environment has CI=true; install says what to do then.
 func Find(t testing.TB, program, install string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
+	path, err := Look(program)
 	if err == nil {
 		return path
 	}
-	missing := program + " isn't installed: " + install
+	missing := filepath.Base(program) + " isn't installed: " + install
 	if os.Getenv("CI") == "true" {
 		t.Fatal(missing)
 	}
@@ -29,22 +46,30 @@ func Find(t testing.TB, program, install string) string {
 	return ""
 }
 
+var errKilled = errors.New("the server was killed")
+
 // Server is a process that keeps data in a directory, so that it can be started again.
 type Server struct {
-	args  []string
-	ready func() error
+	ready   func() error
+	command func() *exec.Cmd
 
 	mu     sync.Mutex // guards what follows, and is held while the process starts or ends
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the process has ended
-	killed bool          // by Kill
+	killed bool          // by Kill or Stop
 	output bytes.Buffer
+}
+
+// New returns a server that isn't started yet. It is ready when that function returns nil;
+// command makes its process.
+func New(ready func() error, command func() *exec.Cmd) *Server {
+	return &Server{ready: ready, command: command}
 }
 
 // Start starts a server and waits until ready returns nil. The process ends with the test.
 func Start(t testing.TB, ready func() error, args ...string) *Server {
 	t.Helper()
-	s := &Server{args: args, ready: ready}
+	s := New(ready, func() *exec.Cmd { return exec.Command(args[0], args[1:]...) })
 	if err := s.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +77,10 @@ func Start(t testing.TB, ready func() error, args ...string) *Server {
 	return s
 }
 
-// Run starts the process again after Kill, and waits until it is ready. One that ends by
+// Run starts the process, also after Kill, and waits until it is ready. One that ends by
 // itself, as when something had its port, is started again.
 func (s *Server) Run() error {
-	if err := s.start(); err != nil {
+	if err := s.start(false); err != nil {
 		return err
 	}
 	var err error
@@ -63,19 +88,23 @@ func (s *Server) Run() error {
 		if err = s.ready(); err == nil {
 			return nil
 		}
-		if err := s.startIfEnded(); err != nil {
+		if err := s.startIfEnded(100 * time.Millisecond); err != nil {
 			return err
 		}
 	}
 	s.Kill()
-	return fmt.Errorf("%s isn't ready: %w\n%s", s.args[0], err, &s.output)
+	return fmt.Errorf("%s isn't ready: %w\n%s", s.cmd.Path, err, &s.output)
 }
 
-func (s *Server) start() error {
+// start starts a process, but not again if the last one was killed.
+func (s *Server) start(again bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if again && s.killed {
+		return errKilled
+	}
 	s.output.Reset()
-	cmd, ended := exec.Command(s.args[0], s.args[1:]...), make(chan struct{})
+	cmd, ended := s.command(), make(chan struct{})
 	cmd.Stdout, cmd.Stderr = &s.output, &s.output
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
@@ -89,20 +118,33 @@ func (s *Server) start() error {
 	return nil
 }
 
-func (s *Server) startIfEnded() error {
+// Supervise starts the process again whenever it ends by itself, as an init system does.
+func (s *Server) Supervise() {
+	go func() {
+		for {
+			s.mu.Lock()
+			ended := s.ended
+			s.mu.Unlock()
+			<-ended
+			if s.startIfEnded(0) != nil {
+				return
+			}
+		}
+	}()
+}
+
+// startIfEnded starts the process again after a pause, unless it runs.
+func (s *Server) startIfEnded(pause time.Duration) error {
 	s.mu.Lock()
-	ended, killed := s.ended, s.killed
+	ended := s.ended
 	s.mu.Unlock()
 	select {
 	case <-ended:
+		time.Sleep(pause)
+		return s.start(true)
 	default:
 		return nil
 	}
-	if killed {
-		return errors.New(s.args[0] + " was killed")
-	}
-	time.Sleep(100 * time.Millisecond)
-	return s.start()
 }
 
 // Kill ends the process at once, as a crash does.
@@ -112,4 +154,18 @@ func (s *Server) Kill() {
 	s.killed = true
 	s.cmd.Process.Kill()
 	<-s.ended
+}
+
+// Stop asks the process to end, and kills it if it doesn't within a moment.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	s.killed = true
+	s.cmd.Process.Signal(os.Interrupt)
+	ended := s.ended
+	s.mu.Unlock()
+	select {
+	case <-ended:
+	case <-time.After(300 * time.Millisecond):
+		s.Kill()
+	}
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -61,10 +63,30 @@ func TestAServerWhosePortIsTakenIsStartedAgain(t *testing.T) {
 		return err
 	}, os.Args[0])
 
-	ended := &Server{args: []string{os.Args[0]}, ready: func() error { return errors.New("never") }}
-	require.NoError(t, ended.start())
+	ended := New(func() error { return errors.New("never") }, func() *exec.Cmd { return exec.Command(os.Args[0]) })
+	require.NoError(t, ended.start(false))
 	ended.Kill()
-	require.ErrorContains(t, ended.startIfEnded(), "was killed", "what a test killed stays dead")
+	require.Equal(t, errKilled, ended.startIfEnded(0), "what a test killed stays dead")
+}
+
+func TestASupervisedServerIsStartedAgain(t *testing.T) {
+	addr := Addr(t)
+	t.Setenv(addrVariable, addr)
+	answers := func() error {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}
+	s := Start(t, answers, os.Args[0])
+	cmd, ended := s.cmd, s.ended
+	s.Supervise()
+	cmd.Process.Kill() // not by Kill
+	<-ended
+	require.Eventually(t, func() bool { return answers() == nil }, 5*time.Second, time.Millisecond)
+	s.Stop()
+	require.Error(t, answers())
 }
 
 func TestNoTwoProcessesGetOnePort(t *testing.T) {

@@ -1,0 +1,83 @@
+package testserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// ErrNotInstalled is the error of servers that aren't installed.
+var ErrNotInstalled = errors.New("not installed")
+
+// Own gives a directory to the user as whom a server runs that refuses to run as root. It
+// returns the name for AsUser: "" unless this process is root's.
+func Own(dir, name string) (string, error) {
+	if os.Geteuid() != 0 {
+		return "", nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return "", errors.Join(ErrNotInstalled, err)
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	return name, os.Chown(dir, uid, gid)
+}
+
+// Postgres returns a PostgreSQL server that isn't started yet, and its port on loopback. Its
+// data are below dir, to which others need access if this process is root's. initdb are
+// arguments of that program, and settings those of the server.
+func Postgres(dir string, initdb []string, settings ...string) (*Server, int, error) {
+	bin, err := Look("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil {
+		return nil, 0, err
+	}
+	name, err := Own(dir, "postgres")
+	if err != nil {
+		return nil, 0, err
+	}
+	data := filepath.Join(dir, "data")
+	if err := Output(AsUser(name, bin, append([]string{"--no-sync", "--encoding=UTF8", "--locale=C", data}, initdb...)...)); err != nil {
+		return nil, 0, err
+	}
+	port, err := Port()
+	args := []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	return New(func() error { return postgresIsReady(data) }, func() *exec.Cmd {
+		return AsUser(name, filepath.Join(filepath.Dir(bin), "postgres"), args...)
+	}), port, err
+}
+
+// postgresIsReady reads the status where pg_ctl does.
+func postgresIsReady(data string) error {
+	f, err := os.Open(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for range 8 {
+		lines.Scan()
+	}
+	if status := strings.TrimSpace(lines.Text()); status != "ready" {
+		return fmt.Errorf("its status is %q", status)
+	}
+	return nil
+}
+
+// Output runs a command to its end. The error has what it wrote.
+func Output(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return nil
+}
