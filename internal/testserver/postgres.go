@@ -1,15 +1,18 @@
 package testserver
 
 import (
-	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNotInstalled is the error of servers that aren't installed.
@@ -47,28 +50,37 @@ func Postgres(dir string, initdb []string, settings ...string) (*Server, int, er
 		return nil, 0, err
 	}
 	port, err := Port()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	args := []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="}
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
-	return New(func() error { return postgresIsReady(data) }, func() *exec.Cmd {
+	return New(func() error { return postgresIsReady(addr) }, func() *exec.Cmd {
 		return AsUser(name, filepath.Join(filepath.Dir(bin), "postgres"), args...)
 	}), port, err
 }
 
-// postgresIsReady reads the status where pg_ctl does.
-func postgresIsReady(data string) error {
-	f, err := os.Open(filepath.Join(data, "postmaster.pid"))
+// postgresIsReady connects. A server that is starting answers with an error before it asks
+// who that is.
+func postgresIsReady(addr string) error {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for range 8 {
-		lines.Scan()
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Second))
+	const version, parameters = 3 << 16, "user\x00postgres\x00\x00"
+	startup := binary.BigEndian.AppendUint32(nil, uint32(8+len(parameters)))
+	startup = append(binary.BigEndian.AppendUint32(startup, version), parameters...)
+	if _, err := c.Write(startup); err != nil {
+		return err
 	}
-	if status := strings.TrimSpace(lines.Text()); status != "ready" {
-		return fmt.Errorf("its status is %q", status)
+	answer := make([]byte, 1)
+	if _, err := io.ReadFull(c, answer); err != nil {
+		return err
+	}
+	if answer[0] != 'R' { // Authentication…
+		return fmt.Errorf("PostgreSQL answers with a message %q", answer)
 	}
 	return nil
 }

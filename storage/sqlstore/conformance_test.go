@@ -46,8 +46,8 @@ type servedStore struct {
 func (s servedStore) Proxy() *storagetest.Proxy { return s.proxy }
 
 func (s servedStore) Restart(t *testing.T) {
-	s.server.kill()
-	require.NoError(t, s.server.start())
+	s.server.Kill()
+	require.NoError(t, s.server.Run())
 }
 
 // behindProxy returns a database as it is reached through a new Proxy.
@@ -146,11 +146,7 @@ func mysqlSetting(t testing.TB, to target, setting string) string {
 // pgbouncer starts a PgBouncer in front of a PostgreSQL server. It has fewer connections
 // than its clients, and hands them out for one transaction each.
 func pgbouncer(t testing.TB, behind *server) target {
-	bin := newest("/usr/sbin/pgbouncer", "pgbouncer")
-	k := &kind{variable: postgres.variable, missing: "pgbouncer"}
-	if bin == "" {
-		k.check(t, errNotInstalled)
-	}
+	bin := testserver.Find(t, "/usr/sbin/pgbouncer", "apt-get install pgbouncer")
 	dir, err := os.MkdirTemp("", "pgbouncer")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -173,18 +169,14 @@ server_login_retry = 1
 `, behind.port, port, users)
 	path := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o644))
-	user := ""
-	if os.Geteuid() == 0 {
-		user = postgres.user
-	}
-	s := &server{
-		dialect: sqlstore.PostgreSQL, dir: dir, port: port,
-		source:  strings.Replace(behind.source, strconv.Itoa(behind.port), strconv.Itoa(port), 1),
-		command: func() *exec.Cmd { return asUser(user, bin, path) },
-	}
-	require.NoError(t, s.start())
+	user, err := testserver.Own(dir, "postgres")
+	require.NoError(t, err)
+	to := behind.to
+	to.source = strings.Replace(to.source, strconv.Itoa(behind.port), strconv.Itoa(port), 1)
+	s := testserver.New(to.ping, func() *exec.Cmd { return testserver.AsUser(user, bin, path) })
+	require.NoError(t, s.Run())
 	// PgBouncer 1.18 ends itself at times when clients leave in the middle of a query.
-	go s.supervise()
-	t.Cleanup(s.close)
-	return target{dialect: s.dialect, source: s.source}
+	s.Supervise()
+	t.Cleanup(s.Kill)
+	return to
 }

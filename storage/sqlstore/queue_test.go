@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
 
@@ -16,7 +17,10 @@ import (
 // through a pool for each. SQLite alone lets some write once while others write
 // thousands of times.
 func TestSQLiteWritersTakeTurns(t *testing.T) {
-	length := 100 * time.Millisecond
+	if testing.Short() {
+		t.Skip("writes for half a second: runs without -short")
+	}
+	length := 250 * time.Millisecond
 	if *soak {
 		length = time.Second
 	}
@@ -27,17 +31,19 @@ func TestSQLiteWritersTakeTurns(t *testing.T) {
 			stores[i] = to.open(t)
 		}
 		const writers = 8
-		counts, errs := make([]int, writers), make([]error, writers)
+		counts, errs, versions := make([]int, writers), make([]error, writers), make([]storage.Version, writers)
+		for i := range writers {
+			versions[i] = mustPut(t, stores[i%pools], string(rune('a'+i)), "", "") // each has a connection
+		}
 		var wg sync.WaitGroup
 		begin := time.Now()
 		for i := range writers {
 			wg.Go(func() {
 				s := stores[i%pools]
-				for v, err := s.Put(ctx, string(rune('a'+i)), nil, ""); time.Since(begin) < length; v, err = s.Put(ctx, string(rune('a'+i)), nil, v) {
-					if errs[i] = err; err != nil {
+				for v := versions[i]; time.Since(begin) < length; counts[i]++ {
+					if v, errs[i] = s.Put(ctx, string(rune('a'+i)), nil, v); errs[i] != nil {
 						return
 					}
-					counts[i]++
 				}
 			})
 		}

@@ -1,17 +1,13 @@
 package sqlstore_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,56 +23,40 @@ import (
 type kind struct {
 	variable string   // names a data source that is there
 	missing  string   // what to install
-	user     string   // whom to run as, if the tests run as root
 	fast     []string // what makes it forget all when its machine crashes
-	make     func(dir, user string, fast []string) (*server, error)
+	make     func(dir string, fast []string) (*server, error)
 
 	once   sync.Once
 	shared *server
 	err    error
 }
 
-var errNotInstalled = errors.New("not installed")
-
 var postgres = &kind{
-	variable: "OAUTH2KEEP_POSTGRES_DSN", missing: "postgresql", user: "postgres",
-	fast: []string{"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"},
-	make: func(dir, user string, fast []string) (*server, error) {
-		bin := newest("/usr/lib/postgresql/*/bin/initdb", "initdb")
-		if bin == "" {
-			return nil, errNotInstalled
-		}
-		data := filepath.Join(dir, "data")
-		if err := output(asUser(user, bin, "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", data)); err != nil {
-			return nil, err
-		}
-		port, err := testserver.Port()
-		if err != nil {
-			return nil, err
-		}
-		return &server{
-			dialect: sqlstore.PostgreSQL, dir: dir, port: port,
-			source: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
-			command: func() *exec.Cmd {
-				return asUser(user, filepath.Join(filepath.Dir(bin), "postgres"), append([]string{"-D", data, "-p", strconv.Itoa(port),
-					"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
-					"-c", "shared_buffers=32MB"}, fast...)...)
-			},
-		}, nil
+	variable: "OAUTH2KEEP_POSTGRES_DSN", missing: "postgresql",
+	fast: []string{"fsync=off", "full_page_writes=off", "autovacuum=off"},
+	make: func(dir string, fast []string) (*server, error) {
+		process, port, err := testserver.Postgres(dir, []string{"--auth=trust", "--username=postgres"},
+			append([]string{"max_connections=300", "shared_buffers=32MB"}, fast...)...)
+		return &server{process, dir, port, target{dialect: sqlstore.PostgreSQL,
+			source: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)}}, err
 	},
 }
 
 var mysql = &kind{
-	variable: "OAUTH2KEEP_MYSQL_DSN", missing: "mariadb-server", user: "mysql",
+	variable: "OAUTH2KEEP_MYSQL_DSN", missing: "mariadb-server",
 	fast: []string{"--innodb-flush-log-at-trx-commit=2", "--innodb-log-file-size=8M"},
-	make: func(dir, user string, fast []string) (*server, error) {
-		install, err := exec.LookPath("mariadb-install-db")
-		daemon := newest("/usr/sbin/mariadbd", "mariadbd")
-		if err != nil || daemon == "" {
-			return nil, errNotInstalled
+	make: func(dir string, fast []string) (*server, error) {
+		install, err := testserver.Look("mariadb-install-db")
+		daemon, missing := testserver.Look("/usr/sbin/mariadbd")
+		if err := errors.Join(err, missing); err != nil {
+			return nil, err
+		}
+		user, err := testserver.Own(dir, "mysql")
+		if err != nil {
+			return nil, err
 		}
 		data := filepath.Join(dir, "data")
-		if err := output(asUser(user, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")); err != nil {
+		if err := testserver.Output(testserver.AsUser(user, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")); err != nil {
 			return nil, err
 		}
 		first := filepath.Join(dir, "first.sql")
@@ -87,15 +67,12 @@ var mysql = &kind{
 		if err != nil {
 			return nil, err
 		}
-		return &server{
-			dialect: sqlstore.MySQL, dir: dir, port: port,
-			source: fmt.Sprintf("root@tcp(127.0.0.1:%d)/app", port),
-			command: func() *exec.Cmd {
-				return asUser(user, daemon, append([]string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port),
-					"--init-file=" + first, "--bind-address=127.0.0.1", "--socket=" + filepath.Join(dir, "socket"), "--skip-name-resolve",
-					"--pid-file=" + filepath.Join(dir, "pid"), "--max-connections=300", "--innodb-buffer-pool-size=64M"}, fast...)...)
-			},
-		}, nil
+		to := target{dialect: sqlstore.MySQL, source: fmt.Sprintf("root@tcp(127.0.0.1:%d)/app", port)}
+		return &server{testserver.New(to.ping, func() *exec.Cmd {
+			return testserver.AsUser(user, daemon, append([]string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port),
+				"--init-file=" + first, "--bind-address=127.0.0.1", "--socket=" + filepath.Join(dir, "socket"), "--skip-name-resolve",
+				"--pid-file=" + filepath.Join(dir, "pid"), "--max-connections=300", "--innodb-buffer-pool-size=64M"}, fast...)...)
+		}), dir, port, to}, nil
 	},
 }
 
@@ -115,7 +92,7 @@ func (k *kind) target(t testing.TB) target {
 	}
 	k.start()
 	k.check(t, k.err)
-	return target{dialect: k.shared.dialect, source: k.shared.source}
+	return k.shared.to
 }
 
 func (k *kind) start() {
@@ -145,7 +122,7 @@ func (k *kind) alone(t testing.TB) (*server, target) {
 	s, err := k.newServer(nil)
 	k.check(t, err)
 	t.Cleanup(s.close)
-	return s, target{dialect: s.dialect, source: s.source}
+	return s, s.to
 }
 
 // skipIfShort skips a test that needs a server which starts for seconds.
@@ -160,7 +137,7 @@ func skipIfShort(t testing.TB) {
 // should be.
 func (k *kind) check(t testing.TB, err error) {
 	t.Helper()
-	if errors.Is(err, errNotInstalled) {
+	if errors.Is(err, testserver.ErrNotInstalled) {
 		message := fmt.Sprintf("install it: apt-get install -y %s; or set %s", k.missing, k.variable)
 		if os.Getenv("CI") == "true" {
 			t.Fatal(message)
@@ -175,22 +152,9 @@ func (k *kind) newServer(fast []string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := ""
-	if os.Geteuid() == 0 { // servers refuse to run as root
-		name = k.user
-		u, err := user.Lookup(name)
-		if err != nil {
-			return nil, errors.Join(errNotInstalled, err)
-		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		if err := os.Chown(dir, uid, gid); err != nil {
-			return nil, err
-		}
-	}
-	s, err := k.make(dir, name, fast)
+	s, err := k.make(dir, fast)
 	if err == nil {
-		err = s.start()
+		err = s.Run()
 	}
 	if err != nil {
 		os.RemoveAll(dir)
@@ -216,85 +180,15 @@ func (k *kind) close() {
 	}
 }
 
-// server is a process that can be killed and started again on the same data.
+// server is a process with a directory.
 type server struct {
-	dialect sqlstore.Dialect
-	dir     string
-	source  string
-	port    int
-	command func() *exec.Cmd
-
-	mu     sync.Mutex // guards what is below
-	cmd    *exec.Cmd
-	exited chan struct{}
-	closed bool
+	*testserver.Server
+	dir  string
+	port int
+	to   target
 }
 
-// start returns when the server answers.
-func (s *server) start() error {
-	deadline := time.Now().Add(time.Minute)
-	var log bytes.Buffer
-	for time.Now().Before(deadline) {
-		log.Reset()
-		exited := s.launch(&log)
-		for {
-			select {
-			case <-exited: // one that was killed may still be letting go of its data
-				time.Sleep(50 * time.Millisecond)
-			case <-time.After(20 * time.Millisecond):
-				if s.ping() != nil && time.Now().Before(deadline) {
-					continue
-				}
-				return nil
-			}
-			break
-		}
-	}
-	return fmt.Errorf("the server doesn't start: %s", log.String())
-}
-
-// launch starts the process, which is killed when the tests end in whatever way. The
-// channel is closed when it has ended.
-func (s *server) launch(log *bytes.Buffer) chan struct{} {
-	cmd, exited, started := s.command(), make(chan struct{}), make(chan error)
-	cmd.Stdout, cmd.Stderr = log, log
-	go func() {
-		defer close(exited)
-		dieWithThread(cmd) // and so this goroutine keeps its thread
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-	}()
-	<-started
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cmd, s.exited = cmd, exited
-	return exited
-}
-
-func (s *server) process() (cmd *exec.Cmd, exited chan struct{}, closed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cmd, s.exited, s.closed
-}
-
-// supervise starts the process again whenever it ends, as an init system does, until
-// the server is closed.
-func (s *server) supervise() {
-	for {
-		_, exited, _ := s.process()
-		<-exited
-		if _, _, closed := s.process(); closed {
-			return
-		}
-		s.launch(new(bytes.Buffer))
-	}
-}
-
-func (s *server) ping() error {
-	to := target{dialect: s.dialect, source: s.source}
+func (to target) ping() error {
 	db, err := to.db()
 	if err != nil {
 		return err
@@ -304,43 +198,12 @@ func (s *server) ping() error {
 	return db.QueryRow("SELECT 1").Scan(&one)
 }
 
-func (s *server) kill() {
-	cmd, exited, _ := s.process()
-	cmd.Process.Kill()
-	<-exited
-}
-
 func (s *server) close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	cmd, exited, _ := s.process()
-	cmd.Process.Signal(syscall.SIGINT) // in PostgreSQL, a fast shutdown
-	select {
-	case <-exited:
-	case <-time.After(300 * time.Millisecond): // nobody needs the data
-		s.kill()
-	}
+	s.Stop()
 	for range 20 {
 		if os.RemoveAll(s.dir) == nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-func newest(pattern, name string) string {
-	if found, _ := filepath.Glob(pattern); len(found) > 0 {
-		return found[len(found)-1]
-	}
-	path, _ := exec.LookPath(name)
-	return path
-}
-
-func output(cmd *exec.Cmd) error {
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
-	}
-	return nil
 }
