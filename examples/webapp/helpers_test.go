@@ -6,7 +6,6 @@ import (
 	"html"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -180,12 +179,4 @@ func (s shown) attribute(id, name string) string {
 		return ""
 	}
 	return v[1]
-}
-
-// freeAddress is a port that is free at the moment.
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 )
 
 // TestPostgreSQL goes through the application with -postgres.
@@ -46,43 +46,10 @@ func postgres(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("starts a server: runs without -short")
 	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	testserver.Find(t, testserver.InitDB, "apt-get install postgresql; or set OAUTH2KEEP_POSTGRES_DSN")
+	server, port, err := testserver.Postgres(testdir.InMemory(t), []string{"--auth=trust", "--username=postgres"}, "fsync=off")
 	require.NoError(t, err)
-	if len(found) == 0 {
-		const message = "install it: apt-get install -y postgresql; or set OAUTH2KEEP_POSTGRES_DSN"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	dir := testdir.InMemory(t)
-	command := func(name string, args ...string) {
-		args = append([]string{filepath.Join(filepath.Dir(found[len(found)-1]), name)}, args...)
-		if os.Geteuid() == 0 { // as whom it refuses to run
-			args = append([]string{"runuser", "-u", "postgres", "--"}, args...)
-		}
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir = "/"
-		said, err := os.Create(filepath.Join(t.TempDir(), name)) // not a pipe, which the server would keep open
-		require.NoError(t, err)
-		defer said.Close()
-		cmd.Stdout, cmd.Stderr = said, said
-		if err := cmd.Run(); err != nil {
-			text, _ := os.ReadFile(said.Name())
-			t.Fatalf("%s: %v: %s", name, err, text)
-		}
-	}
-	if os.Geteuid() == 0 {
-		out, err := exec.Command("chown", "postgres", dir).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
-	data, address := filepath.Join(dir, "data"), freeAddress(t)
-	command("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", data)
-	var port string
-	_, err = fmt.Sscanf(address, "127.0.0.1:%s", &port)
-	require.NoError(t, err)
-	command("pg_ctl", "start", "-w", "-D", data, "-l", filepath.Join(dir, "log"),
-		"-o", "-p "+port+" -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off")
-	t.Cleanup(func() { command("pg_ctl", "stop", "-m", "immediate", "-D", data) })
-	return "postgres://postgres@" + address + "/postgres?sslmode=disable"
+	require.NoError(t, server.Run())
+	t.Cleanup(server.Stop)
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)
 }

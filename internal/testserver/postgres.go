@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// InitDB is where [Look] finds PostgreSQL.
+const InitDB = "/usr/lib/postgresql/*/bin/initdb"
+
 // ErrNotInstalled is the error of servers that aren't installed.
 var ErrNotInstalled = errors.New("not installed")
 
@@ -37,7 +40,7 @@ func Own(dir, name string) (string, error) {
 // data are below dir, to which others need access if this process is root's. initdb are
 // arguments of that program, and settings those of the server.
 func Postgres(dir string, initdb []string, settings ...string) (*Server, int, error) {
-	bin, err := Look("/usr/lib/postgresql/*/bin/initdb")
+	bin, err := Look(InitDB)
 	if err != nil {
 		return nil, 0, err
 	}
