@@ -168,6 +168,9 @@ func TestCheck(t *testing.T) {
 	for _, problem := range []string{"is kept in memory", "lets records expire after 1h0m0s", "keeps replaced values", "takes messages of up to 1000 bytes"} {
 		require.ErrorContains(t, s.Check(ctx), "natsstore: the bucket risky "+problem)
 	}
+	_, err = s.Put(ctx, "name", make([]byte, 2000), "")
+	require.ErrorContains(t, err, refused)
+	require.ErrorContains(t, err, "(raise the bucket's MaxValueSize)")
 
 	s.Bucket = "foreign"
 	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "KV_foreign", Subjects: []string{"$KV.foreign.>"}, MaxMsgsPerSubject: 1,
@@ -215,6 +218,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	_, _, err := new(natsstore.Store).Get(ctx, "name")
 	require.ErrorContains(t, err, "natsstore: this Store has no JetStream")
+	require.ErrorContains(t, new(natsstore.Store).Check(ctx), "natsstore: this Store has no JetStream")
 
 	server := start(t, durable)
 	s := &natsstore.Store{JetStream: client(t, server.addr), Bucket: "absent"}
@@ -325,4 +329,19 @@ func TestASlowServerIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	slow := &natsstore.Store{JetStream: js, Bucket: s.Bucket}
 	requireValue(t, slow, "name", "value", v)
+}
+
+// TestADomain is reached by its name, as from a leaf node.
+func TestADomain(t *testing.T) {
+	t.Parallel()
+	server := start(t, "max_payload: 2MB\njetstream {store_dir: %q, sync_interval: always, domain: hub}\n")
+	js, err := jetstream.NewWithDomain(client(t, server.addr).Conn(), "hub")
+	require.NoError(t, err)
+	s := &natsstore.Store{JetStream: js, Bucket: newBucket(t, js, 1)}
+	require.NoError(t, s.Check(ctx))
+	v := mustPut(t, s, "name", "value", "")
+	requireValue(t, s, "name", "value", v)
+	require.Equal(t, []string{"name"}, namesOf(t, s))
+	require.NoError(t, s.Delete(ctx, "name", v))
+	require.Empty(t, namesOf(t, s))
 }
