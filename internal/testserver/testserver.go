@@ -169,3 +169,29 @@ func (s *Server) Stop() {
 		s.Kill()
 	}
 }
+
+// Meanwhile calls do so many times in the background, each after a pause, but not once the
+// test has ended. The test fails with an error of it.
+func Meanwhile(t testing.TB, times int, pause time.Duration, do func() error) {
+	over, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(stopped)
+		for range times {
+			select {
+			case <-over:
+				return
+			case <-time.After(pause):
+			}
+			if err := do(); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(over)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+}

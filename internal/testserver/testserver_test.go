@@ -89,6 +89,25 @@ func TestASupervisedServerIsStartedAgain(t *testing.T) {
 	require.Error(t, answers())
 }
 
+func TestMeanwhileEndsWithTheTest(t *testing.T) {
+	failed := errors.New("failed")
+	for name, test := range map[string]struct {
+		err  error
+		want int
+	}{"all": {nil, 3}, "failed": {failed, 1}} {
+		said, calls := &fake{TB: t}, make(chan int, 4)
+		Meanwhile(said, 3, time.Millisecond, func() error {
+			calls <- 1
+			return test.err
+		})
+		Meanwhile(said, 3, time.Hour, func() error { panic("the test has ended") })
+		require.Eventually(t, func() bool { return len(calls) == test.want }, 5*time.Second, time.Millisecond, name)
+		said.cleanUp()
+		require.Len(t, calls, test.want, name)
+		require.Equal(t, test.err, said.err, name)
+	}
+}
+
 func TestNoTwoProcessesGetOnePort(t *testing.T) {
 	for _, name := range []string{"TMPDIR", "TMP"} {
 		t.Setenv(name, t.TempDir()) // where nobody else has blocks
@@ -133,7 +152,18 @@ func TestAMissingProgramSkipsLocallyAndFailsInCI(t *testing.T) {
 // fake is a test that notes how it ended.
 type fake struct {
 	testing.TB
-	what string
+	what     string
+	err      error
+	cleanups []func()
+}
+
+func (f *fake) Error(args ...any)   { f.err = args[0].(error) }
+func (f *fake) Cleanup(done func()) { f.cleanups = append(f.cleanups, done) }
+
+func (f *fake) cleanUp() {
+	for _, done := range f.cleanups {
+		done()
+	}
 }
 
 func (f *fake) Fatal(args ...any) { f.end("failed", args[0].(string)) }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -139,25 +140,8 @@ func TestFleetWhileLeadersAreKilled(t *testing.T) {
 	members := cluster(t, 3)
 	direct := client(t, addresses(members)...)
 	tokensourcetest.Run(t, func(t *testing.T) string {
-		over, stopped := make(chan struct{}), make(chan error, 1)
-		go func() {
-			defer close(stopped)
-			for range 2 { // in the forty seconds that it takes, and not at the end
-				select {
-				case <-over:
-					return
-				case <-time.After(12 * time.Second):
-				}
-				if err := killLeader(members, direct); err != nil {
-					stopped <- err
-					return
-				}
-			}
-		}()
-		t.Cleanup(func() {
-			close(over)
-			require.NoError(t, <-stopped)
-		})
+		// In the forty seconds that it takes, and not at the end.
+		testserver.Meanwhile(t, 2, 12*time.Second, func() error { return killLeader(members, direct) })
 		return place{addresses(members), newPrefix()}.String()
 	}, tokensourcetest.Size{TokenLife: 20 * time.Second})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/natsstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -190,25 +191,8 @@ func TestFleetWhileLeadersAreKilled(t *testing.T) {
 	direct := client(t, addresses(members)...)
 	tokensourcetest.Run(t, func(t *testing.T) string {
 		bucket := newBucket(t, direct, 3)
-		over, stopped := make(chan struct{}), make(chan error, 1)
-		go func() {
-			defer close(stopped)
-			for range 2 { // in the forty seconds that it takes, and not at the end
-				select {
-				case <-over:
-					return
-				case <-time.After(12 * time.Second):
-				}
-				if err := killLeader(members, &natsstore.Store{JetStream: direct, Bucket: bucket}); err != nil {
-					stopped <- err
-					return
-				}
-			}
-		}()
-		t.Cleanup(func() {
-			close(over)
-			require.NoError(t, <-stopped)
-		})
+		// In the forty seconds that it takes, and not at the end.
+		testserver.Meanwhile(t, 2, 12*time.Second, func() error { return killLeader(members, &natsstore.Store{JetStream: direct, Bucket: bucket}) })
 		return place{addresses(members), bucket}.String()
 	}, tokensourcetest.Size{TokenLife: 20 * time.Second})
 }
