@@ -1,0 +1,81 @@
+package etcdstore_test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	provider "github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
+	"github.com/oauth2keep/oauth2keep/tokensource"
+)
+
+// What README.md shows keeps a token on a server.
+func TestREADME(t *testing.T) {
+	sandbox := endpointstest.New(t, provider.GitHub)
+	conf := sandbox.Provider(provider.GitHub).Config(sandbox.Config(provider.GitHub, "http://127.0.0.1/callback"))
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	compaction := regexp.MustCompile("`(--auto-compaction-mode [^`]+)`").FindStringSubmatch(readme(t))
+	require.NotNil(t, compaction)
+	endpoints := []string{start(t, strings.Fields(compaction[1])...).addr}
+
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialKeepAliveTime: 10 * time.Second})
+	require.NoError(t, err)
+	defer client.Close()
+	store := &etcdstore.Store{Client: client}
+	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(store, keys)}
+
+	require.NoError(t, manager.Save(ctx, "github/me", sandbox.Connect(provider.GitHub)))
+	next := &tokensource.Manager{Config: conf, Store: manager.Store} // of another process
+	resp, err := next.Client("github/me").Get(sandbox.Provider(provider.GitHub).APIURLs[0] + "/user")
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// A user whom README's command grants access has enough.
+func TestREADMEAccess(t *testing.T) {
+	testserver.Find(t, "etcdctl", "apt-get install etcd-client")
+	addr := start(t).addr
+	root := client(t, addr)
+	require.NoError(t, second(root.RoleAdd(ctx, "myapp")))
+	grant := regexp.MustCompile("`(etcdctl role [^`]+)`").FindStringSubmatch(readme(t))
+	require.NotNil(t, grant)
+	words := strings.Fields(grant[1])
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=3", "ETCDCTL_ENDPOINTS="+addr)
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	for _, err := range []error{
+		second(root.UserAdd(ctx, "myapp", "pw")), second(root.UserGrantRole(ctx, "myapp", "myapp")),
+		second(root.UserAdd(ctx, "root", "pw")), second(root.UserGrantRole(ctx, "root", "root")),
+		second(root.AuthEnable(ctx)),
+	} {
+		require.NoError(t, err)
+	}
+	options := config(addr)
+	options.Username, options.Password = "myapp", "pw"
+	c, err := clientv3.New(options)
+	require.NoError(t, err)
+	defer c.Close()
+	s := &etcdstore.Store{Client: c}
+	requireValue(t, s, "name", "value", mustPut(t, s, "name", "value", ""))
+}
+
+func readme(t *testing.T) string {
+	data, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	return string(data)
+}

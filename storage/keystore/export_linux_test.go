@@ -1,0 +1,6 @@
+package keystore
+
+import "testing"
+
+// StartSecretService starts a keyring of its own for the test.
+func StartSecretService(t testing.TB) { newSecretService(t) }
