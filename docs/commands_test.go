@@ -1,188 +1,204 @@
 package docs_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"maps"
+	"path"
 	"regexp"
-	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// Every command of a block that is marked sh is run here or elsewhere, or what it names is
-// looked up.
-func TestCommandsRun(t *testing.T) {
-	count := 0
-	for _, page := range files(t, ".md") {
-		for _, block := range blocks(read(t, page), "sh") {
-			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
-				if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
-					continue
-				}
-				count++
-				t.Run(page+": "+line, func(t *testing.T) { checkCommand(t, line) })
-			}
+// scripts returns the commands of a page: each block that is marked sh, and what else a reader
+// would paste, from the text.
+func scripts(page string) [][]string {
+	var all [][]string
+	for _, block := range blocks(page, "sh") {
+		all = append(all, commands(block))
+	}
+	for _, span := range inline(page) {
+		if isCommand(span) && !slices.ContainsFunc(all, func(script []string) bool { return slices.Contains(script, span) }) {
+			all = append(all, []string{span})
 		}
 	}
-	assert.Greater(t, count, 4)
-}
-
-func checkCommand(t *testing.T, line string) {
-	line, _, _ = strings.Cut(line, " #")
-	words := strings.Fields(line)
-	switch {
-	case strings.Contains(line, "openssl rand"):
-		makeKey(t, line)
-	case strings.HasPrefix(line, "go get "):
-		module := strings.TrimPrefix(words[2], "github.com/oauth2keep/oauth2keep")
-		_, err := fs.Stat(root, filepath.ToSlash(filepath.Join(".", module, "go.mod")))
-		assert.NoError(t, err, "there is no such module")
-	case strings.HasPrefix(line, "go run "):
-		checkFlags(t, words[2], words[3:])
-	case strings.HasPrefix(line, "go test "):
-		checkTests(t, words[2:])
-	case words[0] == ".ci/run":
-		for _, part := range words[1:] {
-			assert.Contains(t, read(t, ".ci/run"), "\n"+part+"() ", "there is no such part")
-		}
-	case words[0] == ".ci/release":
-		assert.Regexp(t, `^v\d+\.\d+\.\d+$`, words[len(words)-1])
-	case strings.HasPrefix(line, "apt-get install "):
-		for _, name := range words[2:] {
-			if name[0] != '-' {
-				assert.Regexp(t, `(?m)^debian=\(.*\b`+name+`\b`, read(t, ".ci/run"), "it isn't installed for the tests")
-			}
-		}
-	default:
-		checkKeep(t, line)
-	}
-}
-
-// makeKey runs a command that makes a key, and reads it.
-func makeKey(t *testing.T, line string) {
-	if _, err := exec.LookPath("openssl"); err != nil || runtime.GOOS == "windows" {
-		require.Empty(t, os.Getenv("CI"), "openssl isn't installed")
-		t.Skip("openssl isn't installed: apt-get install openssl")
-	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
-	cmd.Dir = t.TempDir()
-	output, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-	_, err = storage.ReadKeyFile(filepath.Join(cmd.Dir, "token.key"))
-	assert.NoError(t, err)
-}
-
-// checkFlags looks for a command and its flags in its source.
-func checkFlags(t *testing.T, dir string, args []string) {
-	source := packageSource(t, dir)
-	assert.Contains(t, source, "\npackage main\n", "it isn't a command")
-	for _, arg := range args {
-		if name, _, _ := strings.Cut(arg, "="); name[0] == '-' {
-			assert.Contains(t, source, `"`+strings.TrimLeft(name, "-")+`"`, "there is no such flag")
+	for _, block := range blocks(page, "console") {
+		if command, ok := strings.CutPrefix(block, "$ "); ok && strings.Count(block, "\n$ ") == 0 {
+			command, _, _ = strings.Cut(command, "\n")
+			all = append(all, []string{command})
 		}
 	}
+	return all
 }
 
-// checkTests looks for the tests of a command and its flags.
-func checkTests(t *testing.T, args []string) {
-	var packages []string
-	pattern := ""
-	everything := strings.Join(sources(t), "\n")
-	for i, arg := range args {
-		switch {
-		case arg == "work" || strings.HasPrefix(arg, "."):
-			packages = append(packages, arg)
-		case arg == "-run":
-			pattern = strings.Trim(args[i+1], "'\"")
-		case arg[0] == '-' && !strings.Contains(" -race -v -short -timeout -count -bench ", " "+arg+" "):
-			assert.Contains(t, everything, `"`+strings.TrimLeft(arg, "-")+`"`, "there is no such flag")
-		}
-	}
-	require.NotEmpty(t, packages)
-	if pattern == "" {
-		return
-	}
-	tests := testNames(t, packages)
-	first, _, _ := strings.Cut(pattern, "/")
-	matches := regexp.MustCompile(first)
-	for _, name := range tests {
-		if matches.MatchString(name) {
-			return
-		}
-	}
-	assert.Fail(t, "no test matches", pattern)
-}
+var comment = regexp.MustCompile(`(^|\s+)# .*$`)
 
-func testNames(t *testing.T, packages []string) []string {
-	var names []string
-	for _, dir := range packages {
-		matches, err := filepath.Glob(filepath.Join("..", dir, "*_test.go"))
-		require.NoError(t, err)
-		for _, file := range matches {
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-			require.NoError(t, err)
-			for _, d := range parsed.Decls {
-				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
-					names = append(names, f.Name.Name)
-				}
-			}
-		}
-	}
-	return names
-}
-
-func packageSource(t *testing.T, dir string) string {
-	matches, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
-	require.NoError(t, err)
-	require.NotEmpty(t, matches, "there is no such package")
-	var b strings.Builder
-	for _, file := range matches {
-		content, err := os.ReadFile(file)
-		require.NoError(t, err)
-		b.Write(content)
-	}
-	return b.String()
-}
-
-func sources(t *testing.T) []string {
+// commands returns those of a block, each on one line and without comments.
+func commands(block string) []string {
 	var found []string
-	for _, name := range files(t, ".go") {
-		found = append(found, read(t, name))
+	for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
+		if line = comment.ReplaceAllString(strings.TrimSpace(line), ""); line != "" {
+			found = append(found, line)
+		}
 	}
 	return found
 }
 
+// inline returns the pieces of code in a page's text.
+func inline(page string) []string {
+	var found []string
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+var programs = []string{"go", "cd", "oauth2keep", "apt-get", "etcdctl", "nats", "ssh", "git", "docker", "npm", "make", "sudo", "sh", "bash"}
+
+// isCommand reports whether a piece of code is a whole command.
+func isCommand(code string) bool {
+	program, _, _ := strings.Cut(code, " ")
+	return program != code && (slices.Contains(programs, program) || strings.HasPrefix(program, ".ci/") || strings.HasPrefix(program, "./"))
+}
+
 var (
-	keepCommand = regexp.MustCompile(`\boauth2keep ([a-z]+)((?: [^ |)>;"]+)*)`)
-	keepSetting = regexp.MustCompile(`\bOAUTH2KEEP_[A-Z]+`)
+	looksLikeACommand = regexp.MustCompile(`^[a-z.][a-z0-9./_-]* [^:=(]+$`)
+
+	// settings of servers look like commands, and flags of servers like ours.
+	settings    = []string{"appendfsync always", "appendonly yes", "min-replicas-to-write 1"}
+	serverFlags = []string{
+		"--auto-compaction-mode", "--auto-compaction-retention", "--bump-revision", "--mark-compacted",
+		"--quota-backend-bytes", "--unsafe-no-fsync",
+	}
 )
 
-// checkKeep looks for commands of oauth2keep, their flags and settings in its source. That they
-// work is tested by the scripts beside it.
-func checkKeep(t *testing.T, line string) {
+// What looks like a command in the text is one, which is run, a command of oauth2keep whose
+// program the page leaves out, or a server's setting.
+func TestCodeInTextIsKnown(t *testing.T) {
 	source := packageSource(t, "cmd/oauth2keep")
-	commands, settings := keepCommand.FindAllStringSubmatch(line, -1), keepSetting.FindAllString(line, -1)
-	require.NotEmpty(t, append(settings, keepCommand.FindAllString(line, -1)...), "nothing runs this command")
-	for _, m := range commands {
-		known := m[1] == "completion" || regexp.MustCompile(`Use: +"`+m[1]+`\b`).MatchString(source) // the former is cobra's
-		assert.True(t, known, "there is no command %s", m[1])
-		for _, arg := range strings.Fields(m[2]) {
-			if name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "="); strings.HasPrefix(arg, "--") {
-				assert.True(t, strings.Contains(source, `"`+name+`"`), "there is no flag %s", name)
+	for _, page := range files(t, ".md") {
+		for _, code := range inline(read(t, page)) {
+			if !looksLikeACommand.MatchString(code) || isCommand(code) || slices.Contains(settings, code) {
+				continue
+			}
+			assert.True(t, isKeep(source, code), "%s: if it is a command, what is %q?", page, code)
+		}
+	}
+	assert.True(t, isCommand("go vet ./..."))
+	assert.False(t, isKeep(source, "docker run redis"))
+}
+
+// A flag in the text is one of ours, or a server's.
+func TestFlagsInTextExist(t *testing.T) {
+	source := everything(t)
+	for _, page := range files(t, ".md") {
+		for _, code := range inline(read(t, page)) {
+			if len(code) < 2 || code[0] != '-' {
+				continue
+			}
+			for _, word := range strings.Fields(code) {
+				known := word[0] != '-' || slices.Contains(serverFlags, word) || isFlag(source, word)
+				assert.True(t, known, "%s: there is no flag %s", page, word)
 			}
 		}
 	}
-	for _, name := range settings {
-		assert.True(t, strings.Contains(source, name), "there is no setting %s", name)
+	assert.False(t, isFlag(source, "--no-such-flag-"))
+}
+
+// isKeep reports whether a text is a command of oauth2keep, with flags that it has.
+func isKeep(source, text string) bool {
+	words := strings.Fields(text)
+	if !regexp.MustCompile(`Use: +"` + words[0] + `\b`).MatchString(source) {
+		return false
 	}
+	for _, word := range words[1:] {
+		if flag, ok := strings.CutPrefix(word, "--"); ok && !strings.Contains(source, `"`+flag+`"`) {
+			return false
+		}
+	}
+	return true
+}
+
+// A command with a special treatment is in a page, and it is said why it has that.
+func TestAsidesAreNeeded(t *testing.T) {
+	var all []string
+	for _, page := range files(t, ".md") {
+		for _, script := range scripts(read(t, page)) {
+			all = append(all, script...)
+		}
+	}
+	assert.Greater(t, len(all), 60)
+	for _, command := range slices.Sorted(maps.Keys(asides)) {
+		assert.Contains(t, all, command, "no page has this command any more")
+		a := asides[command]
+		assert.Equal(t, a.text(command) != command, a.why != "", "%s: what isn't run as it is written needs a reason", command)
+		assert.NotEqual(t, aside{}, a, command)
+		assert.False(t, isPart(t, command), "%s: a part of .ci/run, and not run a second time", command)
+	}
+}
+
+// Terminals that pages show are in the page of the command, where a test runs all commands, and
+// compares what they print. What shows one command is treated as one.
+func TestTranscriptsAreCompared(t *testing.T) {
+	for _, page := range files(t, ".md") {
+		for _, shown := range blocks(read(t, page), "console") {
+			if strings.Count(shown, "\n$ ") > 0 {
+				assert.True(t, strings.Contains(read(t, "cmd/oauth2keep/README.md"), shown), page)
+			}
+		}
+	}
+}
+
+var function = regexp.MustCompile(`(?m)^(\w+)\(\) \{ (.*); \}$`)
+
+// isPart reports whether a command is what a part of .ci/run does.
+func isPart(t *testing.T, command string) bool {
+	t.Helper()
+	run := read(t, ".ci/run")
+	parts := strings.Fields(regexp.MustCompile(`(?m)^parts=\((.*)\)$`).FindStringSubmatch(run)[1])
+	if named, ok := strings.CutPrefix(command, ".ci/run"); ok {
+		for _, part := range strings.Fields(named) {
+			assert.Contains(t, parts, part, "there is no such part")
+		}
+		return true
+	}
+	for _, m := range function.FindAllStringSubmatch(run, -1) {
+		if m[2] == command && slices.Contains(parts, m[1]) {
+			return true
+		}
+	}
+	// What has no flags is a piece of "go test work".
+	return regexp.MustCompile(`^go test \.[\w./]*$`).MatchString(command) && isPart(t, "go test work")
+}
+
+// place returns the directory of a checkout in which a page's command is run: that of the page's
+// module, or the root if the command names a directory that is there.
+func place(page, command string) string {
+	module := path.Dir(page)
+	for ; module != "."; module = path.Dir(module) {
+		if _, err := fs.Stat(root, module+"/go.mod"); err == nil {
+			break
+		}
+	}
+	for _, named := range regexp.MustCompile(`(?:^| )\./([\w/]+)`).FindAllStringSubmatch(command, -1) {
+		if _, err := fs.Stat(root, path.Join(module, named[1])); err != nil {
+			return "."
+		}
+	}
+	return module
+}
+
+func TestCommandsAreFound(t *testing.T) {
+	page := "Run `go vet`, or `vet` the `go run .` of\n\n```sh\na \\\n  b   # why\n# c\nd '#e'\n```\n\n```console\n$ f g\nh\n```\n"
+	assert.Equal(t, [][]string{{"a   b", "d '#e'"}, {"go vet"}, {"go run ."}, {"f g"}}, scripts(page))
+	require.True(t, isPart(t, "go test work"))
+	require.True(t, isPart(t, "go test ./..."))
+	require.True(t, isPart(t, ".ci/run format vet"))
+	require.False(t, isPart(t, "go test -short ./..."))
+	assert.Equal(t, ".", place("bench/README.md", "go test ./tokensource"))
+	assert.Equal(t, "bench", place("bench/README.md", "go run ./million"))
+	assert.Equal(t, "storage/kms", place("storage/kms/README.md", "go test ./..."))
 }

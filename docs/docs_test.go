@@ -21,12 +21,17 @@ var root = os.DirFS("..")
 // files returns the files of the repository that end with a suffix.
 func files(t *testing.T, suffix string) []string {
 	t.Helper()
+	return filesIn(t, ".", suffix)
+}
+
+func filesIn(t *testing.T, dir, suffix string) []string {
+	t.Helper()
 	var found []string
-	require.NoError(t, fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+	require.NoError(t, fs.WalkDir(root, dir, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "node_modules" || d.Name() == "testdata"):
+		case d.IsDir() && name != dir && (d.Name()[0] == '.' || d.Name() == "node_modules" || d.Name() == "testdata"):
 			return fs.SkipDir
 		case !d.IsDir() && strings.HasSuffix(name, suffix):
 			found = append(found, name)
@@ -42,15 +47,6 @@ func read(t *testing.T, name string) string {
 	content, err := fs.ReadFile(root, name)
 	require.NoError(t, err)
 	return string(content)
-}
-
-// blocks returns the pieces of a page in a language, with the page's indentation.
-func blocks(page, language string) []string {
-	var found []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(page, -1) {
-		found = append(found, m[1])
-	}
-	return found
 }
 
 var (
@@ -86,53 +82,6 @@ func anchors(page string) []string {
 		found = append(found, strings.ReplaceAll(plain, " ", "-"))
 	}
 	return found
-}
-
-// Every piece of Go stands in a Go file of the repository, where it is compiled and, if that
-// is a test or an example, run. What a page leaves out is "…", alone on a line or in a
-// comment; indentation and empty lines don't count.
-func TestGoStandsInAProgram(t *testing.T) {
-	var programs []string
-	for _, name := range files(t, ".go") {
-		programs = append(programs, squeeze(read(t, name)))
-	}
-	count := 0
-	for _, page := range files(t, ".md") {
-		for _, block := range blocks(read(t, page), "go") {
-			count++
-			assert.True(t, standsIn(programs, block), "%s: no program has\n%s", page, block)
-		}
-	}
-	assert.Greater(t, count, 30)
-}
-
-// squeeze leaves out what doesn't count.
-func squeeze(code string) string {
-	var b strings.Builder
-	for line := range strings.Lines(code) {
-		if line = strings.TrimSpace(line); line != "" {
-			b.WriteString(line + "\n")
-		}
-	}
-	return b.String()
-}
-
-func standsIn(programs []string, block string) bool {
-	pieces := regexp.MustCompile(`(?m)^(?:// )?…$\n`).Split(squeeze(block), -1)
-	for _, program := range programs {
-		rest, ok := program, true
-		for _, piece := range pieces {
-			var found bool
-			if _, rest, found = strings.Cut(rest, piece); !found {
-				ok = false
-				break
-			}
-		}
-		if ok {
-			return true
-		}
-	}
-	return false
 }
 
 // A test that a page names, as package.TestName, is there.
@@ -188,18 +137,6 @@ func TestEveryPageIsReached(t *testing.T) {
 	}
 }
 
-// What the README shows of a terminal is in the command's own page, where a test runs it.
-func TestTranscriptIsTheCommands(t *testing.T) {
-	shown := blocks(read(t, "README.md"), "console")
-	require.Len(t, shown, 1)
-	assert.True(t, strings.Contains(read(t, "cmd/oauth2keep/README.md"), shown[0]))
-}
-
-func TestBlocksAreFound(t *testing.T) {
-	page := "text\n\n```go\n\ta := 1\n```\n\n```sh\nls\n```\n"
-	assert.Equal(t, []string{"\ta := 1\n"}, blocks(page, "go"))
-	assert.Equal(t, []string{"ls\n"}, blocks(page, "sh"))
-	assert.True(t, standsIn([]string{"b := 2\na := 1\nc := 3\n"}, "\tb := 2\n\t// …\n\tc := 3\n"))
-	assert.False(t, standsIn([]string{"b := 2\nc := 3\n"}, "\ta := 1\n"))
+func TestAnchors(t *testing.T) {
 	assert.Equal(t, []string{"whats-new-in-v1", "a"}, anchors("# What's *new* in v1?\n```sh\n# no\n```\n## `a`\n"))
 }
