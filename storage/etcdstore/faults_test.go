@@ -84,7 +84,7 @@ func TestTooLarge(t *testing.T) {
 func TestAccess(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
-	server := start(t)
+	server := start(t, "--bcrypt-cost", "4")
 	root := client(t, server.addr)
 	for _, err := range []error{
 		second(root.RoleAdd(ctx, "keeper")),
