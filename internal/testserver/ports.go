@@ -2,17 +2,13 @@ package testserver
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/oauth2keep/oauth2keep/internal/filelock"
 )
 
 // Tests take ports from blocks, each of which one process has to itself: between a look at
@@ -27,7 +23,7 @@ const (
 var block struct {
 	sync.Mutex
 	next, end int
-	locks     []*os.File // of the blocks that this process has, until it ends
+	guards    []net.Listener // at the first port of each block that this process has, until it ends
 }
 
 // Addr returns an address of loopback whose port is free, and is nobody else's while this
@@ -49,35 +45,32 @@ func Port() (int, error) {
 		for block.next < block.end {
 			port := block.next
 			block.next++
-			if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			if l, err := listen(port); err == nil {
 				l.Close()
 				return port, nil
 			}
 		}
-		if !takeBlock(lowestOfConnections()) {
+		if !takeBlock(firstPort, min(lastPort, lowestOfConnections())) {
 			return 0, errors.New("no port is free")
 		}
 	}
 }
 
-// takeBlock takes a block that no process has, below a port. A file's lock says whose it is.
-func takeBlock(below int) bool {
-	for _, i := range rand.Perm((min(lastPort, below) - firstPort) / blockSize) {
-		first := firstPort + i*blockSize
-		name := filepath.Join(os.TempDir(), fmt.Sprintf("oauth2keep-test-ports-%d", first))
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			continue // another user's
+// takeBlock takes a block that no process has, from a range of ports.
+func takeBlock(from, below int) bool {
+	for _, i := range rand.Perm((below - from) / blockSize) {
+		first := from + i*blockSize
+		if guard, err := listen(first); err == nil {
+			block.guards = append(block.guards, guard)
+			block.next, block.end = first+1, first+blockSize
+			return true
 		}
-		if free, err := filelock.Try(f); err == nil && !free {
-			f.Close()
-			continue
-		}
-		block.locks = append(block.locks, f)
-		block.next, block.end = first, first+blockSize
-		return true
 	}
 	return false
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
 // lowestOfConnections returns the first port that connections get, as far as the system

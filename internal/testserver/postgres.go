@@ -54,7 +54,9 @@ func Postgres(dir string, initdb []string, settings ...string) (*Server, int, er
 	}
 	port, err := Port()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	args := []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="}
+	args := []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+		"-c", "dynamic_shared_memory_type=mmap", // in its directory, which goes also after a kill
+	}
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
