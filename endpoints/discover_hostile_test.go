@@ -23,6 +23,7 @@ const (
 
 func TestDiscoverRefusesHostileMetadata(t *testing.T) {
 	const head = `{"issuer":"https://a.example","token_endpoint":"https://a.example/token",`
+	s, ctx := newSite(t, nil)
 	for _, c := range []struct{ document, want string }{
 		{head + `"authorization_endpoint":"http://a.example/authorize"}`, `authorization_endpoint is not an https URL`},
 		{head + `"authorization_endpoint":"http://localhost/authorize"}`, `authorization_endpoint is not an https URL`},
@@ -47,7 +48,7 @@ func TestDiscoverRefusesHostileMetadata(t *testing.T) {
 			`the server authenticates clients by "spnego, access_token" only, which this package doesn't: ` +
 				`write the Provider by hand if it has another way`},
 	} {
-		_, ctx := newSite(t, map[string]http.HandlerFunc{rfcURL: says(c.document), oidcURL: says(good)})
+		s.become(map[string]http.HandlerFunc{rfcURL: says(c.document), oidcURL: says(good)})
 		p, err := Discover(ctx, "https://a.example")
 		assert.EqualError(t, err, "endpoints: discover https://a.example: "+c.want, c.document)
 		assert.Zero(t, p)
@@ -65,6 +66,7 @@ func TestDiscoverPassesOverWhatIsNotMetadataOfTheIssuer(t *testing.T) {
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 	}
+	s, ctx := newSite(t, nil)
 	for _, c := range []struct {
 		name, want string
 		answer     http.HandlerFunc
@@ -101,7 +103,7 @@ func TestDiscoverPassesOverWhatIsNotMetadataOfTheIssuer(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, ctx := newSite(t, map[string]http.HandlerFunc{
+			s.become(map[string]http.HandlerFunc{
 				rfcURL: c.answer, "https://a.example/elsewhere": says(good), "https://evil.example/": says(good),
 			})
 			p, err := Discover(ctx, "https://a.example")
@@ -110,7 +112,7 @@ func TestDiscoverPassesOverWhatIsNotMetadataOfTheIssuer(t *testing.T) {
 			assert.Zero(t, p)
 			assert.Equal(t, []string{rfcURL, oidcURL}, s.asked)
 
-			_, ctx = newSite(t, map[string]http.HandlerFunc{rfcURL: c.answer, oidcURL: says(good)})
+			s.become(map[string]http.HandlerFunc{rfcURL: c.answer, oidcURL: says(good)})
 			p, err = Discover(ctx, "https://a.example")
 			require.NoError(t, err)
 			assert.Equal(t, "https://a.example/token", p.Endpoint.TokenURL)
@@ -120,15 +122,16 @@ func TestDiscoverPassesOverWhatIsNotMetadataOfTheIssuer(t *testing.T) {
 
 // Another URL may know less, so that a server in trouble would change what the provider is.
 func TestDiscoverStopsAtAServerInTrouble(t *testing.T) {
+	s, ctx := newSite(t, nil)
 	for _, status := range []int{429, 500, 503} {
-		s, ctx := newSite(t, map[string]http.HandlerFunc{
+		s.become(map[string]http.HandlerFunc{
 			rfcURL: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, oidcURL: says(good),
 		})
 		_, err := Discover(ctx, "https://a.example")
 		assert.ErrorContains(t, err, "endpoints: discover https://a.example: "+rfcURL+": the server answers with status ")
 		assert.Equal(t, []string{rfcURL}, s.asked)
 	}
-	s, ctx := newSite(t, map[string]http.HandlerFunc{
+	s.become(map[string]http.HandlerFunc{
 		rfcURL: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "1000")

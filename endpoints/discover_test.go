@@ -2,7 +2,6 @@ package endpoints
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,33 +16,40 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
-// site is a web server that answers for every host, over TLS.
+// site is a web server that answers for every host.
 type site struct {
+	mu      sync.Mutex
 	answers map[string]http.HandlerFunc // by URL
-
-	mu    sync.Mutex
-	asked []string // the URLs, in order
+	asked   []string                    // the URLs, in order
 }
 
-// newSite returns a site and a context whose client reaches it under every name.
+// newSite returns a site and a context whose client reaches it under every name with https,
+// though without TLS, which would take most of the time.
 func newSite(t *testing.T, answers map[string]http.HandlerFunc) (*site, context.Context) {
 	s := &site{answers: answers}
-	server := httptest.NewTLSServer(s)
+	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	transport := server.Client().Transport.(*http.Transport).Clone()
-	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	transport := &http.Transport{DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
-	}
-	transport.TLSClientConfig = &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs, ServerName: "example.com"}
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
 	return s, context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport})
+}
+
+// become has the site answer otherwise, as one that nobody has asked yet.
+func (s *site) become(answers map[string]http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers, s.asked = answers, nil
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := "https://" + r.Host + r.RequestURI
 	s.mu.Lock()
 	s.asked = append(s.asked, u)
+	answer := s.answers[u]
 	s.mu.Unlock()
-	if answer := s.answers[u]; answer != nil {
+	if answer != nil {
 		answer(w, r)
 		return
 	}
@@ -148,9 +154,10 @@ func readFile(t testing.TB, path string) string {
 }
 
 func TestDiscoverReadsRealMetadata(t *testing.T) {
+	s, ctx := newSite(t, nil)
 	for _, c := range realMetadata {
 		t.Run(c.file, func(t *testing.T) {
-			_, ctx := newSite(t, map[string]http.HandlerFunc{c.at: says(readFile(t, "testdata/metadata/"+c.file+".json"))})
+			s.become(map[string]http.HandlerFunc{c.at: says(readFile(t, "testdata/metadata/"+c.file+".json"))})
 			got, err := Discover(ctx, c.issuer)
 			require.NoError(t, err)
 			c.want.Issuer = c.issuer
@@ -182,6 +189,7 @@ https://login.microsoftonline.com/.well-known/openid-configuration/common/v2.0: 
 }
 
 func TestDiscoverAsksInTheOrderOfTheRFC(t *testing.T) {
+	s, ctx := newSite(t, nil)
 	for issuer, want := range map[string][]string{
 		"https://a.example": {
 			"https://a.example/.well-known/oauth-authorization-server", "https://a.example/.well-known/openid-configuration",
@@ -195,13 +203,13 @@ func TestDiscoverAsksInTheOrderOfTheRFC(t *testing.T) {
 			"https://a.example:8443/.well-known/openid-configuration/one%2Ftwo",
 		},
 	} {
-		s, ctx := newSite(t, nil)
+		s.become(nil)
 		_, err := Discover(ctx, issuer)
 		assert.ErrorContains(t, err, "there is no metadata of this issuer")
 		assert.Equal(t, want, s.asked)
 
 		for i, last := range want {
-			s, ctx := newSite(t, map[string]http.HandlerFunc{last: says(`{"issuer":"` + issuer + `","token_endpoint":"https://a.example/token"}`)})
+			s.become(map[string]http.HandlerFunc{last: says(`{"issuer":"` + issuer + `","token_endpoint":"https://a.example/token"}`)})
 			p, err := Discover(ctx, issuer)
 			require.NoError(t, err)
 			assert.Equal(t, issuer, p.Issuer)
@@ -212,6 +220,7 @@ func TestDiscoverAsksInTheOrderOfTheRFC(t *testing.T) {
 
 func TestDiscoverChoosesAuthenticationAndPKCE(t *testing.T) {
 	const head = `{"issuer":"https://a.example","authorization_endpoint":"https://a.example/authorize","token_endpoint":"https://a.example/token"`
+	s, ctx := newSite(t, nil)
 	for _, c := range []struct {
 		members string
 		want    func(p *Provider)
@@ -254,7 +263,7 @@ func TestDiscoverChoosesAuthenticationAndPKCE(t *testing.T) {
 		{`,"code_challenge_methods_supported":["S512"]`,
 			func(p *Provider) { p.Endpoint.AuthStyle, p.Consent.PKCE = oauth2.AuthStyleInHeader, NoPKCE }},
 	} {
-		_, ctx := newSite(t, map[string]http.HandlerFunc{"https://a.example/.well-known/oauth-authorization-server": says(head + c.members + `}`)})
+		s.become(map[string]http.HandlerFunc{"https://a.example/.well-known/oauth-authorization-server": says(head + c.members + `}`)})
 		want := Provider{
 			Name: "a.example", Issuer: "https://a.example",
 			Endpoint: oauth2.Endpoint{AuthURL: "https://a.example/authorize", TokenURL: "https://a.example/token"},
