@@ -170,6 +170,14 @@ func on(t *testing.T, open func(*testing.T) storage.Store, run func(f *fixture))
 	})
 }
 
+// notShort skips a test with -short that takes long because of what it does so often.
+func notShort(t *testing.T, what string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip(what + "; run without -short")
+	}
+}
+
 // onEvery runs a test over every kind of store; with -short, over the first.
 func onEvery(t *testing.T, run func(f *fixture)) {
 	t.Helper()

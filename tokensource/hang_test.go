@@ -234,6 +234,7 @@ func TestHangingStoreHoldsAValidTokenUpForOneCallAtMost(t *testing.T) {
 
 // Another process, which isn't as busy, can refresh the token meanwhile.
 func TestStoresLockIsNotHeldWhileWaitingForAPlaceAmongTheClaims(t *testing.T) {
+	notShort(t, "has a crowd of connections")
 	synctest.Test(t, func(t *testing.T) {
 		p := new(fakeProvider)
 		hanging := configFunc(func(ctx context.Context, refresh string) (*oauth2.Token, error) {

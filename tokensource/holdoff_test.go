@@ -26,6 +26,7 @@ func (f *fixture) forgetful() *Manager {
 func collect() { runtime.GC() }
 
 func TestAPIThatRefusesEveryTokenCostsARefreshAMinuteThoughSourcesAreCollected(t *testing.T) {
+	notShort(t, "collects garbage ten times")
 	onSwap(t, func(f *fixture) {
 		m := f.forgetful()
 		m.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -44,6 +45,7 @@ func TestAPIThatRefusesEveryTokenCostsARefreshAMinuteThoughSourcesAreCollected(t
 }
 
 func TestRefreshesThatFailAreHeldOffThoughSourcesAreCollected(t *testing.T) {
+	notShort(t, "collects garbage forty times")
 	for _, fault := range []error{answer(401, "invalid_client"), answer(503, "")} {
 		t.Run(fault.Error(), func(t *testing.T) {
 			onSwap(t, func(f *fixture) {
@@ -112,6 +114,7 @@ func TestNamesThatNobodyConnectedCostNothing(t *testing.T) {
 }
 
 func TestSourcesThatHoldOffAreBounded(t *testing.T) {
+	notShort(t, "makes thousands of sources")
 	synctest.Test(t, func(t *testing.T) {
 		m := &Manager{Config: new(fakeProvider), Store: newMemory()}
 		hold := func(n int, d time.Duration) {

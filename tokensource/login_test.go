@@ -202,6 +202,9 @@ func TestSaveRefusesWhatWouldNotComeBack(t *testing.T) {
 		"null":                   {with(nil), true},
 		"a token with NUL in it": {&oauth2.Token{AccessToken: "a\x00b"}, true},
 	} {
+		if testing.Short() && strings.HasSuffix(name, "deep") {
+			continue // ten thousand levels are slow
+		}
 		t.Run(name, func(t *testing.T) {
 			onSwap(t, func(f *fixture) {
 				m := f.process()

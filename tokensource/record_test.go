@@ -339,6 +339,9 @@ func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
 		"large":                  strings.Repeat("x", maxExtra-100),
 		"deep":                   deep(9_998),
 	} {
+		if testing.Short() && name != "panics" && name != "large" {
+			continue // a megabyte is slow
+		}
 		t.Run(name, func(t *testing.T) {
 			onSwap(t, func(f *fixture) {
 				f.connected()
@@ -363,6 +366,7 @@ func TestRefreshedTokenIsSavedWithoutWhatCannotBeStoredBesideIt(t *testing.T) {
 
 // Members that aren't sent again are kept, so that they add up.
 func TestWhatComesBesideTokensDoesNotAddUpToWhatCannotBeStored(t *testing.T) {
+	notShort(t, "stores megabytes")
 	onSwap(t, func(f *fixture) {
 		large := strings.Repeat("x", maxExtra/2)
 		n := 0

@@ -39,7 +39,11 @@ func TestManyCallersOneRefresh(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &fakeProvider{rotate: true, reuse: true, latency: func() time.Duration { return time.Second }}
 				store := store()
-				const processes, callers, expiries = 6, 8, 20
+				const processes, callers = 6, 8
+				expiries := 20
+				if testing.Short() {
+					expiries = 3
+				}
 				require.NoError(t, (&Manager{Config: p, Store: store}).Save(t.Context(), "k", p.login()))
 				managers := make([]*Manager, processes)
 				sources := make([]*Source, processes)

@@ -22,6 +22,7 @@ const day = 24 * time.Hour
 // TestRunKeepsIdleConnectionsAlive has many connections that nobody uses, at a
 // provider that forgets refresh tokens after 100 days, and Run in three replicas.
 func TestRunKeepsIdleConnectionsAlive(t *testing.T) {
+	notShort(t, "lives through four weeks")
 	t.Parallel() // beside TestProcesses, which waits
 	synctest.Test(t, func(t *testing.T) {
 		var inFlight, most atomic.Int32
@@ -65,6 +66,7 @@ func TestRunKeepsIdleConnectionsAlive(t *testing.T) {
 // TestRunSpreadsWhatWasMadeAtOnce looks at when connections are refreshed that were
 // imported in the same second.
 func TestRunSpreadsWhatWasMadeAtOnce(t *testing.T) {
+	notShort(t, "looks at thousands of records")
 	now := time.Now()
 	var before int
 	const connections = 2000

@@ -104,7 +104,7 @@ func simulate(t *testing.T, sc scenario, seed uint64) (sum tallied) {
 		w.prov.fakeProvider = fakeProvider{life: simLife, rotate: !sc.keepRefreshToken, reuse: true, grace: sc.grace}
 		expiries := time.Duration(simExpiries)
 		if testing.Short() {
-			expiries = 6
+			expiries = 3
 		}
 		run := &run{w: w, sum: &sum, until: time.Now().Add(expiries * simLife * 8 / 10)}
 		run.login(nil)

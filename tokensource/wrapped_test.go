@@ -18,6 +18,7 @@ import (
 
 // x/oauth2's wrappers write into the token that they are given. Run with -race.
 func TestSeveralXOAuth2ClientsOnOneSourceAreRaceFree(t *testing.T) {
+	notShort(t, "is for the race detector")
 	p := &fakeProvider{life: 11 * time.Second} // a second longer than x/oauth2's own margin
 	var mu sync.Mutex
 	seen := make(map[string]bool)
