@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,10 +60,18 @@ func sign(t *testing.T, key any, alg string, claims map[string]any) string {
 	return signed + "." + encode(signature)
 }
 
+// rsaKey is made once, which takes long.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // TestAssertions: each kind of key is verified, and every claim.
 func TestAssertions(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
+	rsaKey := rsaKey()
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

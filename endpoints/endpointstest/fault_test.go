@@ -179,7 +179,7 @@ func TestFaultsAreInOrder(t *testing.T) {
 }
 
 func TestDelays(t *testing.T) {
-	const delay = 60 * time.Millisecond
+	const delay = 20 * time.Millisecond
 	p := endpoints.TaxRock
 	s := endpointstest.New(t)
 	token := s.Connect(p)

@@ -112,6 +112,7 @@ func TestKinds(t *testing.T) {
 	fault := func(f endpointstest.Fault) func(*endpointstest.Server, endpoints.Provider, *oauth2.Config) {
 		return func(s *endpointstest.Server, p endpoints.Provider, _ *oauth2.Config) { f.Times = 1; s.Fail(p, f) }
 	}
+	s := endpointstest.New(t)
 	for _, tt := range []struct {
 		name  string
 		spoil func(s *endpointstest.Server, p endpoints.Provider, c *oauth2.Config)
@@ -135,7 +136,6 @@ func TestKinds(t *testing.T) {
 	} {
 		for name, p := range all {
 			t.Run(tt.name+"/"+name, func(t *testing.T) {
-				s := endpointstest.New(t)
 				c := s.Config(p, callback)
 				code := newCode(t, s, p, false)
 				tt.spoil(s, p, &c)
