@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"crypto/fips140"
 	"flag"
 	"testing"
 
@@ -66,7 +67,7 @@ func (d sealedDir) Share(t *testing.T) storage.Store { return openSealed(t, d.pa
 
 func TestEncryptedKeepsTheContract(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long: with -short only that of a bare store is tested")
+		t.Skip("takes long: with -short those of Memory and Dir are tested")
 	}
 	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, testdir.InMemory(t), storage.NewKey()) })
@@ -78,6 +79,9 @@ type bareStore struct{ storage.Store }
 // TestEncryptedOfABareStoreKeepsTheContract makes the suite skip what the store
 // lacks, by the errors that Encrypted returns.
 func TestEncryptedOfABareStoreKeepsTheContract(t *testing.T) {
+	if testing.Short() && !fips140.Enabled() { // TestInFIPSMode wants it
+		t.Skip("takes long: with -short those of Memory and Dir are tested")
+	}
 	t.Parallel()
 	k := newKeyset(t, storage.NewKey())
 	storagetest.Run(t, func(t *testing.T) storage.Store {
