@@ -64,6 +64,7 @@ func TestTheClientItselfWouldLie(t *testing.T) {
 }
 
 func TestPutWhoseAnswerIsLost(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	for n := range 4 {
@@ -82,6 +83,7 @@ func TestPutWhoseAnswerIsLost(t *testing.T) {
 }
 
 func TestPutWhoseRequestIsLost(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	p.next(loseRequest, loseRequest, loseAnswer)
@@ -129,6 +131,7 @@ func TestPutThatWasReplacedBeforeItsRepetition(t *testing.T) {
 }
 
 func TestDeleteWhoseAnswerIsLost(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	p, s, direct := behindProxy(t)
 	v := mustPut(t, s, "name", "value", "")

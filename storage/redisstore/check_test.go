@@ -26,6 +26,7 @@ func TestCheck(t *testing.T) {
 
 // TestCheckWhereConfigIsForbidden judges by what INFO tells.
 func TestCheckWhereConfigIsForbidden(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	forbidden := []string{"--rename-command", "CONFIG", ""}
 	good := start(t, append(forbidden, durable...)...)

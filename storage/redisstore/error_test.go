@@ -138,6 +138,7 @@ func TestErrorsOfReads(t *testing.T) {
 }
 
 func TestErrorsOfTheClient(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialTimeout: time.Second, DialerRetries: 1})
 	requireAdvice(t, &redisstore.Store{Client: nobody}, "dial tcp 127.0.0.1:1:", "connection refused")
@@ -163,6 +164,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 // TestWhatTheListOfPermissionsAllows has a user with the permissions that the
 // documentation lists, and no others.
 func TestWhatTheListOfPermissionsAllows(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	server := start(t, durable...)
 	rules := []any{"acl", "setuser", "keeper", "on", ">pw", "~oauth2keep:*", "+hello", "+client"}

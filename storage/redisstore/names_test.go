@@ -54,6 +54,7 @@ func TestTenThousandNamesAreListed(t *testing.T) {
 // TestNamesAfterARestart has the server restarted in the middle of a walk, after
 // which cursors mean something else.
 func TestNamesAfterARestart(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	server := start(t, durable...)
 	c := client(t, server.addr)
