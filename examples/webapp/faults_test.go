@@ -17,6 +17,9 @@ import (
 // TestEachFaultShowsItsWords presses every button of the page "Try what goes wrong". The
 // README has a line for each, with what one reads then.
 func TestEachFaultShowsItsWords(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts an application for each fault; run without -short")
+	}
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	var lines sync.Map
