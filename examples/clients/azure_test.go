@@ -61,6 +61,9 @@ func TestAzureWithTransport(t *testing.T) {
 
 // TestAzureWithCredential: a policy of one's own can tell of a refusal.
 func TestAzureWithCredential(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has the same client as another test; run without -short")
+	}
 	clienttest.Test(t, clienttest.Client{
 		New: func(_ *testing.T, p *clienttest.Provider, connection, url string) func(context.Context) error {
 			source := p.Manager.Source(connection)

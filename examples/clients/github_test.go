@@ -54,6 +54,9 @@ func TestGitHub(t *testing.T) {
 // TestGitHubUploadInMemory: net/http knows how to read such a body again, and so the upload
 // is repeated with a new token.
 func TestGitHubUploadInMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has the same client as another test; run without -short")
+	}
 	clienttest.Test(t, clienttest.Client{
 		Answer: githubAPI,
 		New: func(t *testing.T, p *clienttest.Provider, connection, url string) func(context.Context) error {
@@ -73,6 +76,9 @@ func TestGitHubUploadInMemory(t *testing.T) {
 // TestGitHubUploadOfAFile: a file is read once. The upload fails, and the next one has a new
 // token.
 func TestGitHubUploadOfAFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has the same client as another test; run without -short")
+	}
 	path := filepath.Join(t.TempDir(), "asset")
 	require.NoError(t, os.WriteFile(path, []byte(asset), 0o600))
 	clienttest.Test(t, clienttest.Client{

@@ -45,6 +45,9 @@ func TestGoogleWithHTTPClient(t *testing.T) {
 // TestGoogleWithTokenSource: what WithTokenSource makes is x/oauth2's transport. So the caller
 // has to tell of a refusal.
 func TestGoogleWithTokenSource(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has the same client as another test; run without -short")
+	}
 	clienttest.Test(t, clienttest.Client{
 		Answer: googleUser,
 		New: func(t *testing.T, p *clienttest.Provider, connection, url string) func(context.Context) error {

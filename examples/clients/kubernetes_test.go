@@ -47,6 +47,9 @@ func TestKubernetesWithClient(t *testing.T) {
 // TestKubernetesWithTokenSource: where nothing but a *rest.Config can be given, a Source is
 // client-go's ResettableTokenSource.
 func TestKubernetesWithTokenSource(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has the same client as another test; run without -short")
+	}
 	clienttest.Test(t, clienttest.Client{
 		New: func(t *testing.T, p *clienttest.Provider, connection, url string) func(context.Context) error {
 			config := clusterAt(url)

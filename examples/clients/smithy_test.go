@@ -57,6 +57,9 @@ func smithyCall(t *testing.T, tokens bearer.TokenProvider, client *http.Client, 
 }
 
 func TestSmithyWithHTTPClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has the same client as another test; run without -short")
+	}
 	clienttest.Test(t, clienttest.Client{
 		New: func(t *testing.T, p *clienttest.Provider, connection, url string) func(context.Context) error {
 			return smithyCall(t, smithyTokens(p.Manager.Source(connection)), p.Manager.Client(connection), url)
