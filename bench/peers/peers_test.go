@@ -69,6 +69,9 @@ func TestTableIsComplete(t *testing.T) {
 
 // TestResultsAreChecked makes each side do what is not asked of it.
 func TestResultsAreChecked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures everything once; run without -short")
+	}
 	rows, err := testWorld(t).rows()
 	require.NoError(t, err)
 	for _, r := range rows {
@@ -148,7 +151,11 @@ func TestHerdMakesOneTokenRequest(t *testing.T) {
 	require.NoError(t, err)
 	herd := rows[slices.IndexFunc(rows, func(r row) bool { return r.herd })]
 	for _, s := range herd.sides {
-		for range 3 {
+		times := 3
+		if testing.Short() {
+			times = 1
+		}
+		for range times {
 			got, err := herd.take(s, 1)
 			require.NoError(t, err)
 			assert.GreaterOrEqual(t, got.elapsed, patience, s.library)
