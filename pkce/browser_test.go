@@ -118,7 +118,11 @@ func TestPrefetchBeginsNothing(t *testing.T) {
 
 // A script that follows links tells nothing of itself.
 func TestLinksThatAreFollowedDontPushOutTheAttempt(t *testing.T) {
-	for before := range 4 {
+	most := 4
+	if testing.Short() {
+		most = 1
+	}
+	for before := range most {
 		a := newApp(t, newProvider(t), true)
 		b := a.browser()
 		for range before {

@@ -231,6 +231,9 @@ func TestTamperedCookie(t *testing.T) {
 	require.NoError(t, err)
 	for i := range sealed {
 		for bit := range 8 {
+			if testing.Short() && bit != i%8 {
+				continue
+			}
 			flipped := bytes.Clone(sealed)
 			flipped[i] ^= 1 << bit
 			_, _, err := f.call(t, callback(query, &http.Cookie{Name: cookie.Name, Value: base64.RawURLEncoding.EncodeToString(flipped)}))

@@ -17,6 +17,9 @@ func (m *spentStates) used(state string, maxAge time.Duration) bool {
 }
 
 func TestSpentStates(t *testing.T) {
+	if testing.Short() {
+		t.Skip("remembers a hundred thousand states; run without -short")
+	}
 	var m spentStates
 	assert.True(t, m.used("a", time.Hour))
 	assert.False(t, m.used("a", time.Hour))
