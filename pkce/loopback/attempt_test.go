@@ -65,12 +65,14 @@ func TestStrangers(t *testing.T) {
 			assert.Equal(t, http.StatusBadRequest, page.status, query)
 			assert.Contains(t, page.body, "waited for")
 		}
-		large, err := http.Post(base+"/callback", "application/x-www-form-urlencoded", strings.NewReader("state="+state+"&x="+strings.Repeat("x", 1<<20)))
-		require.NoError(t, err)
-		assert.Equal(t, http.StatusBadRequest, read(t, large).status)
-		huge, err := http.Get(base + "/callback?x=" + strings.Repeat("x", 2*maxHeader))
-		require.NoError(t, err)
-		assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, read(t, huge).status)
+		if !testing.Short() { // net/http waits half a second for the rest
+			large, err := http.Post(base+"/callback", "application/x-www-form-urlencoded", strings.NewReader("state="+state+"&x="+strings.Repeat("x", 1<<20)))
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusBadRequest, read(t, large).status)
+			huge, err := http.Get(base + "/callback?x=" + strings.Repeat("x", 2*maxHeader))
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, read(t, huge).status)
+		}
 
 		assert.Equal(t, http.StatusOK, get(t, callback).status)
 	})

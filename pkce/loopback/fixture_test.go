@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,10 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(opening) != "" {
 		os.Exit(opens())
+	}
+	flag.Parse()
+	if testing.Short() && flag.Lookup("test.skip").Value.String() == "" {
+		_ = flag.Set("test.skip", "^ExampleLogin_device$") // waits for a second, the shortest interval between polls
 	}
 	code := m.Run()
 	if left := goroutines(); code == 0 && left != "" {
