@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		way, path, _ := strings.Cut(at, ":")
 		return ways[way](path)
 	})
+	debug.SetGCPercent(400) // what is alive is so little that it would be marked again and again
 	os.Exit(m.Run())
 }
 

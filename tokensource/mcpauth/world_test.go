@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -218,5 +219,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		child()
 	}
+	debug.SetGCPercent(400) // what is alive is so little that it would be marked again and again
 	os.Exit(m.Run())
 }
