@@ -215,6 +215,7 @@ func TestFull(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	_, _, err := new(natsstore.Store).Get(ctx, "name")
 	require.ErrorContains(t, err, "natsstore: this Store has no JetStream")
