@@ -296,13 +296,18 @@ func (f *fixture) put(rec *record) storage.Version {
 	data, err := rec.encode()
 	require.NoError(f, err)
 	s := encrypted(f.raw.Store)
-	_, v, err := s.Get(context.Background(), "k")
-	if !errors.Is(err, storage.ErrNotFound) {
+	for {
+		_, v, err := s.Get(context.Background(), "k")
+		if !errors.Is(err, storage.ErrNotFound) {
+			require.NoError(f, err)
+		}
+		v, err = s.Put(context.Background(), "k", data, v)
+		if errors.Is(err, storage.ErrConflict) {
+			continue // a Manager wrote in the same instant
+		}
 		require.NoError(f, err)
+		return v
 	}
-	v, err = s.Put(context.Background(), "k", data, v)
-	require.NoError(f, err)
-	return v
 }
 
 // access returns the access token that m serves.
