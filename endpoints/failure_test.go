@@ -2,6 +2,8 @@ package endpoints_test
 
 import (
 	"cmp"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -292,4 +294,24 @@ func TestCodeIsReadHoweverItIsWritten(t *testing.T) {
 			assert.Equal(t, endpoints.KindCodeRejected, endpoints.KindOf(err), "%s, %s", code, name)
 		}
 	}
+}
+
+func TestAnErrorKeepsWhatHelpsSupport(t *testing.T) {
+	_, err := exchange(t, endpoints.Answer{}, func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range map[string]string{
+			"Retry-After": "7", "X-Request-Id": "req-1", "Request-Id": "req-2", "X-Correlation-Id": "req-3", "CF-Ray": "ray",
+			"Date": "Sat, 01 Jan 2000 00:00:00 GMT", "Server": "nginx", "Set-Cookie": "a=b",
+		} {
+			w.Header().Set(name, value)
+		}
+		w.WriteHeader(400)
+		io.WriteString(w, `{"error":"invalid_grant"}`)
+	})
+	var retrieve *oauth2.RetrieveError
+	require.ErrorAs(t, err, &retrieve)
+	assert.Equal(t, http.Header{
+		"Content-Type": {"application/json"}, "Retry-After": {"7"}, "X-Request-Id": {"req-1"}, "Request-Id": {"req-2"},
+		"X-Correlation-Id": {"req-3"}, "Cf-Ray": {"ray"}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"},
+	}, retrieve.Response.Header)
+	assert.Equal(t, "https://auth.example/token", retrieve.Response.Request.URL.String())
 }
