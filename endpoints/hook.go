@@ -19,7 +19,7 @@ type Request struct {
 
 	// HTTP is the request. Its method, URL and header may be changed. If its Body
 	// is set, that is sent with the Content-Type that the header has, and Params
-	// are not.
+	// are not. An Idempotency-Key is an error: with it net/http may send a request twice.
 	HTTP *http.Request
 
 	value values

@@ -107,3 +107,14 @@ func TestAnAnswerIsWhatTheHookMakesOfIt(t *testing.T) {
 	assert.Empty(t, new(endpoints.Request).Value("x"))
 	assert.Empty(t, new(endpoints.Response).Value("x"))
 }
+
+func TestAHookHasNoRequestRepeated(t *testing.T) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		p := waysBase()
+		p.Request = func(r *endpoints.Request) error { r.HTTP.Header.Set(name, "1"); return nil }
+		net := newInternet(t, answerJSON(200, `{"access_token":"a1"}`))
+		_, err := p.Config(oauth2.Config{ClientID: "id"}).Exchange(net.context(), "c0de")
+		assert.ErrorContains(t, err, "endpoints: x: Request: the header "+name+" would have net/http send the request again")
+		assert.Empty(t, net.requests())
+	}
+}

@@ -274,6 +274,11 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 		if err = p.Request(&Request{Grant: in.grant, Params: theirs, HTTP: sent, value: in.value}); err != nil {
 			return sent, theirs, fmt.Errorf("Request: %w", err)
 		}
+		for name := range sent.Header {
+			if isIdempotencyKey(name) {
+				return sent, theirs, fmt.Errorf("Request: the header %s %s", name, wouldRepeat)
+			}
+		}
 	}
 	if sent.Body != nil {
 		return sent, theirs, resetBody(sent)
@@ -420,18 +425,18 @@ func resetBody(r *http.Request) error {
 }
 
 // setBody gives r its body, and GetBody, so that net/http can send the request on
-// another connection if nothing of it was written to the first one.
+// another connection if nothing of it was written to the first one. A GET and its like
+// net/http repeats even after a lost answer, when the code in it may be spent, unless the
+// request has a body that it can't get again.
 func setBody(r *http.Request, body []byte) {
 	r.ContentLength = int64(len(body))
-	switch {
-	case len(body) > 0:
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		r.Body, _ = r.GetBody()
-	case r.Method == http.MethodGet:
-		// net/http repeats a GET after a lost answer, when the code in it may be
-		// spent, unless the request has a body that it can't get again.
-		r.Body, r.GetBody = io.NopCloser(bytes.NewReader(nil)), nil
-	default:
-		r.Body, r.GetBody = http.NoBody, func() (io.ReadCloser, error) { return http.NoBody, nil }
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	if len(body) == 0 {
+		r.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
+	}
+	r.Body, _ = r.GetBody()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "": // which is a GET
+		r.Body, r.GetBody = io.NopCloser(bytes.NewReader(body)), nil
 	}
 }

@@ -273,10 +273,23 @@ func TestRedirectsOfATokenRequestAreNotFollowed(t *testing.T) {
 // A GET may be repeated by net/http on a connection that it had kept open. The
 // code in a GET to a token endpoint would be spent twice.
 func TestTokenRequestIsNotRepeatedAfterALostAnswer(t *testing.T) {
-	for name, style := range map[string]endpoints.AuthStyle{
-		"GET":   {Body: endpoints.QueryBody, Method: "GET"},
-		"query": {Body: endpoints.QueryBody},
-		"JSON":  {Body: endpoints.JSONBody},
+	method := func(name string) func(*endpoints.Request) error {
+		return func(r *endpoints.Request) error { r.HTTP.Method = name; return nil }
+	}
+	for name, way := range map[string]struct {
+		style endpoints.AuthStyle
+		hook  func(*endpoints.Request) error
+	}{
+		"GET":                     {style: endpoints.AuthStyle{Body: endpoints.QueryBody, Method: "GET"}},
+		"query":                   {style: endpoints.AuthStyle{Body: endpoints.QueryBody}},
+		"JSON":                    {style: endpoints.AuthStyle{Body: endpoints.JSONBody}},
+		"a hook's GET":            {hook: method("GET")},
+		"a hook's method of none": {hook: method("")},
+		"a hook's OPTIONS":        {hook: method("OPTIONS")},
+		"a hook's body in a GET": {style: endpoints.AuthStyle{Method: "GET"}, hook: func(r *endpoints.Request) error {
+			r.HTTP.Body = io.NopCloser(strings.NewReader(r.Params.Encode()))
+			return nil
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lose atomic.Bool
@@ -291,7 +304,7 @@ func TestTokenRequestIsNotRepeatedAfterALostAnswer(t *testing.T) {
 				io.WriteString(w, `{"access_token":"issued-token"}`)
 			})
 			p := rfc
-			p.Style = style
+			p.Style, p.Request = way.style, way.hook
 			conf := p.Config(oauth2.Config{ClientID: clientID})
 			_, err := conf.Exchange(net.context(), "first")
 			require.NoError(t, err)

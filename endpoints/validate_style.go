@@ -144,8 +144,9 @@ func checkField(field, name string, header map[string]string) error {
 		return wrong(field, "would leave the answer compressed: net/http has its own")
 	case "connection", "transfer-encoding", "trailer", "te", "upgrade", "proxy-authorization":
 		return wrong(field, "is about the connection, and not about the request")
-	case "idempotency-key", "x-idempotency-key":
-		return wrong(field, "would have net/http send the request again after a lost answer, when what is in it may be spent")
+	}
+	if isIdempotencyKey(name) {
+		return wrong(field, wouldRepeat)
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("(),/:;<=>?@[]{}\\\"", r) }) {
 		return wrong(field, "is no name of a header field")
@@ -157,3 +158,11 @@ func checkField(field, name string, header map[string]string) error {
 	}
 	return nil
 }
+
+// isIdempotencyKey reports whether net/http takes a request with a header of that name
+// for one that does no harm if it is sent twice.
+func isIdempotencyKey(name string) bool {
+	return strings.EqualFold(name, "Idempotency-Key") || strings.EqualFold(name, "X-Idempotency-Key")
+}
+
+const wouldRepeat = "would have net/http send the request again after a lost answer, when what is in it may be spent"
