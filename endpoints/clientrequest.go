@@ -131,7 +131,7 @@ func (r *Reply) Decode(v any) error {
 // Token returns the token that is in the answer, as Provider.Answer says, with what came
 // beside it.
 func (r *Reply) Token() (*oauth2.Token, error) {
-	conf, a := r.hidden().config, r.hidden().answer
+	conf, a := r.hidden().config, *r.hidden().answer
 	if a.members == nil {
 		return nil, r.Unusable(errNotJSON)
 	}
@@ -139,7 +139,8 @@ func (r *Reply) Token() (*oauth2.Token, error) {
 	if err != nil {
 		return nil, r.Unusable(err)
 	}
-	return conf.tokenOf(a, issued), nil
+	a.members = asSent(a.members).(map[string]any) // a copy, which becomes the token's
+	return conf.tokenOf(&a, issued), nil
 }
 
 // Unusable returns the error for an answer that isn't as the provider documents it, an

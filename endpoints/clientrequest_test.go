@@ -142,3 +142,15 @@ func TestTokenInTheAnswerToAClientRequest(t *testing.T) {
 	assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
 	assertErrorHoldsNoSecrets(t, err)
 }
+
+func TestReplyStaysAsItWasSent(t *testing.T) {
+	n := newInternet(t, answerJSON(200, `{"access_token": "a1", "expires_in": 60, "id": 1}`))
+	reply, err := rfc.Config(oauth2.Config{ClientID: clientID}).SendAsClient(n.context(), endpoints.ClientRequest{Path: "/x"})
+	require.NoError(t, err)
+	for range 2 {
+		token, err := reply.Token()
+		require.NoError(t, err)
+		assert.Equal(t, int64(60), token.ExpiresIn)
+		assert.Equal(t, 1., token.Extra("id"))
+	}
+}
