@@ -116,3 +116,12 @@ func TestExchangeAllocatesLittleMoreThanXOAuth2s(t *testing.T) {
 	}
 	assert.Less(t, allocs(conf.Exchange), 1.2*allocs(client.Exchange))
 }
+
+func TestTransportThatReturnsNothing(t *testing.T) {
+	ctx := roundTripper(func(*http.Request) (*http.Response, error) { return nil, nil }).context()
+	for _, way := range ways {
+		ctx, conf := way.use(ctx, rfc, oauth2.Config{ClientID: "id"})
+		_, err := conf.Exchange(ctx, "c0de")
+		assert.ErrorContains(t, err, "a endpoints_test.roundTripper has returned neither an answer nor an error")
+	}
+}

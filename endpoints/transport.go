@@ -128,6 +128,9 @@ func (p *adapter) send(r *http.Request, base http.RoundTripper, a *answer) (*htt
 	if a.resp, err = base.RoundTrip(a.sent); err != nil {
 		return nil, redact.Error(err, a.secrets())
 	}
+	if a.resp == nil {
+		return nil, p.errorf("a %T has returned neither an answer nor an error", base)
+	}
 	return p.response(r, a)
 }
 
