@@ -87,12 +87,13 @@ type answer struct {
 	hooked  bool
 	kind    ErrorKind // that the hook has set
 
-	asked  *http.Request // of x/oauth2 or a call
+	asked  *http.Request // by x/oauth2 or a call
 	sent   *http.Request // in its place
 	params url.Values    // of that
 }
 
-// adapted is what x/oauth2 is given in place of an answer.
+// adapted is what stands in place of an answer: for x/oauth2 to read, or for a call, which
+// has the token already and reads errors alone.
 type adapted struct {
 	status int
 	body   []byte
@@ -131,7 +132,7 @@ func (p *adapter) adapt(a *answer) adapted {
 	return p.done(a)
 }
 
-// tokenless are the grants whose answers x/oauth2 isn't to find a token in.
+// tokenless are the grants whose answers have no token that a call waits for.
 var tokenless = []string{grantRevoke, grantIntrospect, grantClient, grantDeviceAuth}
 
 // done returns the adapted form of a success that has no token in it.

@@ -11,12 +11,18 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// call is one request that a method of Config makes. It is the transport of a client of
-// its own, which sends it a request with nothing in it but the URL: x/oauth2 would encode
-// and decode all that the call has, and read an answer twice.
+// Who does what: a call is a request that a method of Config makes, and a transport picks
+// the token requests out of what a plain *oauth2.Config sends. Either gives what it knows,
+// an input, to the adapter of the provider: that makes the request as the conversation of
+// its grant says, has a base send it, and reads the answer.
+
+// call is one request that a method of Config makes, and what comes of it. It stands in
+// for the transport of the caller's client, so that the client's timeout and cookies
+// apply, and is sent a request with nothing in it but the URL. x/oauth2 has no part in it:
+// that would write a form for the adapter to read, and read what the adapter has written.
 type call struct {
 	input
-	base    http.RoundTripper // nil means http.DefaultTransport
+	base    http.RoundTripper // of the caller's client; nil means http.DefaultTransport
 	members func(*answer)     // sees the members of an answer without a token
 
 	issued *oauth2.Token // was in the answer
@@ -101,7 +107,7 @@ func setOptions(form url.Values, opts []oauth2.AuthCodeOption) error {
 	return nil
 }
 
-// retrieveError makes the error that x/oauth2 makes of an adapted response.
+// retrieveError makes the error of an adapted response that x/oauth2 would make of it.
 func retrieveError(resp *http.Response) error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {

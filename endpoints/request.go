@@ -106,7 +106,7 @@ type input struct {
 	token       *oauth2.Token // that the request is about, or nil
 	vars        url.Values    // given by an option
 	special     *conversation // in place of that of the grant
-	at          *url.URL      // where the request goes, if x/oauth2 doesn't make it
+	at          *url.URL      // where a call's request goes
 	body        []byte        // JSON to send in place of the parameters
 
 	rfc     url.Values // the RFC's parameters, and before they are read, the options as well
@@ -114,7 +114,7 @@ type input struct {
 }
 
 // own are the parameters of RFC 6749, RFC 7636, RFC 7009 and RFC 8628 by grant. What
-// else is in a request that x/oauth2 has made is an option.
+// else a request has is an option.
 var own = map[string][]string{
 	grantExchange:   {"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "state"},
 	grantRefresh:    {"grant_type", "client_id", "client_secret", "refresh_token"},

@@ -116,8 +116,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	})
 }
 
-// send has base send r, which is empty but for what its input has, as the provider wants
-// it, and returns the answer as x/oauth2 wants it.
+// send has base send what a.in describes, in place of r, as the provider wants it, and
+// returns the answer in the form that x/oauth2 reads.
 func (p *adapter) send(r *http.Request, base http.RoundTripper, a *answer) (*http.Response, error) {
 	a.in.read(r)
 	a.asked = r
@@ -197,7 +197,8 @@ func readAll(r io.Reader) ([]byte, error) {
 	return body, err
 }
 
-// response turns the answer to r into what x/oauth2 expects.
+// response returns the adapted form of the answer to r. A call's success is empty: the
+// call has what was in it.
 func (p *adapter) response(r *http.Request, a *answer) (*http.Response, error) {
 	resp := a.resp
 	a.status = resp.StatusCode
@@ -209,7 +210,7 @@ func (p *adapter) response(r *http.Request, a *answer) (*http.Response, error) {
 		}
 	}
 	rfc := p.adapt(a)
-	if a.call != nil && !isFailure(rfc.status) { // the call has what was in it
+	if a.call != nil && !isFailure(rfc.status) {
 		return &http.Response{StatusCode: rfc.status, Body: http.NoBody, Request: r}, nil
 	}
 	return a.rfcResponse(r, rfc), nil
