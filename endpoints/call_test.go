@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -123,5 +124,25 @@ func TestTransportThatReturnsNothing(t *testing.T) {
 		ctx, conf := way.use(ctx, rfc, oauth2.Config{ClientID: "id"})
 		_, err := conf.Exchange(ctx, "c0de")
 		assert.ErrorContains(t, err, "a endpoints_test.roundTripper has returned neither an answer nor an error")
+	}
+}
+
+// A program may take the refresh token out of what it hands on.
+func TestRefreshTokenThatTheCallerHasRemovedIsStillThere(t *testing.T) {
+	for _, way := range ways {
+		net := newInternet(t, answerJSON(200, `{"access_token":"a1","refresh_token":"r1"}`))
+		ctx, conf := way.use(net.context(), rfc, oauth2.Config{ClientID: "id"})
+		token := &oauth2.Token{AccessToken: "a0", RefreshToken: "r0", Expiry: time.Unix(1, 0)}
+		source := conf.TokenSource(ctx, token)
+		for range 2 {
+			token.RefreshToken, token.Expiry = "", time.Unix(1, 0)
+			var err error
+			token, err = source.Token()
+			require.NoError(t, err, way.name)
+		}
+		requests := net.requests()
+		require.Len(t, requests, 2)
+		assert.Contains(t, requests[0], "refresh_token=r0")
+		assert.Contains(t, requests[1], "refresh_token=r1")
 	}
 }

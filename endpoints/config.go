@@ -110,9 +110,9 @@ func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenS
 	if conf.err != nil {
 		return failingSource{conf.err}
 	}
-	r := &refresher{ctx: ctx, conf: conf, last: t}
-	if t == nil {
-		r.last = new(oauth2.Token)
+	r := &refresher{ctx: ctx, conf: conf}
+	if t != nil {
+		r.last = *t
 	}
 	return oauth2.ReuseTokenSource(t, r)
 }
@@ -122,7 +122,7 @@ func (c *Config) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenS
 type refresher struct {
 	ctx  context.Context
 	conf *config
-	last *oauth2.Token
+	last oauth2.Token // a copy, since whoever has the token may change it
 }
 
 func (r *refresher) Token() (*oauth2.Token, error) {
@@ -130,9 +130,10 @@ func (r *refresher) Token() (*oauth2.Token, error) {
 		return nil, errors.New("oauth2: token expired and refresh token is not set") // as x/oauth2 says it
 	}
 	form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {r.last.RefreshToken}}
-	t, err := r.conf.call(grantRefresh, r.last).retrieve(r.ctx, form, nil)
+	last := r.last
+	t, err := r.conf.call(grantRefresh, &last).retrieve(r.ctx, form, nil)
 	if err == nil {
-		r.last = t
+		r.last = *t
 	}
 	return t, err
 }
