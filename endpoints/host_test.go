@@ -204,4 +204,15 @@ func TestCookiesOfTheTokenURLStayWithIt(t *testing.T) {
 	_, err = refresh(ctx, p.Config(plain), "r1")
 	require.NoError(t, err)
 	assert.Equal(t, "session=refresh.example", seen["refresh.example"])
+
+	for host, want := range map[string]string{"auth.example": "own=1; session=auth.example", "other.example": "own=1"} {
+		p.Request = func(r *endpoints.Request) error {
+			r.HTTP.URL.Host = host
+			r.HTTP.AddCookie(&http.Cookie{Name: "own", Value: "1"})
+			return nil
+		}
+		_, err = p.Config(plain).Exchange(ctx, "c0de")
+		require.NoError(t, err)
+		assert.Equal(t, want, seen[host], "a hook's and the jar's")
+	}
 }

@@ -257,12 +257,10 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 	sent.Body, sent.GetBody, sent.ContentLength, sent.Host = nil, nil, 0, ""
 	sent.Method = c.style.Method
 	sent.Header.Del("Authorization")
+	sent.Header.Del("Cookie") // see addCookies
 	sent.Header.Set("Accept", "application/json")
 	if sent.URL, err = c.target(in); err != nil {
 		return sent, nil, err
-	}
-	if sent.Header["Cookie"] != nil && !origin.Same(sent.URL, r.URL) {
-		sent.Header.Del("Cookie") // http.Client's jar has put those of r's host there
 	}
 	if theirs, err = c.params(sent, in); err != nil {
 		return sent, nil, err
@@ -280,6 +278,7 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 			}
 		}
 	}
+	addCookies(sent, r)
 	if sent.Body != nil {
 		return sent, theirs, resetBody(sent)
 	}
@@ -290,6 +289,14 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 	}
 	encode(sent, theirs, c.style.Body)
 	return sent, theirs, nil
+}
+
+// addCookies gives sent those of r, which http.Client's jar has put there, unless it goes
+// to another origin, by the definition or by a hook.
+func addCookies(sent, r *http.Request) {
+	if jar := r.Header["Cookie"]; jar != nil && origin.Same(sent.URL, r.URL) {
+		sent.Header.Set("Cookie", strings.Join(append(sent.Header["Cookie"], jar...), "; "))
+	}
 }
 
 // params returns the parameters of the request, under the names of the provider.
