@@ -354,7 +354,7 @@ func TestNoErrorHoldsATokenOfTheAnswer(t *testing.T) {
 // Looking for a great many tokens in a long text could take minutes.
 func TestAnAnswerFullOfTokensIsNotRepeated(t *testing.T) {
 	if testing.Short() {
-		t.Skip("looks for forty thousand tokens")
+		t.Skip("looks for forty thousand tokens; run without -short")
 	}
 	body := []byte(`{"error":"invalid_grant","error_description":"` + strings.Repeat("x", 4000) + `"`)
 	for i := range 40_000 {

@@ -76,7 +76,7 @@ func TestXAESAccumulated(t *testing.T) {
 		t.Skip("FIPS 140 mode allows no chosen nonce")
 	}
 	if testing.Short() {
-		t.Skip("ten thousand times")
+		t.Skip("seals ten thousand times; run without -short")
 	}
 	rng, hash := sha3.NewSHAKE128(), sha3.NewSHAKE128()
 	read := func(n byte) []byte {
