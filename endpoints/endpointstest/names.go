@@ -82,7 +82,10 @@ func (s *site) here(u string) string {
 // Loopback addresses are reached as with any client, for the application's own pages.
 // Everything else is an error: nothing leaves the machine.
 func (s *Server) Client() *http.Client {
-	base := http.DefaultTransport.(*http.Transport).Clone()
+	base := new(http.Transport)
+	if usual, ok := http.DefaultTransport.(*http.Transport); ok { // a program may have wrapped it
+		base = usual.Clone()
+	}
 	base.Proxy = nil
 	return &http.Client{Transport: &named{s, base}}
 }

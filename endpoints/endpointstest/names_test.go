@@ -61,6 +61,16 @@ func TestClientReachesOnlyProviders(t *testing.T) {
 
 // TestTwoTenants: two connections of one client with hosts of their own, each with
 // rotation, and no token is good at the other's.
+// A program that traces requests wraps the transport of all.
+func TestClientWhereTheDefaultTransportIsWrapped(t *testing.T) {
+	server, usual := endpointstest.New(t, endpoints.GitHub), http.DefaultTransport
+	http.DefaultTransport = struct{ http.RoundTripper }{usual}
+	defer func() { http.DefaultTransport = usual }()
+	resp, err := server.Client().Get(endpoints.GitHub.Endpoint.AuthURL)
+	require.NoError(t, err)
+	assert.NoError(t, resp.Body.Close())
+}
+
 func TestTwoTenants(t *testing.T) {
 	s := endpointstest.New(t, tenants)
 	policy := s.Policy(tenants)
