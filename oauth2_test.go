@@ -233,13 +233,16 @@ func TestEndToEndRefresh(t *testing.T) {
 	dir := t.TempDir()
 	app := start(t, sandbox, endpoints.TaxRock, dir)
 	app.connect(t, false)
-	for _, expire := range []func(time.Duration){time.Sleep, sandbox.Advance} {
+	for round, expire := range []func(time.Duration){time.Sleep, sandbox.Advance} {
 		expire(life)
 		var wg sync.WaitGroup
 		for range callers {
 			wg.Go(func() { assert.Equal(t, http.StatusOK, app.call(t, "/client-accounts")) })
 		}
 		wg.Wait()
+		if round == 0 {
+			assert.Zero(t, sandbox.Stats(endpoints.TaxRock).APIRefused, "a token that had expired was sent")
+		}
 		app.stop(t)
 		app = start(t, sandbox, endpoints.TaxRock, dir)
 	}

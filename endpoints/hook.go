@@ -20,6 +20,8 @@ type Request struct {
 	// HTTP is the request. Its method, URL and header may be changed. If its Body
 	// is set, that is sent with the Content-Type that the header has, and Params
 	// are not. An Idempotency-Key is an error: with it net/http may send a request twice.
+	// The cookies of the client's jar are added afterwards, if the request still goes to the
+	// origin of the endpoint.
 	HTTP *http.Request
 
 	value values

@@ -27,7 +27,7 @@ const (
 	simProcesses = 6
 	simCallers   = 3
 	simLife      = time.Minute // of an access token
-	simExpiries  = 26          // or 6 with -short
+	simExpiries  = 26          // or 3 with -short
 )
 
 // scenarios are the rows of the table that TestSimulation prints. The provider

@@ -59,8 +59,6 @@ func TestClientReachesOnlyProviders(t *testing.T) {
 	}
 }
 
-// TestTwoTenants: two connections of one client with hosts of their own, each with
-// rotation, and no token is good at the other's.
 // A program that traces requests wraps the transport of all.
 func TestClientWhereTheDefaultTransportIsWrapped(t *testing.T) {
 	server, usual := endpointstest.New(t, endpoints.GitHub), http.DefaultTransport
@@ -71,6 +69,8 @@ func TestClientWhereTheDefaultTransportIsWrapped(t *testing.T) {
 	assert.NoError(t, resp.Body.Close())
 }
 
+// TestTwoTenants: two connections of one client with hosts of their own, each with
+// rotation, and no token is good at the other's.
 func TestTwoTenants(t *testing.T) {
 	s := endpointstest.New(t, tenants)
 	policy := s.Policy(tenants)
