@@ -135,22 +135,24 @@ var processChecks = []check{
 
 	{"the lock of a process that was killed is free", func(t *testing.T, s storage.Store) {
 		lock := locker(t, s)
-		process := spawn(t, s, 1)[0]
-		if _, err := process.Lock(eventually(t), "name"); err != nil {
-			t.Fatalf("Lock in another process = %v", err)
+		for range kills() {
+			process := spawn(t, s, 1)[0]
+			if _, err := process.Lock(eventually(t), "name"); err != nil {
+				t.Fatalf("Lock in another process = %v", err)
+			}
+			short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			_, err := lock(s)(short, "name")
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("Lock while another process has it = %v; want %v", err, context.DeadlineExceeded)
+			}
+			time.AfterFunc(50*time.Millisecond, process.Kill)
+			unlock, err := lock(s)(eventually(t), "name")
+			if err != nil {
+				t.Fatalf("Lock of a process that was killed meanwhile = %v", err)
+			}
+			unlock()
 		}
-		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err := lock(s)(short, "name")
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("Lock while another process has it = %v; want %v", err, context.DeadlineExceeded)
-		}
-		time.AfterFunc(50*time.Millisecond, process.Kill)
-		unlock, err := lock(s)(eventually(t), "name")
-		if err != nil {
-			t.Fatalf("Lock of a process that was killed meanwhile = %v", err)
-		}
-		unlock()
 	}},
 }
 
