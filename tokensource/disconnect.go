@@ -142,7 +142,7 @@ func (s *Source) giveBack(lease *lease) {
 
 // delete deletes the record, also if the caller has gone meanwhile: what is revoked
 // is no use to anyone.
-func (s *Source) delete(c cell) error {
+func (s *Source) delete(c versioned) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := s.m.Store.Delete(ctx, s.name, c.version); err != nil {

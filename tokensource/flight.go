@@ -192,10 +192,10 @@ func (f *flight) step() (settled bool) {
 // look reads the record and makes it the view. A store that went back to an earlier token
 // of the same login is given the later one again. The view is nil if the record has to be
 // looked at again.
-func (f *flight) look() (c cell, v *view, look span, err error) {
+func (f *flight) look() (c versioned, v *view, look span, err error) {
 	s, m := f.s, f.m
 	if err := m.set.looks.lock(f.waiting); err != nil {
-		return cell{}, nil, span{}, m.storeError(s.name, err)
+		return versioned{}, nil, span{}, m.storeError(s.name, err)
 	}
 	defer m.set.looks.unlock()
 	basis := s.known()
@@ -205,20 +205,20 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 	look.ended = time.Now()
 	if isReason(err, ReasonNotConnected) && m.set.obtains {
 		set, _ := m.settings()
-		c, err = cell{record: unobtained(set.registration, look.began)}, nil
+		c, err = versioned{record: unobtained(set.registration, look.began)}, nil
 		if basis.record != nil && basis.record.Generation == 0 {
 			c.record = basis.record
 		}
 	}
 	if err != nil {
-		return cell{}, nil, look, err
+		return versioned{}, nil, look, err
 	}
 	if c, err = s.restored(f.waiting, basis.record, c); err != nil || c.record == nil {
-		return cell{}, nil, look, err
+		return versioned{}, nil, look, err
 	}
 	before, after, ok := s.publish(basis, c.record, look.began)
 	if !ok {
-		return cell{}, nil, look, m.pause(f.waiting, f.lease.tries) // it was replaced while we read
+		return versioned{}, nil, look, m.pause(f.waiting, f.lease.tries) // it was replaced while we read
 	}
 	if before.record != nil && before.id() != after.id() && c.hasToken() {
 		f.emit(Event{Kind: EventAdopted, Expiry: c.Expiry})
@@ -229,7 +229,7 @@ func (f *flight) look() (c cell, v *view, look span, err error) {
 
 // restored returns what is stored, which was c. A store that went back to an earlier token of
 // the login of ours is given ours again.
-func (s *Source) restored(ctx context.Context, ours *record, c cell) (cell, error) {
+func (s *Source) restored(ctx context.Context, ours *record, c versioned) (versioned, error) {
 	if ours == nil || ours.LoginID != c.LoginID || ours.Generation <= c.Generation {
 		return c, nil
 	}
@@ -258,7 +258,7 @@ func (f *flight) refresh(v *view) (settled bool) {
 }
 
 // save replaces the token of parent by next and publishes it.
-func (f *flight) save(parent cell, next *record) (settled bool) {
+func (f *flight) save(parent versioned, next *record) (settled bool) {
 	s := f.s
 	basis := s.known()
 	f.basis = basis
@@ -291,7 +291,7 @@ func (f *flight) save(parent cell, next *record) (settled bool) {
 
 // failed records that the refresh of parent, which holds our attempt, has failed, and
 // settles the flight unless someone else has changed the record meanwhile.
-func (f *flight) failed(parent cell, v *view, o outcome, cause error) (settled bool) {
+func (f *flight) failed(parent versioned, v *view, o outcome, cause error) (settled bool) {
 	s, m, now := f.s, f.m, time.Now()
 	fail := failure{Reason: o.reason, Code: o.code, At: wall(now), Count: 1}
 	if parent.Failure != nil {

@@ -178,7 +178,7 @@ func TestRenewalRecoversFromAWriteThatSeemedToFailOnASlowStore(t *testing.T) {
 		f.latency = after(25 * time.Second)
 		other := f.connected()
 		m, own := f.own()
-		m.Store = encrypted(narrow{own, make(gate, 4), 1200 * time.Millisecond})
+		m.Store = encrypted(narrow{own, make(semaphore, 4), 1200 * time.Millisecond})
 		own.set(nil, func(op string) error {
 			if op == "put" && own.count("put") == 3 { // the second renewal is written, and says that it isn't
 				return errStoreDown

@@ -60,9 +60,9 @@ type lease struct {
 	slot   bool // a place among those that have claimed and not saved yet
 	slow   int  // claims that took too long
 
-	latest atomic.Pointer[cell] // as the attempt was last written
+	latest atomic.Pointer[versioned] // as the attempt was last written
 
-	mu       gate // guards what follows while the attempt is renewed
+	mu       semaphore // guards what follows while the attempt is renewed
 	since    time.Time
 	lost     bool // someone else wrote the record
 	tookOver bool // from someone else
@@ -71,7 +71,7 @@ type lease struct {
 }
 
 func (s *Source) newLease() *lease {
-	return &lease{m: s.m, name: s.name, mu: newGate(), stop: func() {}}
+	return &lease{m: s.m, name: s.name, mu: make(semaphore, 1), stop: func() {}}
 }
 
 // enter takes a place among those that have claimed and not saved yet. Nobody is kept off by
@@ -137,7 +137,7 @@ var errSlow = fmt.Errorf("the store takes more than %v to write, which is too lo
 
 // acquire makes the lease ours, if it is free, or its owner has died. If it returns false
 // the record has to be read again.
-func (l *lease) acquire(ctx context.Context, c cell, look span) (ok bool, err error) {
+func (l *lease) acquire(ctx context.Context, c versioned, look span) (ok bool, err error) {
 	if taken, err := l.lock(ctx); taken || err != nil {
 		return false, err // what was read before the lock was held is stale
 	}
@@ -163,7 +163,7 @@ func (l *lease) acquire(ctx context.Context, c cell, look span) (ok bool, err er
 }
 
 // claim writes our attempt into the record.
-func (l *lease) claim(ctx context.Context, c cell) (ok bool, err error) {
+func (l *lease) claim(ctx context.Context, c versioned) (ok bool, err error) {
 	if l.id == "" {
 		l.id = newID()
 	}
@@ -189,7 +189,7 @@ func (l *lease) claim(ctx context.Context, c cell) (ok bool, err error) {
 		}
 		return false, nil // the process has slept, perhaps
 	}
-	l.latest.Store(&cell{next, version})
+	l.latest.Store(&versioned{next, version})
 	return true, nil
 }
 
@@ -197,7 +197,7 @@ func (l *lease) claim(ctx context.Context, c cell) (ok bool, err error) {
 func (l *lease) fresh() bool { return elapsed(l.since) <= claimLimit }
 
 // abandoned reports whether the owner of the attempt in c has died.
-func (l *lease) abandoned(c cell, look span) bool {
+func (l *lease) abandoned(c versioned, look span) bool {
 	if l.unlock != nil && c.Attempt.Locked {
 		return true // it held the lock for as long as it lived
 	}
@@ -275,7 +275,7 @@ func (l *lease) keep() {
 }
 
 // current returns the record as the attempt was last written.
-func (l *lease) current() cell { return *l.latest.Load() }
+func (l *lease) current() versioned { return *l.latest.Load() }
 
 // renew writes the attempt again. A failure is left to the next renewal: the request is on
 // its way, and only its answer counts.

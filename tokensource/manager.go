@@ -121,9 +121,9 @@ type settings struct {
 	registration Registration
 	obtains      bool // Config needs no refresh token
 	stale        time.Duration
-	claims       gate // held from claim to save
-	looks        gate // held while a flight reads the record
-	api          API  // Config, if it is one
+	claims       semaphore // held from claim to save
+	looks        semaphore // held while a flight reads the record
+	api          API       // Config, if it is one
 }
 
 const (
@@ -147,7 +147,7 @@ func (m *Manager) settings() (*settings, error) {
 }
 
 func (m *Manager) init() error {
-	m.set.claims, m.set.looks = make(gate, maxClaims), make(gate, maxLooks)
+	m.set.claims, m.set.looks = make(semaphore, maxClaims), make(semaphore, maxLooks)
 	m.set.stale = cmp.Or(max(m.StaleAfter, 0), defaultStale)
 	switch c := m.Config.(type) {
 	case nil:
@@ -203,7 +203,7 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 	login.Registration = &set.registration
 	s := m.Source(name)
 	basis, began := s.known(), time.Now()
-	c, _, err := m.update(ctx, name, cell{}, func(stored *record) *record { return stored.replacedBy(login) })
+	c, _, err := m.update(ctx, name, versioned{}, func(stored *record) *record { return stored.replacedBy(login) })
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (s *Source) recordRejection(v *view, code string) {
 func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne func(stored *record) bool) error {
 	began := time.Now()
 	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
-	c, changed, err := s.m.update(ctx, s.name, cell{}, func(stored *record) *record {
+	c, changed, err := s.m.update(ctx, s.name, versioned{}, func(stored *record) *record {
 		if stored == nil || !isOne(stored) {
 			return nil
 		}

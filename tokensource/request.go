@@ -126,7 +126,7 @@ func checked(a returned[*oauth2.Token], start time.Time) (*oauth2.Token, error) 
 }
 
 // saveLate saves a token that came after its flight had ended.
-func (s *Source) saveLate(parent cell, attempt string, next *record) {
+func (s *Source) saveLate(parent versioned, attempt string, next *record) {
 	s.m.inflight.add()
 	defer s.m.inflight.done()
 	basis := s.known()

@@ -72,7 +72,7 @@ func (m *Manager) Run(ctx context.Context) error {
 func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	workers := make(gate, runWorkers)
+	workers := make(semaphore, runWorkers)
 	for name, err := range m.Store.Names(ctx) {
 		if err != nil {
 			return m.storeError("", err)

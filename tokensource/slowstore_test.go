@@ -19,7 +19,7 @@ import (
 // narrow is a store with a few connections, and a way to it.
 type narrow struct {
 	storage.Store
-	connections gate
+	connections semaphore
 	way         time.Duration // there and back
 }
 
@@ -65,7 +65,7 @@ func TestAThousandConnectionsThatFallDueAtOnceAreRefreshedOnce(t *testing.T) {
 				}
 				p := &fakeProvider{rotate: true, reuse: true, grace: -1, latency: after(300 * time.Millisecond)}
 				memory := new(storage.Memory)
-				connections := make(gate, test.connections)
+				connections := make(semaphore, test.connections)
 				var managers []*Manager
 				for range 2 {
 					managers = append(managers, &Manager{Config: p, Store: unlocked{narrow{memory, connections, test.way}}.store()})

@@ -16,7 +16,7 @@ type trouble struct {
 
 // giveUp settles the flight because only the user can help. What isn't in the record yet is
 // written there, and told by the process that did so.
-func (f *flight) giveUp(c cell, v *view, fail failure) {
+func (f *flight) giveUp(c versioned, v *view, fail failure) {
 	e := newError(f.s.name, fail, nil)
 	told := v.trouble != nil && v.trouble.failure.Final
 	if c.Failure != nil && c.Failure.Final {

@@ -26,11 +26,11 @@ const (
 // as well.
 type unsaved struct {
 	record  *record
-	parent  cell   // what it replaces, as last seen
-	attempt string // the ID of the attempt that brought it
+	parent  versioned // what it replaces, as last seen
+	attempt string    // the ID of the attempt that brought it
 
-	mu      gate   // held while it is being saved; nil while only the flight knows of it
-	release func() // the store's lock, held so that nobody spends the parent again; or nil
+	mu      semaphore // held while it is being saved; nil while only the flight knows of it
+	release func()    // the store's lock, held so that nobody spends the parent again; or nil
 }
 
 // save makes one attempt to save u, and returns what is stored then. That is u's token
@@ -43,8 +43,8 @@ type unsaved struct {
 func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err error) {
 	ctx, cancel := context.WithCancel(ctx) // of what is still under way in the end
 	defer cancel()
-	write := func(known cell) <-chan returned[cell] {
-		return guarded(func() (cell, error) {
+	write := func(known versioned) <-chan returned[versioned] {
+		return guarded(func() (versioned, error) {
 			c, _, err := s.m.update(ctx, s.name, known, func(stored *record) *record {
 				return stored.advanced(u.record, u.attempt)
 			})
@@ -54,7 +54,7 @@ func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err erro
 	first := write(u.parent)
 	c, ok := within(storeLimit, first)
 	if !ok {
-		other := write(cell{})
+		other := write(versioned{})
 		select {
 		case c = <-first:
 		case c = <-other:
@@ -88,7 +88,7 @@ func (u *unsaved) unlock() {
 // keepUnsaved makes u's token the one that is served, and sees to it that it is saved. It
 // returns false if someone has logged in anew, disconnected, or got a later token.
 func (s *Source) keepUnsaved(u *unsaved) bool {
-	u.mu = newGate()
+	u.mu = make(semaphore, 1)
 	fresh := s.m.viewOf(u.record, time.Now())
 	fresh.unsaved = u
 	kept := false
@@ -127,7 +127,7 @@ func (m *Manager) saveAll(now <-chan struct{}) {
 	defer m.inflight.done()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	places, saved := make(gate, saveAtATime), make(chan struct{}, 1)
+	places, saved := make(semaphore, saveAtATime), make(chan struct{}, 1)
 	for {
 		m.mu.Lock()
 		if len(m.unsaved) == 0 {

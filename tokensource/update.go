@@ -18,18 +18,19 @@ const (
 	maxConflicts = 20
 )
 
-// cell is a record as this process last saw it, and the version by which it can be
+// versioned is a record as this process last saw it, and the version by which it can be
 // replaced.
-type cell struct {
+type versioned struct {
 	*record
 	version storage.Version
 }
 
-// update has change, a function of lifecycle.go, change the record of name, again for as
-// long as others change it in between, and reports whether it was changed. It begins with
-// what the caller knows, if anything. The cell is what is stored in the end, or
-// with an error what was last read, if anything.
-func (m *Manager) update(ctx context.Context, name string, known cell, change func(stored *record) *record) (now cell, changed bool, err error) {
+// update replaces the record of name by what change, a function of lifecycle.go, makes of it,
+// and reports whether it did. If someone else writes the record in between, it reads the
+// record and calls change again. known is what the caller has read or written last; without a
+// record, update begins by reading one. now is what is stored in the end, or, beside an error,
+// what was last read.
+func (m *Manager) update(ctx context.Context, name string, known versioned, change func(stored *record) *record) (now versioned, changed bool, err error) {
 	for try := 0; ; try++ {
 		var gone error
 		if known.record == nil {
@@ -37,7 +38,7 @@ func (m *Manager) update(ctx context.Context, name string, known cell, change fu
 			if errors.Is(err, storage.ErrNotFound) {
 				gone = err
 			} else if err != nil {
-				return cell{}, false, err
+				return versioned{}, false, err
 			}
 		}
 		next := change(known.record)
@@ -46,7 +47,7 @@ func (m *Manager) update(ctx context.Context, name string, known cell, change fu
 		}
 		version, err := m.write(ctx, name, next, known.version)
 		if err == nil {
-			return cell{next, version}, true, nil
+			return versioned{next, version}, true, nil
 		}
 		if !errors.Is(err, storage.ErrConflict) {
 			return known, false, err
@@ -54,12 +55,12 @@ func (m *Manager) update(ctx context.Context, name string, known cell, change fu
 		// It was changed by someone else, or by a write of ours that seemed to fail. Or
 		// the store's reads lag behind its writes: it mustn't be asked without a pause.
 		if try == maxConflicts {
-			return cell{}, false, m.storeError(name, fmt.Errorf("the store refused %d times to replace the version that it returned", try+1))
+			return versioned{}, false, m.storeError(name, fmt.Errorf("the store refused %d times to replace the version that it returned", try+1))
 		}
 		if err := m.pause(ctx, try); err != nil {
-			return cell{}, false, m.storeError(name, err)
+			return versioned{}, false, m.storeError(name, err)
 		}
-		known = cell{}
+		known = versioned{}
 	}
 }
 
@@ -99,39 +100,39 @@ func (m *Manager) recovered(name string, err *error) {
 }
 
 // read returns the record of name. Another client's is an error.
-func (m *Manager) read(ctx context.Context, name string) (c cell, err error) {
+func (m *Manager) read(ctx context.Context, name string) (c versioned, err error) {
 	defer m.recovered(name, &err)
 	set, err := m.settings()
 	if err != nil {
-		return cell{}, err
+		return versioned{}, err
 	}
 	c, err = m.load(ctx, name)
 	if err != nil {
-		return cell{}, err
+		return versioned{}, err
 	}
 	if *c.Registration != set.registration {
-		return cell{}, m.otherClient(name, *c.Registration)
+		return versioned{}, m.otherClient(name, *c.Registration)
 	}
 	c.record.Registration = &set.registration // the same text, kept once
 	return c, nil
 }
 
 // load is read for any client's record. Only Move may go on with another's.
-func (m *Manager) load(ctx context.Context, name string) (cell, error) {
+func (m *Manager) load(ctx context.Context, name string) (versioned, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	data, version, err := m.Store.Get(ctx, name)
 	if errors.Is(err, storage.ErrNotFound) {
-		return cell{}, m.notConnected(name)
+		return versioned{}, m.notConnected(name)
 	}
 	if err != nil {
-		return cell{}, m.storeError(name, err)
+		return versioned{}, m.storeError(name, err)
 	}
 	rec, err := decodeRecord(data)
 	if err != nil {
-		return cell{}, m.storeError(name, err)
+		return versioned{}, m.storeError(name, err)
 	}
-	return cell{rec, version}, nil
+	return versioned{rec, version}, nil
 }
 
 // write stores rec if the record of name is still at the version old.
