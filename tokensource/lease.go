@@ -233,15 +233,6 @@ func (o *observation) see(v storage.Version, look span) bool {
 	return look.began.Sub(o.since) > leaseTime
 }
 
-// apart is how far a and b are apart, by the monotonic clock or by the wall clock, which
-// runs on while the machine sleeps, whichever says more.
-func apart(a, b time.Time) time.Duration {
-	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
-}
-
-// elapsed is how long ago start was, by either clock.
-func elapsed(start time.Time) time.Duration { return apart(start, time.Now()) }
-
 // keep renews the attempt until stop is called. With the store's lock it does as well: a
 // process whose store doesn't show that it has a lock goes by the attempt alone.
 func (l *lease) keep() {

@@ -250,9 +250,6 @@ func fits(extra map[string]any) bool {
 // newID returns a name that no other process chooses.
 func newID() string { return strings.Clone(rand.Text()[:16]) } // 80 bits
 
-// wall returns t as it is stored.
-func wall(t time.Time) time.Time { return t.Round(0).UTC() }
-
 // minLife is what a refreshed token is taken to live at least. One that seems to be
 // over when it arrives, as when a clock is wrong, would be refreshed at every call.
 const minLife = 2 * time.Second

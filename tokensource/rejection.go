@@ -11,6 +11,89 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
+// Reject says that the API refused t. Code that calls the API without [Manager.Client] uses
+// it. If t is the connection's token, it isn't served any more: the next call refreshes it,
+// or has the error [ErrLoginRequired] with ReasonRejected if there is no refresh token. A
+// token that was replaced meanwhile is left alone, and so is one that a refresh brought less
+// than a minute ago in place of another that was refused: what is wrong then isn't the token.
+// The first call of a Source reads the record, and does nothing if it can't.
+func (s *Source) Reject(t *oauth2.Token) {
+	if t == nil {
+		return
+	}
+	v := s.known()
+	if v.record == nil { // the Source that gave t was collected, perhaps
+		began := time.Now()
+		c, err := s.m.read(context.Background(), s.name)
+		if err != nil {
+			return
+		}
+		s.publish(v, c.record, began)
+		v = s.known()
+	}
+	if v.record != nil && v.record.AccessToken == t.AccessToken {
+		s.reject(v)
+	}
+}
+
+// ResetTokenOlderThan is [Source.Reject] for who knows when the request was made that the API
+// refused, and not with which token: a token that was issued before t isn't served any more,
+// and one that was issued since, perhaps to replace it, is left alone. With this method a
+// Source is a transport.ResettableTokenSource of k8s.io/client-go.
+func (s *Source) ResetTokenOlderThan(t time.Time) {
+	if v := s.known(); v.record != nil && v.record.Obtained.Before(t) {
+		s.reject(v)
+	}
+}
+
+// reject notes that the API refused this very token, and reports whether another is worth
+// trying. It isn't if the token was itself issued, less than a minute ago, because the one
+// before was refused: what is wrong then isn't the token, which is served on. A token that
+// was replaced meanwhile is left alone.
+func (s *Source) reject(refused *view) (worthwhile bool) {
+	now := time.Now()
+	s.change(func(v *view) *view {
+		if v.id() != refused.id() {
+			worthwhile = true
+			return v
+		}
+		was := refusal{}
+		if v.refusal != nil {
+			was = *v.refusal
+		}
+		if worthwhile = !now.Before(was.whenNew); !worthwhile || v.isRejected() {
+			return v
+		}
+		if was.replaced && apart(v.record.Obtained, now) < refusedFor {
+			worthwhile = false
+			was.whenNew = now.Add(refusedFor)
+		} else {
+			was.at = now
+		}
+		next := *v
+		next.refusal = &was
+		return &next
+	})
+	return worthwhile
+}
+
+// refuse notes that the API refused this very token, whatever becomes of it, and reports
+// whether that was news.
+func (s *Source) refuse(refused *view) (news bool) {
+	s.change(func(v *view) *view {
+		if news = v.id() == refused.id() && !v.isRejected(); !news {
+			return v
+		}
+		next := *v
+		next.refusal = &refusal{at: time.Now()}
+		return &next
+	})
+	return news
+}
+
+// refusedFor is how long no refresh is tried after a new token was refused as well.
+const refusedFor = time.Minute
+
 // RequireLogin records that the connection whose stored token is t has ended, as the
 // provider has said otherwise than by refusing the token: by a webhook, or when it was asked
 // about the token. The code is the provider's, or "". From then on every process has

@@ -23,13 +23,6 @@ const (
 	maxSlack   = 10 * time.Second
 )
 
-// maxSkew is how far two clocks may be apart for one to believe the other. A time that is
-// further in the future was written by a clock that was wrong, or is read by one.
-const maxSkew = 5 * time.Minute
-
-// isFuture reports whether t, of another process's clock, can't be true.
-func isFuture(t, now time.Time) bool { return t.Sub(now.Round(0)) > maxSkew }
-
 // times are the moments at which a token has to be refreshed and can no longer be served.
 // Each holds a reading of the monotonic clock, which no one can set, and one of the wall
 // clock, which runs on while the machine sleeps. The earlier one counts. They are zero for
@@ -66,11 +59,6 @@ func (t *times) due(now time.Time) bool { return passed(t.refresh, now) }
 
 // over reports whether the token can no longer be served.
 func (t *times) over(now time.Time) bool { return passed(t.end, now) }
-
-// passed reports whether the moment t is over by either clock. The zero t never is.
-func passed(t, now time.Time) bool {
-	return !t.IsZero() && (!now.Before(t) || !now.Round(0).Before(t.Round(0)))
-}
 
 const (
 	// The wait after a transient failure: a second first, which most grace windows

@@ -114,3 +114,29 @@ func (v *view) keepUntil() time.Time {
 func (v *view) storeIsDown(now time.Time) bool {
 	return v.trouble != nil && v.trouble.failure.Reason == ReasonStore && now.Before(v.trouble.holdOff)
 }
+
+// viewOf is the view of a record that was just read or written.
+func (m *Manager) viewOf(r *record, looked time.Time) *view {
+	v := &view{looked: looked, times: timesOf(r, time.Now(), m.EarlyExpiry, m.random())}
+	c := *r
+	if r.AccessToken != "" {
+		v.bearer = &[1]string{"Bearer " + r.AccessToken}
+		c.AccessToken = v.bearer[0][len("Bearer "):] // the same text, kept once
+	}
+	v.record = &c
+	if len(r.Extra) > 0 && isFlat(r.Extra) {
+		v.token = c.token()
+	}
+	return v
+}
+
+// isFlat reports whether extra has no members that whoever has them can change.
+func isFlat(extra map[string]any) bool {
+	for _, member := range extra {
+		switch member.(type) {
+		case map[string]any, []any:
+			return false
+		}
+	}
+	return true
+}

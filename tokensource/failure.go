@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -109,4 +110,74 @@ func (f *flight) storeFailed(cause error) {
 	wait := backoff(fail.Count, 0, f.m.random())
 	fail.Next = wall(now.Add(wait))
 	f.fail(v, fail, e, wait)
+}
+
+// failed records that the refresh of parent, which holds our attempt, has failed, and
+// settles the flight unless someone else has changed the record meanwhile.
+func (f *flight) failed(parent versioned, v *view, o outcome, cause error) (settled bool) {
+	s, m, now := f.s, f.m, time.Now()
+	fail := failure{Reason: o.reason, Code: o.code, At: wall(now), Count: 1}
+	if parent.Failure != nil {
+		fail.Count = parent.Failure.Count + 1
+	} else if t := v.trouble; t != nil {
+		fail.Count = t.failure.Count + 1
+	}
+	wait := backoff(fail.Count, o.retryAfter, m.random())
+	if o.neverLeft && o.reason == ReasonUnavailable {
+		wait = min(wait, maxOffline)
+	}
+	next := wall(now.Add(wait))
+	change := func(stored *record) *record { return stored.failed(parent.ID, f.lease.id, fail, o.mayBeSpent) }
+	switch {
+	case o.reason == ReasonRevoked && !m.set.obtains:
+		fail.Final, fail.Count, wait = true, 0, recheck
+	case o.reason == ReasonRevoked:
+		fail.Reason = ReasonMisconfigured // an assertion or a secret was refused, and no grant has ended
+	case o.neverLeft && o.reason == ReasonUnavailable:
+		// It is this machine that has no network. Others mustn't wait because of that.
+		change = func(stored *record) *record { return stored.released(parent.ID, f.lease.id) }
+	case o.reason == ReasonMisconfigured:
+		// Another process may be configured rightly, as during a rollover of the
+		// client's secret: it must not wait because of us.
+	default:
+		fail.Next = next
+	}
+	f.basis = s.known()
+	ended := change(parent.record)
+	c, changed, err := m.update(context.Background(), s.name, parent, func(stored *record) *record {
+		if e := change(stored); e != nil {
+			ended = e
+			return e
+		}
+		return nil
+	})
+	if !changed && (err == nil || isGone(err)) { // a newer token is there, or another process has taken over
+		if o.reason == ReasonRevoked || o.mayBeSpent {
+			_, _, _ = m.update(context.Background(), s.name, c, func(stored *record) *record {
+				return stored.sentTwiceWith(parent.record) // it is only a note
+			})
+		}
+		f.lease.release()
+		f.lease = s.newLease()
+		return false
+	}
+	if ended.Failure != nil && ended.Failure.At.Equal(fail.At) {
+		fail = *ended.Failure // of which the reason may be another
+	}
+	if err != nil && !ended.MayBeSpent {
+		s.unsent = &f.lease.id // our attempt may still be in the record, and spent nothing
+	}
+	if err != nil && fail.Final {
+		f.storeFailed(err) // perhaps someone else has a newer token
+		s.untold(parent.ID, fail.At)
+		return true
+	}
+	if changed {
+		s.publish(f.basis, c.record, now)
+	}
+	if !fail.Final {
+		fail.Next = next
+	}
+	f.fail(v, fail, cause, wait)
+	return true
 }
