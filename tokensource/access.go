@@ -113,7 +113,7 @@ func (m *Manager) originsOf(urls []string) (origins origin.Set, err error) {
 
 // accessOf returns where v's token may be sent, and how.
 func (s *Source) accessOf(v *view) *access {
-	c := s.calm.Load()
+	c := s.fastPath.Load()
 	if c == nil || c.view != v {
 		return s.m.newAccess(s.name, v.record)
 	}

@@ -175,7 +175,7 @@ func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Resp
 	if !rejected {
 		return resp, nil
 	}
-	if v.record.RefreshToken == "" && !s.m.set.obtains {
+	if v.record.RefreshToken == "" && !s.m.set.twoLegged {
 		// Without the provider's word for it, a 401 may be a firewall's.
 		if code != "" {
 			s.recordRejection(v, code)

@@ -19,10 +19,10 @@ type decision struct {
 	until   time.Time // for hold: no refresh is tried before
 }
 
-// decide says what is to be done with r, of which v is the view. obtains says that the
-// Refresher needs no refresh token. It reads and changes nothing else.
-func decide(r *record, v *view, obtains bool, now time.Time) decision {
-	refreshable := obtains || r.RefreshToken != ""
+// decide says what is to be done with r, of which v is the view. A two-legged grant needs no
+// refresh token. decide changes nothing, and reads nothing but its parameters.
+func decide(r *record, v *view, twoLegged bool, now time.Time) decision {
+	refreshable := twoLegged || r.RefreshToken != ""
 	// An attempt is waited for, or finished if its owner has died, however long the token
 	// is valid: a provider's grace window is open for seconds.
 	due := v.due(now) || r.Attempt != nil
@@ -42,11 +42,11 @@ func decide(r *record, v *view, obtains bool, now time.Time) decision {
 		return decision{action: hold, until: until}
 	}
 	// What this process knows of a failure goes before what the record says of it.
-	if t := v.trouble; t != nil && t.failure.Reason != ReasonStore {
+	if t := v.lastFailure; t != nil && t.Reason != ReasonStore {
 		if now.Before(t.holdOff) {
 			return decision{action: hold, failure: t.failure, until: t.holdOff}
 		}
-		if r.Failure == nil || r.Failure.At.Equal(t.failure.At) {
+		if r.Failure == nil || r.Failure.At.Equal(t.At) {
 			return decision{action: refreshNow}
 		}
 	}

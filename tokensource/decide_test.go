@@ -35,7 +35,7 @@ func TestDecide(t *testing.T) {
 		return func(v *view) { v.refusal = &refusal{replaced: true, whenNew: noon.Add(at)} }
 	}
 	troubled := func(f failure, holdOff time.Duration) func(*view) {
-		return func(v *view) { v.trouble = &trouble{failure: f, holdOff: noon.Add(holdOff)} }
+		return func(v *view) { v.lastFailure = &lastFailure{failure: f, holdOff: noon.Add(holdOff)} }
 	}
 	keepAlive := func(v *view) { v.keepAliveDue = true }
 	edits := func(e ...func(*record)) []func(*record) { return e }

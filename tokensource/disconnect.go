@@ -87,7 +87,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 			return true, nil
 		case !errors.Is(err, storage.ErrConflict):
 			s.giveBack(lease)
-			s.refuse(s.known()) // what is revoked isn't served
+			s.markRejected(s.known()) // what is revoked isn't served
 			return false, err
 		}
 	}

@@ -67,7 +67,7 @@ refresh token alive. The names in brackets are those of the code.
     beside it. If the store doesn't take it, it is kept in memory, served
     by this process, and saved as soon as the store is back; until then it isn't
     refreshed.
- 10. Or fail (flight.failed). A refresh ends a connection only by invalid_grant, or a
+ 10. Or fail (flight.refreshFailed). A refresh ends a connection only by invalid_grant, or a
     code of the provider's that means the same, and only if the record still holds the
     token that was refused and the attempt that sent it; otherwise the record is read
     again, and the flight goes on with step 2. Everything else is transient: the next try

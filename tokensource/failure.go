@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// trouble is the last failure, as this process knows it.
-type trouble struct {
-	failure failure
+// lastFailure is the last failure, as this process knows it.
+type lastFailure struct {
+	failure
 	err     *Error
 	until   time.Time // the error is returned without looking again until then
 	holdOff time.Time // no refresh is tried before
@@ -19,12 +19,12 @@ type trouble struct {
 // written there, and told by the process that did so.
 func (f *flight) giveUp(c versioned, v *view, fail failure) {
 	e := newError(f.s.name, fail, nil)
-	told := v.trouble != nil && v.trouble.failure.Final
+	told := v.lastFailure != nil && v.lastFailure.Final
 	if c.Failure != nil && c.Failure.Final {
-		if t := v.trouble; t != nil && !t.untold.IsZero() && t.untold.Equal(c.Failure.At) {
+		if t := v.lastFailure; t != nil && !t.untold.IsZero() && t.untold.Equal(c.Failure.At) {
 			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 		}
-		f.note(v, fail, e, recheck)
+		f.remember(v, fail, e, recheck)
 		return
 	}
 	f.basis = f.s.known()
@@ -36,38 +36,38 @@ func (f *flight) giveUp(c versioned, v *view, fail failure) {
 	if (changed || err != nil) && !told {
 		f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 	}
-	f.note(v, fail, e, recheck)
+	f.remember(v, fail, e, recheck)
 }
 
 // untold remembers a failure of the token id that was perhaps written, and is to be told if
 // it is found in the record.
 func (s *Source) untold(id string, at time.Time) {
 	s.note(id, func(next *view) {
-		t := trouble{}
-		if next.trouble != nil {
-			t = *next.trouble
+		t := lastFailure{}
+		if next.lastFailure != nil {
+			t = *next.lastFailure
 		}
 		t.untold = at
-		next.trouble = &t
+		next.lastFailure = &t
 	})
 }
 
 // hold settles the flight because a refresh isn't due to be tried yet.
 func (f *flight) hold(v *view, d decision) {
 	now := time.Now()
-	if t := v.trouble; t != nil && t.failure.At.Equal(d.failure.At) {
-		f.note(v, t.failure, t.err, d.until.Sub(now))
+	if t := v.lastFailure; t != nil && t.At.Equal(d.failure.At) {
+		f.remember(v, t.failure, t.err, d.until.Sub(now))
 		return
 	}
 	if d.failure.Reason != "" {
-		f.note(v, d.failure, newError(f.s.name, d.failure, nil), d.until.Sub(now))
+		f.remember(v, d.failure, newError(f.s.name, d.failure, nil), d.until.Sub(now))
 	}
 }
 
 // fail settles the flight with a failure, and tells of it.
 func (f *flight) fail(v *view, fail failure, cause error, wait time.Duration) {
 	e := newError(f.s.name, fail, cause)
-	f.note(v, fail, e, wait)
+	f.remember(v, fail, e, wait)
 	kind := EventFailed
 	if fail.Final {
 		kind = EventLoginRequired
@@ -75,17 +75,17 @@ func (f *flight) fail(v *view, fail failure, cause error, wait time.Duration) {
 	f.emit(Event{Kind: kind, Reason: fail.Reason, Err: e})
 }
 
-// note remembers a failure in this process. No refresh is tried for the given time; whether
-// another process has a token is looked at again earlier.
-func (f *flight) note(v *view, fail failure, e *Error, wait time.Duration) {
+// remember keeps a failure in the view. No refresh is tried for as long as wait; whether another
+// process has a token is looked at again earlier.
+func (f *flight) remember(v *view, fail failure, e *Error, wait time.Duration) {
 	now := time.Now()
-	t := &trouble{failure: fail, err: e, until: now.Add(min(wait, recheck)), holdOff: now.Add(wait)}
+	t := &lastFailure{failure: fail, err: e, until: now.Add(min(wait, recheck)), holdOff: now.Add(wait)}
 	f.s.change(func(current *view) *view {
 		if current.login() != v.login() || current.record != nil && v.record != nil && current.record.Generation > v.record.Generation {
 			return current
 		}
 		next := *current
-		next.trouble, next.keepAliveDue = t, false
+		next.lastFailure, next.keepAliveDue = t, false
 		return &next
 	})
 }
@@ -100,27 +100,27 @@ func (f *flight) storeFailed(cause error) {
 	}
 	if e.Reason != ReasonStore {
 		fail := failure{Reason: e.Reason, At: wall(now), Final: e.Reason.loginRequired()}
-		s.forget(f.basis.login(), &trouble{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
+		s.forget(f.basis.login(), &lastFailure{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
 		return
 	}
 	fail := failure{Reason: ReasonStore, At: wall(now), Count: 1}
-	if t := v.trouble; t != nil && t.failure.Reason == ReasonStore {
-		fail.Count = t.failure.Count + 1
+	if t := v.lastFailure; t != nil && t.Reason == ReasonStore {
+		fail.Count = t.Count + 1
 	}
 	wait := backoff(fail.Count, 0, f.m.random())
 	fail.Next = wall(now.Add(wait))
 	f.fail(v, fail, e, wait)
 }
 
-// failed records that the refresh of parent, which holds our attempt, has failed, and
+// refreshFailed records that the refresh of parent, which holds our attempt, has failed, and
 // settles the flight unless someone else has changed the record meanwhile.
-func (f *flight) failed(parent versioned, v *view, o outcome, cause error) (settled bool) {
+func (f *flight) refreshFailed(parent versioned, v *view, o outcome, cause error) (settled bool) {
 	s, m, now := f.s, f.m, time.Now()
 	fail := failure{Reason: o.reason, Code: o.code, At: wall(now), Count: 1}
 	if parent.Failure != nil {
 		fail.Count = parent.Failure.Count + 1
-	} else if t := v.trouble; t != nil {
-		fail.Count = t.failure.Count + 1
+	} else if t := v.lastFailure; t != nil {
+		fail.Count = t.Count + 1
 	}
 	wait := backoff(fail.Count, o.retryAfter, m.random())
 	if o.neverLeft && o.reason == ReasonUnavailable {
@@ -129,7 +129,7 @@ func (f *flight) failed(parent versioned, v *view, o outcome, cause error) (sett
 	next := wall(now.Add(wait))
 	change := func(stored *record) *record { return stored.failed(parent.ID, f.lease.id, fail, o.mayBeSpent) }
 	switch {
-	case o.reason == ReasonRevoked && !m.set.obtains:
+	case o.reason == ReasonRevoked && !m.set.twoLegged:
 		fail.Final, fail.Count, wait = true, 0, recheck
 	case o.reason == ReasonRevoked:
 		fail.Reason = ReasonMisconfigured // an assertion or a secret was refused, and no grant has ended

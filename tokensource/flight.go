@@ -102,7 +102,7 @@ func (f *flight) wait(ctx context.Context, hasToken bool) error {
 func (f *flight) run() {
 	defer f.m.inflight.done()
 	defer close(f.done)
-	defer f.answer()
+	defer f.markReady()
 	defer f.deliver()
 	defer f.land()
 	var cancel context.CancelFunc
@@ -133,8 +133,8 @@ func (f *flight) land() {
 	f.s.flight = nil
 }
 
-// answer releases the callers that wait.
-func (f *flight) answer() { f.isReady.Do(func() { close(f.ready) }) }
+// markReady releases the callers that wait.
+func (f *flight) markReady() { f.isReady.Do(func() { close(f.ready) }) }
 
 func (f *flight) emit(e Event) { f.events = append(f.events, e) }
 
@@ -157,11 +157,11 @@ func (f *flight) step() (settled bool) {
 	}
 	now := time.Now()
 	if v.servable(now) {
-		f.answer() // though a refresh may hang, or another process be at it
+		f.markReady() // though a refresh may hang, or another process be at it
 	}
-	switch d := decide(c.record, v, f.m.set.obtains, now); d.action {
+	switch d := decide(c.record, v, f.m.set.twoLegged, now); d.action {
 	case serve:
-		f.s.calledOff(f.emit)
+		f.s.clearFailure(f.emit)
 		return true
 	case hold:
 		f.hold(v, d)
@@ -203,7 +203,7 @@ func (f *flight) look() (c versioned, v *view, look span, err error) {
 	look.began = time.Now()
 	c, err = m.read(f.waiting, s.name)
 	look.ended = time.Now()
-	if isReason(err, ReasonNotConnected) && m.set.obtains {
+	if isReason(err, ReasonNotConnected) && m.set.twoLegged {
 		set, _ := m.settings()
 		c, err = versioned{record: unobtained(set.registration, look.began)}, nil
 		if basis.record != nil && basis.record.Generation == 0 {
@@ -252,7 +252,7 @@ func (f *flight) refresh(v *view) (settled bool) {
 	f.lease.stop()
 	parent := f.lease.current()
 	if err != nil {
-		return f.failed(parent, v, o, err)
+		return f.refreshFailed(parent, v, o, err)
 	}
 	return f.save(parent, parent.refreshed(token, time.Now()))
 }
@@ -266,7 +266,7 @@ func (f *flight) save(parent versioned, next *record) (settled bool) {
 	u := &unsaved{record: next, parent: parent, attempt: f.lease.id}
 	winner, err := u.save(context.Background(), s)
 	switch {
-	case isReason(err, ReasonNotConnected) && f.m.set.obtains: // forgotten meanwhile
+	case isReason(err, ReasonNotConnected) && f.m.set.twoLegged: // forgotten meanwhile
 		f.lease.release()
 		f.lease = s.newLease()
 		return false
@@ -283,7 +283,7 @@ func (f *flight) save(parent versioned, next *record) (settled bool) {
 		return true
 	}
 	before := s.saved(basis, u, winner, began, f.emit)
-	if before.trouble == nil && parent.Failure != nil && winner.ID == next.ID {
+	if before.lastFailure == nil && parent.Failure != nil && winner.ID == next.ID {
 		f.emit(Event{Kind: EventRecovered, Reason: parent.Failure.Reason, Expiry: winner.Expiry})
 	}
 	return true

@@ -119,7 +119,7 @@ func TestSourcesThatHoldOffAreBounded(t *testing.T) {
 		m := &Manager{Config: new(fakeProvider), Store: newMemory()}
 		hold := func(n int, d time.Duration) {
 			for i := range n {
-				m.pin(m.Source(fmt.Sprint(i, d)), &view{record: aRecord(), trouble: &trouble{holdOff: time.Now().Add(d)}})
+				m.pin(m.Source(fmt.Sprint(i, d)), &view{record: aRecord(), lastFailure: &lastFailure{holdOff: time.Now().Add(d)}})
 			}
 		}
 		hold(maxPinned-10, time.Minute)
@@ -133,7 +133,7 @@ func TestSourcesThatHoldOffAreBounded(t *testing.T) {
 		assert.Greater(t, len(m.pinned), maxPinned/2)
 
 		s := m.Source("one")
-		m.pin(s, &view{record: aRecord(), trouble: &trouble{holdOff: time.Now().Add(time.Hour)}})
+		m.pin(s, &view{record: aRecord(), lastFailure: &lastFailure{holdOff: time.Now().Add(time.Hour)}})
 		assert.Contains(t, m.pinned, s)
 		m.pin(s, &view{record: aRecord()})
 		assert.NotContains(t, m.pinned, s, "it works again")

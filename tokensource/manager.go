@@ -119,7 +119,7 @@ type Manager struct {
 // settings are what follows from a Manager's fields.
 type settings struct {
 	registration Registration
-	obtains      bool // Config needs no refresh token
+	twoLegged    bool // Config needs no refresh token
 	stale        time.Duration
 	claims       semaphore // held from claim to save
 	looks        semaphore // held while a flight reads the record
@@ -163,7 +163,7 @@ func (m *Manager) init() error {
 	if m.Store == nil {
 		return errors.New("tokensource: Manager.Store is not set")
 	}
-	_, m.set.obtains = m.Config.(twoLegged)
+	_, m.set.twoLegged = m.Config.(twoLegged)
 	m.set.api, _ = m.Config.(API)
 	m.set.registration = m.Registration
 	if m.Registration == (Registration{}) {
@@ -172,7 +172,7 @@ func (m *Manager) init() error {
 			return err
 		}
 	}
-	m.set.registration.TwoLegged = m.set.obtains
+	m.set.registration.TwoLegged = m.set.twoLegged
 	issuer, _ := url.Parse(m.set.registration.Issuer) // which may be no URL
 	return m.checkSecure(issuer)
 }
@@ -217,13 +217,13 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 		})
 	}
 	m.emit(ctx, Event{Kind: EventSaved, Connection: name, Expiry: c.Expiry})
-	if ok && before.trouble != nil && !before.trouble.failure.Final {
+	if ok && before.lastFailure != nil && !before.lastFailure.Final {
 		tellRecovery(before, after, func(e Event) { m.emitAll(ctx, name, []Event{e}) })
 	}
 	if c.NoRefreshToken {
 		m.emit(ctx, Event{Kind: EventNoRefreshToken, Connection: name})
 	}
-	if c.RefreshToken == "" && !set.obtains && !c.Expiry.IsZero() && !time.Now().Before(c.Expiry) {
+	if c.RefreshToken == "" && !set.twoLegged && !c.Expiry.IsZero() && !time.Now().Before(c.Expiry) {
 		f := failure{Reason: ReasonExpired}
 		m.emit(ctx, Event{Kind: EventLoginRequired, Connection: name, Reason: f.Reason, Err: newError(name, f, nil)})
 	}

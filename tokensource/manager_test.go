@@ -178,7 +178,7 @@ func TestUnusedManagerIsCollectedWithTheSourcesThatItPins(t *testing.T) {
 	manager := func() weak.Pointer[Manager] {
 		m := &Manager{Config: new(fakeProvider), Store: newMemory()}
 		s := m.Source("k")
-		m.pin(s, &view{record: aRecord(), trouble: &trouble{holdOff: time.Now().Add(time.Hour)}})
+		m.pin(s, &view{record: aRecord(), lastFailure: &lastFailure{holdOff: time.Now().Add(time.Hour)}})
 		require.Contains(t, m.pinned, s)
 		return weak.Make(m)
 	}()

@@ -130,8 +130,8 @@ func TestRecoveryOfAStoreThatNobodyHadToWriteIsTold(t *testing.T) {
 
 // lastReason is what m itself remembers.
 func (f *fixture) lastReason(m *Manager) Reason {
-	if t := m.Source("k").known().trouble; t != nil {
-		return t.failure.Reason
+	if t := m.Source("k").known().lastFailure; t != nil {
+		return t.Reason
 	}
 	return ""
 }

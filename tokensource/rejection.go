@@ -77,9 +77,9 @@ func (s *Source) reject(refused *view) (worthwhile bool) {
 	return worthwhile
 }
 
-// refuse notes that the API refused this very token, whatever becomes of it, and reports
+// markRejected notes that the API refused this very token, whatever becomes of it, and reports
 // whether that was news.
-func (s *Source) refuse(refused *view) (news bool) {
+func (s *Source) markRejected(refused *view) (news bool) {
 	s.change(func(v *view) *view {
 		if news = v.id() == refused.id() && !v.isRejected(); !news {
 			return v
@@ -115,7 +115,7 @@ func (s *Source) RequireLogin(ctx context.Context, t *oauth2.Token, code string)
 
 // recordRejection records that the API has ended the connection.
 func (s *Source) recordRejection(v *view, code string) {
-	if !s.refuse(v) {
+	if !s.markRejected(v) {
 		return // someone else is at it, or it was replaced
 	}
 	began := time.Now()

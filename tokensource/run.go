@@ -27,9 +27,9 @@ const (
 	// that were made, or imported, at the same time.
 	keepAliveSpread = 4
 
-	// abandoned is how old an attempt has to be, as far as two clocks can tell,
+	// maxAttemptAge is how old an attempt has to be, as far as two clocks can tell,
 	// before Run deals with it. A younger one is somebody's at work.
-	abandoned = 5 * time.Minute
+	maxAttemptAge = 5 * time.Minute
 )
 
 // Run keeps connections alive that nobody uses, until ctx is done: it refreshes
@@ -130,7 +130,7 @@ func idle(r *record, now time.Time, keepAlive time.Duration) bool {
 	if r.RefreshToken == "" || r.Failure != nil && r.Failure.Final || r.Failure.wait(now) > 0 {
 		return false
 	}
-	if a := r.Attempt; a != nil && now.Sub(a.Started).Abs() < abandoned {
+	if a := r.Attempt; a != nil && now.Sub(a.Started).Abs() < maxAttemptAge {
 		return false
 	}
 	if isFuture(r.Obtained, now) {

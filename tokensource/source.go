@@ -15,10 +15,10 @@ import (
 // use, and all sources of a connection, in this process and others, share its
 // refreshes. Get one from [Manager.Source].
 type Source struct {
-	m    *Manager
-	name string
-	view atomic.Pointer[view] // nil: nothing is known
-	calm atomic.Pointer[calm] // what is served without a thought, if anything
+	m        *Manager
+	name     string
+	view     atomic.Pointer[view]     // nil: nothing is known
+	fastPath atomic.Pointer[fastPath] // nil: a call has to look at the view
 
 	mu     sync.Mutex // guards flight
 	flight *flight
@@ -96,7 +96,7 @@ func (s *Source) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // get is TokenContext without the copy.
 func (s *Source) get(ctx context.Context) (*view, error) {
-	if c := s.calm.Load(); c != nil && monotonic() < c.until {
+	if c := s.fastPath.Load(); c != nil && monotonic() < c.until {
 		return c.view, nil
 	}
 	now := time.Now()
@@ -109,14 +109,14 @@ func (s *Source) get(ctx context.Context) (*view, error) {
 		v := s.known()
 		look := v.isStale(now, set.stale) && !v.storeIsDown(now) && v.unsaved == nil
 		if v.servable(now) && (looked || !look || !v.isStale(now, veryStale*set.stale)) {
-			if look || v.due(now) && !now.Before(v.holdOff()) && v.unsaved == nil && (v.record.RefreshToken != "" || set.obtains) {
+			if look || v.due(now) && !now.Before(v.holdOff()) && v.unsaved == nil && (v.record.RefreshToken != "" || set.twoLegged) {
 				s.start(ctx)
 			} else {
-				s.calmDown(v, now)
+				s.openFastPath(v, now)
 			}
 			return v, nil
 		}
-		if t := v.trouble; t != nil && now.Before(t.until) && !v.servable(now) {
+		if t := v.lastFailure; t != nil && now.Before(t.until) && !v.servable(now) {
 			return nil, t.err
 		}
 		if err := s.start(ctx).wait(ctx, v.servable(now)); err != nil {
@@ -138,29 +138,29 @@ const (
 	maxFlights = 4
 )
 
-// calm is a view, and until when it can be served without looking at anything else. It
+// fastPath is a view, and until when it can be served without a look at anything else. It
 // saves most calls all but one reading of the monotonic clock, the cheapest there is.
-type calm struct {
+type fastPath struct {
 	view  *view
 	until int64 // as monotonic returns it
 
 	access atomic.Pointer[access] // of the view's token; nil: Client hasn't sent it yet
 }
 
-// maxCalm bounds a calm: the wall clock may tell sooner than the monotonic clock that a
-// token is over, as when the machine was asleep.
-const maxCalm = time.Second
+// maxFastPath is how long a fast path is open at most: the wall clock may tell sooner than the
+// monotonic clock that a token is over, as when the machine was asleep.
+const maxFastPath = time.Second
 
-// calmDown has v served for a while without a thought, if it can be.
-func (s *Source) calmDown(v *view, now time.Time) {
-	d := min(v.calmFor(now, s.m.set.stale), maxCalm)
+// openFastPath lets v be served for a while without a look at anything else, if v allows it.
+func (s *Source) openFastPath(v *view, now time.Time) {
+	d := min(v.goodFor(now, s.m.set.stale), maxFastPath)
 	if d <= 0 {
 		return
 	}
-	c := &calm{view: v, until: monotonic() + int64(d)}
-	s.calm.Store(c)
+	c := &fastPath{view: v, until: monotonic() + int64(d)}
+	s.fastPath.Store(c)
 	if s.view.Load() != v {
-		s.calm.CompareAndSwap(c, nil)
+		s.fastPath.CompareAndSwap(c, nil)
 	}
 }
 
@@ -186,7 +186,7 @@ func (s *Source) change(edit func(v *view) *view) *view {
 			return v
 		}
 		if s.view.CompareAndSwap(old, next) {
-			s.calm.Store(nil)
+			s.fastPath.Store(nil)
 			s.m.pin(s, next)
 			return next
 		}
@@ -233,16 +233,16 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 	return before, after, ok
 }
 
-// calledOff drops the failure of a connection that works again, and tells of it.
-func (s *Source) calledOff(emit func(Event)) {
+// clearFailure drops the failure of a connection that works again, and tells of it.
+func (s *Source) clearFailure(emit func(Event)) {
 	var before *view
 	after := s.change(func(v *view) *view {
 		before = v
-		if v.trouble == nil || !v.servable(time.Now()) {
+		if v.lastFailure == nil || !v.servable(time.Now()) {
 			return v
 		}
 		next := *v
-		next.trouble = nil
+		next.lastFailure = nil
 		return &next
 	})
 	tellRecovery(before, after, emit)
@@ -251,18 +251,18 @@ func (s *Source) calledOff(emit func(Event)) {
 // tellRecovery tells that what had failed in before works again in after. Where there was
 // no connection, nothing had failed.
 func tellRecovery(before, after *view, emit func(Event)) {
-	t := before.trouble
-	if t != nil && t.failure.Reason != ReasonNotConnected && t.failure.Reason != ReasonOtherClient && after.trouble == nil && after.servable(time.Now()) {
-		emit(Event{Kind: EventRecovered, Reason: t.failure.Reason, Expiry: after.record.Expiry})
+	t := before.lastFailure
+	if t != nil && t.Reason != ReasonNotConnected && t.Reason != ReasonOtherClient && after.lastFailure == nil && after.servable(time.Now()) {
+		emit(Event{Kind: EventRecovered, Reason: t.Reason, Expiry: after.record.Expiry})
 	}
 }
 
 // forget drops what is known, if it is about this login.
-func (s *Source) forget(login string, t *trouble) {
+func (s *Source) forget(login string, t *lastFailure) {
 	s.change(func(v *view) *view {
 		if v.login() != login {
 			return v
 		}
-		return &view{trouble: t}
+		return &view{lastFailure: t}
 	})
 }

@@ -113,7 +113,7 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 		Login:          r.Login.time(),
 		Obtained:       r.Obtained,
 		Expiry:         r.Expiry,
-		Refreshable:    r.RefreshToken != "" || m.set.obtains,
+		Refreshable:    r.RefreshToken != "" || m.set.twoLegged,
 		NoRefreshToken: r.NoRefreshToken,
 	}
 	if r.RefreshToken != "" {
@@ -121,7 +121,7 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 	}
 	same := v.id() == r.ID
 	f := r.Failure
-	if t := v.trouble; same && t != nil && (f == nil || !f.Final) {
+	if t := v.lastFailure; same && t != nil && (f == nil || !f.Final) {
 		f = &t.failure
 	}
 	if f != nil {
@@ -132,7 +132,7 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 	}
 	times := timesOf(r, now, m.EarlyExpiry, 0)
 	over := times.over(now) || r.AccessToken == "" || same && v.isRejected()
-	busy := r.Attempt != nil && now.Sub(r.Attempt.Started).Abs() < abandoned
+	busy := r.Attempt != nil && now.Sub(r.Attempt.Started).Abs() < maxAttemptAge
 	switch {
 	case f != nil && f.Final:
 		st.State = StateLoginRequired

@@ -121,7 +121,7 @@ func TestStatusOfAnAbandonedAttemptIsNotRefreshingForEver(t *testing.T) {
 	onSwap(t, func(f *fixture) {
 		m := f.connected()
 		f.abandon(time.Now())
-		time.Sleep(abandoned - time.Second)
+		time.Sleep(maxAttemptAge - time.Second)
 		assert.Equal(f, StateRefreshing, f.status(m).State, "it may still be going on")
 		time.Sleep(time.Second)
 		assert.Equal(f, StateHealthy, f.status(m).State)

@@ -97,7 +97,7 @@ func (s *Source) keepUnsaved(u *unsaved) bool {
 		if !kept {
 			return v
 		}
-		fresh.trouble = v.trouble // it hasn't ended before the token is saved
+		fresh.lastFailure = v.lastFailure // it hasn't ended before the token is saved
 		return fresh
 	})
 	if !kept {
@@ -219,7 +219,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 		return nil
 	}
 	s.saved(basis, u, winner, began, emit)
-	s.calledOff(emit)
+	s.clearFailure(emit)
 	return nil
 }
 

@@ -18,9 +18,9 @@ type view struct {
 
 	keepAliveDue bool // Run wants the token refreshed, however long it lives
 
-	refusal *refusal // what the API said of the token
-	trouble *trouble // what failed last, about this token
-	unsaved *unsaved // the token, if the store hasn't taken it yet
+	refusal     *refusal     // what the API said of the token
+	lastFailure *lastFailure // what failed last, about this token
+	unsaved     *unsaved     // the token, if the store hasn't taken it yet
 }
 
 // refusal is what is known of an API that refused a token.
@@ -67,9 +67,9 @@ func (v *view) login() string {
 	return v.record.LoginID
 }
 
-// calmFor is for how long the token can be served without a thought. After that it is due,
+// goodFor is how long the token can be served without a look at anything. After that it is due,
 // or over, or it is time to look whether the record still holds it.
-func (v *view) calmFor(now time.Time, stale time.Duration) time.Duration {
+func (v *view) goodFor(now time.Time, stale time.Duration) time.Duration {
 	if !v.servable(now) || v.keepAliveDue || v.due(now) || v.isStale(now, stale) {
 		return 0
 	}
@@ -88,7 +88,7 @@ func (v *view) isStale(now time.Time, d time.Duration) bool { return apart(v.loo
 // holdOff is until when no refresh is tried, as far as this process knows.
 func (v *view) holdOff() time.Time {
 	until := v.refusedWhenNew()
-	if t := v.trouble; t != nil && t.holdOff.After(until) {
+	if t := v.lastFailure; t != nil && t.holdOff.After(until) {
 		until = t.holdOff
 	}
 	return until
@@ -112,7 +112,7 @@ func (v *view) keepUntil() time.Time {
 
 // storeIsDown reports whether the store failed lately and isn't asked again yet.
 func (v *view) storeIsDown(now time.Time) bool {
-	return v.trouble != nil && v.trouble.failure.Reason == ReasonStore && now.Before(v.trouble.holdOff)
+	return v.lastFailure != nil && v.lastFailure.Reason == ReasonStore && now.Before(v.lastFailure.holdOff)
 }
 
 // viewOf is the view of a record that was just read or written.
