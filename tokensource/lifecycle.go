@@ -4,8 +4,9 @@ import "time"
 
 // This file holds all that may become of a record. Each function is given what is stored
 // now, which may be nil, and returns what shall be stored in its place, or nil to leave it
-// alone. They are pure: none reads a clock or a store. Manager.update applies them, and
-// lease.claim the one that begins an attempt.
+// alone. They are pure: none reads a clock or a store. Manager.update applies them. Two are
+// applied without it, since after a conflict there is more to do than to try again: claimed by
+// lease.claim, and moved by Manager.Move.
 //
 // Two things are known of a refresh token beside its text, and decide what an
 // invalid_grant means:

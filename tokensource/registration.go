@@ -105,7 +105,7 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		}
 		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
 		if err != nil && !errors.Is(err, storage.ErrConflict) {
-			_, _ = m.write(context.Background(), name, lease.current().with(nil, lease.current().Failure), lease.current().version) // or else the lease ends it
+			s.giveBack(lease)
 			return err
 		}
 	}

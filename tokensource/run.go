@@ -26,10 +26,6 @@ const (
 	// keepAliveSpread is the part of KeepAlive over which connections are spread
 	// that were made, or imported, at the same time.
 	keepAliveSpread = 4
-
-	// maxAttemptAge is how old an attempt has to be, as far as two clocks can tell,
-	// before Run deals with it. A younger one is somebody's at work.
-	maxAttemptAge = 5 * time.Minute
 )
 
 // Run keeps connections alive that nobody uses, until ctx is done: it refreshes
@@ -127,10 +123,7 @@ func (s *Source) keepAlive(ctx context.Context, basis *view, r *record, read tim
 
 // idle reports whether it is time to keep r alive.
 func idle(r *record, now time.Time, keepAlive time.Duration) bool {
-	if r.RefreshToken == "" || r.Failure != nil && r.Failure.Final || r.Failure.wait(now) > 0 {
-		return false
-	}
-	if a := r.Attempt; a != nil && now.Sub(a.Started).Abs() < maxAttemptAge {
+	if r.RefreshToken == "" || r.Failure != nil && r.Failure.Final || r.Failure.wait(now) > 0 || r.Attempt.isRecent(now) {
 		return false
 	}
 	if isFuture(r.Obtained, now) {

@@ -95,6 +95,15 @@ func (f *failure) wait(now time.Time) time.Duration {
 	return max(meant-max(now.Round(0).Sub(f.At), 0), 0)
 }
 
+// maxAttemptAge is how long the owner of an attempt is taken to be at work. A process that needs
+// the token finds out sooner: see observation.
+const maxAttemptAge = 5 * time.Minute
+
+// isRecent reports whether the owner of a is perhaps at work, as far as two clocks can tell.
+func (a *attempt) isRecent(now time.Time) bool {
+	return a != nil && now.Sub(a.Started).Abs() < maxAttemptAge
+}
+
 // random returns a number in [0, 1). Tests with a seed replace it.
 func (m *Manager) random() float64 {
 	if m.testRandom != nil {

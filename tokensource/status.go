@@ -132,7 +132,6 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 	}
 	times := timesOf(r, now, m.EarlyExpiry, 0)
 	over := times.over(now) || r.AccessToken == "" || same && v.isRejected()
-	busy := r.Attempt != nil && now.Sub(r.Attempt.Started).Abs() < maxAttemptAge
 	switch {
 	case f != nil && f.Final:
 		st.State = StateLoginRequired
@@ -143,7 +142,7 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 		if same && v.isRejected() {
 			st.Reason = ReasonRejected
 		}
-	case busy || inFlight && (over || f != nil || times.due(now)):
+	case r.Attempt.isRecent(now) || inFlight && (over || f != nil || times.due(now)):
 		st.State = StateRefreshing
 	case f != nil:
 		st.State = StateFailing
