@@ -104,25 +104,26 @@ func (s *Source) get(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	looked := false // or tried to, for as long as a caller can wait who could be served
+	waited := false // for a flight, which has looked at the record, or tried to
 	for range maxFlights {
 		v := s.known()
-		look := v.isStale(now, set.stale) && !v.storeIsDown(now) && v.unsaved == nil
-		if v.servable(now) && (looked || !look || !v.isStale(now, veryStale*set.stale)) {
-			if look || v.due(now) && !now.Before(v.holdOff()) && v.unsaved == nil && (v.record.RefreshToken != "" || set.twoLegged) {
-				s.start(ctx)
-			} else {
-				s.openFastPath(v, now)
-			}
+		servable, look := v.servable(now), v.needsLook(now, set.stale)
+		switch t := v.lastFailure; {
+		case servable && look && !waited && v.isStale(now, veryStale*set.stale):
+			// It is perhaps not the connection's any more: see what the store says first.
+		case servable && (look || v.needsRefresh(now, set.twoLegged)):
+			s.start(ctx)
 			return v, nil
-		}
-		if t := v.lastFailure; t != nil && now.Before(t.until) && !v.servable(now) {
+		case servable:
+			s.openFastPath(v, now)
+			return v, nil
+		case t != nil && now.Before(t.until):
 			return nil, t.err
 		}
-		if err := s.start(ctx).wait(ctx, v.servable(now)); err != nil {
+		if err := s.start(ctx).wait(ctx, servable); err != nil {
 			return nil, err
 		}
-		looked, now = true, time.Now()
+		waited, now = true, time.Now()
 	}
 	return nil, newError(s.name, failure{Reason: ReasonUnavailable}, nil)
 }

@@ -82,6 +82,16 @@ func (v *view) goodFor(now time.Time, stale time.Duration) time.Duration {
 	return d
 }
 
+// needsLook reports whether the record has to be looked at again, though the token may be good.
+func (v *view) needsLook(now time.Time, stale time.Duration) bool {
+	return v.isStale(now, stale) && !v.storeIsDown(now) && v.unsaved == nil
+}
+
+// needsRefresh reports whether a flight has something to refresh, as far as this process knows.
+func (v *view) needsRefresh(now time.Time, twoLegged bool) bool {
+	return v.due(now) && !now.Before(v.holdOff()) && v.unsaved == nil && (v.record.RefreshToken != "" || twoLegged)
+}
+
 // isStale reports whether the record was last looked at longer than d ago.
 func (v *view) isStale(now time.Time, d time.Duration) bool { return apart(v.looked, now) > d }
 
