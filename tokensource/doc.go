@@ -23,50 +23,47 @@ saved before anything else happens. The next three sections say how that is done
 
 # How a refresh works
 
-A token is due when a quarter of its life is left, or five minutes if that is less, and a
-random tenth of its life earlier, so that tokens issued together aren't refreshed together.
-While it is still valid it is served, and the refresh goes on in the background. A token
-that doesn't expire isn't refreshed, unless the API refuses it or [Manager.Run] keeps its
-refresh token alive. The names in brackets are those of the code.
+A token is due when a quarter of its life is left, or five minutes if that is less. It is due
+earlier by a random time of up to a tenth of its life, so that tokens issued together aren't
+refreshed together. While it is still valid it is served, and the refresh goes on in the
+background. A token that doesn't expire isn't refreshed, unless the API refuses it or
+[Manager.Run] keeps its refresh token alive. The names in brackets are those of the code.
 
  1. One flight (Source.start). All callers in a process share one flight for each
     connection. It is a goroutine of its own, and doesn't end when a caller's context
     does.
- 2. Look (flight.look). The flight reads the record. A token that another process has
-    saved is adopted. If the store went back to an earlier token of the same login, as
-    after a restored backup, the later one that this process has is written back. It has
-    that one for as long as the program holds the connection's Source or a Client.
+ 2. Look (flight.look). The flight reads the record, and compares it with what this process
+    has in memory: see "Memory or store". A token that another process has saved is adopted.
  3. Decide (decide). The token is good; or a failure that is known says not to try yet;
     or only the user can help; or it is to be refreshed now. The function says which, and
     changes nothing.
- 4. Lock (lease.lock). If the store has a lock that dies with its holder, such as
+ 4. Lock (lease.lock; steps 4 to 6 are lease.acquire). If the store has a lock that dies with its holder, such as
     [storage.Dir], the flight takes it, and looks again. Everything below is safe without
     it: what the lock adds is that a process that died is replaced at once.
  5. Attempt (lease.claim). The flight writes an attempt into the record, by
     compare-and-swap. Of several processes one succeeds, the owner; the others look
     again, at least every half second. The record itself is the lock, on any store that
     can swap.
- 6. Lease (observation.see). Another process leaves the attempt alone until it has seen,
-    for a lease of 7.5 seconds by its own clock, that the record doesn't change; if it
-    can't look for a while, it begins to count anew. No two clocks are compared. Then it
-    takes over, and the record says from then on that the refresh token may be spent. It
-    does so however long the old token is valid, since a grace window is open for
-    seconds. A living owner has to write before that, on a store that takes up to 3 seconds for a
-    call, and so there is one inequality: claimLimit + renewal + storeLimit < leaseTime,
-    or 3 s + 1 s + 3 s < 7.5 s. An attempt that took longer than claimLimit to write
-    isn't used.
+ 6. Lease (lease.abandoned, observation.see). Another process leaves the attempt alone until
+    it has seen, for leaseTime by its own clock, that the record doesn't change. No two
+    clocks are compared, and a process that can't look for a while begins to count anew.
+    Then it takes over, and the record says from then on that the refresh token may be
+    spent. It takes over even if the old token is still valid, since a grace window is open
+    for seconds. An owner that lives writes before that, on a store that takes up to
+    storeLimit for a call: claimLimit + renewal + storeLimit < leaseTime, or
+    3 s + 1 s + 3 s < 7.5 s. An attempt that took longer than claimLimit to write isn't
+    used. A process that gets the lock of step 4 doesn't wait for an owner that had it.
  7. Renew (lease.keep). Each second, for as long as it waits for the provider, the owner
-    writes its attempt again. It does so under a lock as well, for processes to which the
-    store doesn't show that it has one.
- 8. Send (flight.ask). The refresh token is sent. If the answer is lost, by a timeout or
-    a connection that was cut, the record is made to say so, and if that shows the
-    attempt still to be the flight's, the same request is sent once more, at once: a
-    provider that has a grace window answers it.
- 9. Save (flight.save). The new token is saved before anyone is given it. Only a write
-    that returned nil counts, and one that hangs for longer than storeLimit is tried again
-    beside it. If the store doesn't take it, it is kept in memory, served
-    by this process, and saved as soon as the store is back; until then it isn't
-    refreshed.
+    writes its attempt again. An owner that holds the lock does so too: another process may
+    reach the same store without its lock.
+ 8. Send (flight.ask). The refresh token is sent. The answer may be lost, by a timeout or
+    because the connection is cut. Then the flight writes that into the record. If the
+    attempt there is still its own, it sends the same request once more, at once: a provider
+    that has a grace window answers it.
+ 9. Save (flight.save). The new token is saved before anyone is given it. Only a write that
+    returned nil counts. If one hangs for longer than storeLimit, a second is begun beside
+    it. If the store doesn't take the token, it is kept in memory, served by this process,
+    and saved as soon as the store is back; until then it isn't refreshed.
  10. Or fail (flight.refreshFailed). A refresh ends a connection only by invalid_grant, or a
     code of the provider's that means the same, and only if the record still holds the
     token that was refused and the attempt that sent it; otherwise the record is read
@@ -78,21 +75,28 @@ refresh token alive. The names in brackets are those of the code.
 
 # When a refresh token may be sent
 
-A refresh token is sent in three cases, and only to the provider of the record's
-[Registration]:
+A refresh token is sent only to the provider of the record's [Registration], and only after a
+write to the record that took no longer than claimLimit and returned nil.
 
-  - A flight sends it after it has written its attempt, if that write took no longer than
-    claimLimit and returned nil.
-  - The same flight sends it a second time if the first answer was lost, after another such
-    write, which notes the loss. It never sends it a third time: after a failure that isn't
-    final, a later flight begins with a look and an attempt of its own.
-  - [Manager.Disconnect] sends it to be revoked, after it has written an attempt as well.
+	sent by                        what it has written            in which function
+	a flight                       its attempt                    flight.ask
+	the same flight, once more,    its attempt again, and that    flight.ask
+	if the answer was lost         an answer was lost
+	Disconnect, to be revoked      its attempt                    Source.revoke
+
+A flight never sends it a third time. After a failure that isn't final, a later flight may
+send it again, with a look and an attempt of its own.
+
+	a flight doesn't send it   if
+	ever again                 the record holds a later refresh token
+	before a login is saved    the record has a final failure
+	before it is saved         it is only in memory yet, as in step 9
 
 # Who may write a record
 
-Every write but Forget's of a record that can't be read is a compare-and-swap, and what it does to the record is one of the functions
-of lifecycle.go. The owner of an attempt is the flight, or the call of Disconnect or Move,
-that has written it.
+Every write is a compare-and-swap (Manager.write), and what it does to the record is one of
+the functions of lifecycle.go. The owner of an attempt is the flight, or the call of
+Disconnect or Move, that has written it.
 
 	function       called by                   allowed if the record
 	replacedBy     Save                        is this registration's, or isn't there
@@ -112,9 +116,30 @@ that has written it.
 	moved          the owner, if it is Move    has its attempt, and is of the registration
 	                                           that Move was given
 
+An attempt, and with it the lease, ends by replacedBy, advanced, failed, released or moved,
+when the record is deleted, or when another process takes over, as in step 6.
+
 A record is deleted by Disconnect, which holds an attempt and has revoked the grant, and by
-Forget. Save wins over everything: it is what the user did last. Encrypted.Rekey seals a
-record anew and changes nothing in it.
+Forget. Both compare the version as well, unless Forget can't read the record. Save wins over
+everything: it is what the user did last. Encrypted.Rekey seals a record anew and changes
+nothing in it.
+
+# Memory or store
+
+A process remembers what it has last read or written of a connection (view), for as long as
+the program holds the connection's Source or a Client. If a look finds something else, the
+login and the generation decide, which is the number of the token in its login
+(Source.restored, Source.publish).
+
+	the store has                           then
+	a later token of the same login,        the store's is adopted
+	or another of the same generation
+	an earlier token of the same login,     the one in memory is written back
+	as after a restored backup
+	the same token                          its attempt and its failure are the store's
+	another login, or no record             the store is right; but if this process has
+	                                        learnt of another login since the look
+	                                        began, it looks again
 
 # Whose connection it is
 
@@ -129,10 +154,12 @@ a prefix such as "finch/". When the client's id or the provider's host changes,
 # How old a token can be
 
 A process serves a token without asking the store again for [Manager.StaleAfter], a minute
-unless it is set. After that, the next use has the record looked at in the background, and
-after ten times that, before the token is served, for up to 3 seconds. So a new login, or a disconnect, in one
-process is noticed by another one in which the connection is in use within about a minute.
-While the store doesn't answer, the token is served on for as long as it is valid.
+unless it is set. After that, the next use begins a look at the record in the background;
+after ten times that, the next use waits for the look, for up to 3 seconds. So a new login, or
+a disconnect, in one process is noticed within about a minute by another one that uses the
+connection. While the store doesn't answer, the token is served for as long as it is valid.
+After that, a call waits for the store, which is given 10 seconds for an answer, and has the
+error ReasonStore.
 
 # What can't be prevented
 
