@@ -48,7 +48,7 @@ type access struct {
 	err     error       // it can't be sent anywhere
 }
 
-// apiAccess is what is known of the API without a token.
+// apiAccess is what is known of the API before there is a token.
 type apiAccess struct {
 	origins origin.Set // of Manager.APIURLs; nil: each token has its own
 	scheme  string     // of the Authorization that a token is sent in, such as "Bearer"
@@ -58,7 +58,7 @@ type apiAccess struct {
 	names headerNames // of requests
 }
 
-// apis returns what is known of the API without a token.
+// apis returns what is known of the API before there is a token.
 func (m *Manager) apis() *apiAccess {
 	m.apiOnce.Do(func() {
 		a := &m.api

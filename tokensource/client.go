@@ -20,16 +20,18 @@ import (
 // Manager.APIURLs, or else Config's for the token. A request for another origin, by its URL
 // or its Host, is an error. When a redirect leads to one, it is followed without the token,
 // and without one that the caller has put into the request, and so is every redirect after
-// that, wherever it leads. A request that has an Authorization of its own, of another scheme than
-// the token's, keeps it.
+// that, wherever it leads. A request that has an Authorization of its own, of another scheme
+// than the token's, keeps it.
 //
-// When the API answers 401, or what Config knows to be a refusal, the token is refreshed and the request repeated, once,
-// if its body can be read again (http.Request.GetBody); otherwise the response is
-// handed through and the next request has a new token. If the refresh fails, the response
-// is handed through, and the next request gets the error. If there is no refresh token, and
-// the API says that the token has ended, the response is handed through and that is
-// recorded: [Manager.Status] says so at once, and the next request gets
-// [ErrLoginRequired]. Any other answer, such as 429, is handed through.
+// When the API answers 401, or what Config knows to be a refusal, the token is refreshed and
+// the request repeated, once, if its body can be read again (http.Request.GetBody). Where it
+// isn't repeated, and for any other answer, such as 429, the response is handed through:
+//
+//	the API refuses the token, and                     the next request
+//	the body can't be read again                       has a new token
+//	the refresh fails                                  gets the error
+//	there is no refresh token, and the API says        gets ErrLoginRequired; it is recorded,
+//	that the token has ended                           and Status says so at once
 func (m *Manager) Client(name string) *http.Client {
 	return &http.Client{Transport: &apiTransport{source: m.Source(name)}}
 }

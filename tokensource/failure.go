@@ -12,7 +12,7 @@ type lastFailure struct {
 	err     *Error
 	until   time.Time // the error is returned without looking again until then
 	holdOff time.Time // no refresh is tried before
-	untold  time.Time // the time of a final failure that was perhaps written, and not told
+	untold  time.Time // when a final failure was perhaps written; no event has told of it
 }
 
 // giveUp settles the flight because only the user can help. What isn't in the record yet is

@@ -35,7 +35,7 @@ type flight struct {
 	ctx     context.Context // of the token requests, never done
 	waiting context.Context // done when it has taken too long to get our turn
 	lease   *lease
-	basis   *view   // what was known when the record was last read or written
+	basis   *view   // from before the record was last read or written: see Source.publish
 	events  []Event // to be delivered when no lock is held
 }
 

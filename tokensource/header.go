@@ -13,7 +13,7 @@ type headerKind int
 
 const (
 	headerPlain headerKind = iota // no more than that
-	headerRough                   // it has a Bearer, or room behind its values, where others may not write
+	headerRough                   // a Bearer is to be removed, or an append to the copy's values would write into the original's
 	headerOwn                     // it isn't done: the header has an Authorization of its own
 )
 
@@ -59,8 +59,8 @@ func (n *headerNames) kindOf(h http.Header, scheme string) headerKind {
 	return kind
 }
 
-// arePlain reports whether the fields of h, which has as many, are the plain ones of those
-// names.
+// arePlain reports whether h, which has as many fields as there are names, has just those, and
+// its kind is headerPlain.
 func arePlain(h http.Header, names []string) bool {
 	for _, name := range names {
 		if values, ok := h[name]; !ok || cap(values) > len(values) {

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// instant is a time in a record of which nothing but a Status is made: Unix time in
-// milliseconds, zero for none. It is written as a time.Time is, and takes a third of the
-// memory of one.
+// instant is a time in a record that nothing but Status shows: Unix time in milliseconds, zero
+// for none. It is written as a time.Time is, and takes a third of the memory of one.
 type instant int64
 
 func instantOf(t time.Time) instant {

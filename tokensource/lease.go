@@ -13,15 +13,16 @@ import (
 // An attempt in a record keeps others from sending the refresh token for as long as its
 // owner lives. Nobody can ask whether that is so, and no two clocks are compared: an owner
 // writes its attempt anew while it waits for an answer, and others take over when they
-// have seen that nothing was written for a lease. So a living owner has to write more often
-// than that, however long its store takes, up to storeLimit:
+// have seen that nothing was written for leaseTime. So a living owner has to write more often
+// than that, on a store that takes up to storeLimit for a call:
 //
 //	claimLimit + renewal + storeLimit < leaseTime
 //
-// A claim that took longer than claimLimit, from before it was written until it returned,
-// isn't used: others may have counted from its beginning. The next write begins a renewal
-// after the one before began, or when that has returned, and returns within storeLimit, or
-// is begun again.
+// Others may see a write as soon as it begins, and see the next one only when it returns. In
+// between are at most claimLimit until the claim has returned (one that took longer isn't
+// used), a renewal until the next write begins, and storeLimit until that returns. Later
+// writes are no further apart: each begins a renewal after the one before began, or as soon
+// as that has returned.
 //
 // Others count on what they see. A lease is over if a look began more than a lease after
 // the first look that saw the same version had ended, and no two looks in between were
@@ -53,19 +54,19 @@ const (
 type lease struct {
 	m      *Manager
 	name   string
-	id     string // of the attempt; "" if there is none
-	unlock func() // nil if the store's lock isn't held
-	others observation
-	tries  int
-	slot   bool // a place among those that have claimed and not saved yet
-	slow   int  // claims that took too long
+	id     string      // of the attempt; "" if there is none
+	unlock func()      // nil if the store's lock isn't held
+	others observation // of someone else's attempt
+	tries  int         // looks after which the record had to be looked at again
+	slot   bool        // a place among those that have claimed and not saved yet
+	slow   int         // claims that took too long
 
 	latest atomic.Pointer[versioned] // as the attempt was last written
 
 	mu       semaphore // guards what follows while the attempt is renewed
-	since    time.Time
-	lost     bool // someone else wrote the record
-	tookOver bool // from someone else
+	since    time.Time // when the claim, or the last renewal that succeeded, began
+	lost     bool      // someone else wrote the record
+	tookOver bool      // from someone else
 
 	stop func() // ends the renewals
 }

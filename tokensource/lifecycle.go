@@ -107,8 +107,9 @@ func (r *record) released(parent, id string) *record {
 	return r.with(nil, r.Failure)
 }
 
-// sentTwiceWith notes that ours, a refresh token of the same login, was sent by us, though
-// someone else had taken over.
+// sentTwiceWith notes that we have sent the refresh token of ours, though someone else had taken
+// over. If r holds that token, two processes have sent it. Otherwise the token in r came after
+// it, and the provider may have ended that as well.
 func (r *record) sentTwiceWith(ours *record) *record {
 	if r == nil || r.LoginID != ours.LoginID {
 		return nil

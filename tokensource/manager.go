@@ -280,9 +280,9 @@ const maxPinned = 10_000
 
 // pin keeps s for as long as v, its view, says what the record doesn't: a program that makes a
 // Source for each request mustn't send a token request with each, nor be given a token again
-// that was refused. A name that isn't connected is not
-// worth it, as there is no end of them; its record is looked for with each call. Beyond
-// maxPinned, what is forgotten is what the record doesn't say of a failure.
+// that was refused. A name that isn't connected isn't kept, as there is no end of them; its
+// record is looked for with each call. If more than maxPinned would be kept, any of them are
+// dropped, and what only their views said of a failure or a refusal is forgotten.
 func (m *Manager) pin(s *Source, v *view) {
 	now := time.Now()
 	until := v.keepUntil()

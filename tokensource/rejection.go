@@ -147,7 +147,8 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 	return nil
 }
 
-// isPrintable reports whether code is one, and not the token that the API repeats.
+// isPrintable reports whether code looks like an error code, and neither is a part of the token
+// nor has it in it: an API may repeat what it was sent.
 func isPrintable(code, token string) bool {
 	if httpauth.RefusalOf(code) != httpauth.RefusalUnknown {
 		return true

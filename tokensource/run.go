@@ -36,9 +36,9 @@ const (
 //
 // It walks over all records in the store about a hundred times in KeepAlive, but once a
 // minute at most, with a few refreshes in flight at a time and nothing kept in between, so
-// their number doesn't matter. It may run in every
-// replica: what one has refreshed, the others leave alone. A connection that needs a
-// login is left alone as well. What happens is told to OnEvent.
+// their number doesn't matter. It may run in every replica: what one has refreshed, the others
+// leave alone. A connection that needs a login is left alone as well. What happens is told to
+// OnEvent.
 //
 // Run returns the error of ctx, or one that wraps errors.ErrUnsupported if the store
 // can't list its names. Refreshes that are in flight go on; see [Manager.Flush].

@@ -23,8 +23,8 @@ type Source struct {
 	mu     sync.Mutex // guards flight
 	flight *flight
 
-	// unsent, if not nil, is the ID of an attempt of ours that may be in the record and
-	// spent nothing. Only the flight touches it.
+	// unsent, if not nil, is the ID of an attempt with which nothing was sent. It may still be
+	// in the record: the next flight goes on with it. Only the flight touches it.
 	unsent *string
 }
 
@@ -206,10 +206,9 @@ func (s *Source) note(id string, edit func(next *view)) {
 	})
 }
 
-// publish makes r the token that is served, as read or written by something that began at
-// looked, when the view was basis. It does nothing, and returns false, if there is a newer
-// token of the same login, or the login has changed since basis was loaded: then what was
-// read is old.
+// publish makes a view of r, which was read or written. That began at looked, when the view was
+// basis. If the view has a later token of the same login by now, or another login than basis,
+// r is old: publish returns false, and changes nothing.
 func (s *Source) publish(basis *view, r *record, looked time.Time) (before, after *view, ok bool) {
 	fresh := s.m.viewOf(r, looked)
 	after = s.change(func(v *view) *view {

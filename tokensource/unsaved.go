@@ -36,10 +36,10 @@ type unsaved struct {
 // save makes one attempt to save u, and returns what is stored then. That is u's token
 // unless there is a newer one.
 //
-// A call of the store that hangs mustn't outlast the lease, after which another process sends
-// the parent again; nor may one that is only slow be given up. So where there is no answer
-// within storeLimit, the same is tried beside it. Whatever comes of a late one is harmless:
-// it replaces nothing but an older token.
+// When the lease is over, another process sends the parent again. So save doesn't wait for a
+// call of the store that hangs: if there is no answer within storeLimit, it makes a second call
+// beside the first, which may be only slow. A call that ends late does no harm, as it replaces
+// nothing but an older token.
 func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err error) {
 	ctx, cancel := context.WithCancel(ctx) // of what is still under way in the end
 	defer cancel()

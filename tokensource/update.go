@@ -91,9 +91,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 // panicked is the error for a panic of the store. The value could hold a secret.
 func panicked(p any) error { return fmt.Errorf("a panic with a %T", p) }
 
-// recovered makes an error of a panic of the store: most of its calls are made by goroutines
+// catchPanic, deferred, makes an error of a panic of the store: most of its calls are made by goroutines
 // of ours, where it would end the process.
-func (m *Manager) recovered(name string, err *error) {
+func (m *Manager) catchPanic(name string, err *error) {
 	if p := recover(); p != nil {
 		*err = m.storeError(name, panicked(p))
 	}
@@ -101,7 +101,7 @@ func (m *Manager) recovered(name string, err *error) {
 
 // read returns the record of name. Another client's is an error.
 func (m *Manager) read(ctx context.Context, name string) (c versioned, err error) {
-	defer m.recovered(name, &err)
+	defer m.catchPanic(name, &err)
 	set, err := m.settings()
 	if err != nil {
 		return versioned{}, err
@@ -137,7 +137,7 @@ func (m *Manager) load(ctx context.Context, name string) (versioned, error) {
 
 // write stores rec if the record of name is still at the version old.
 func (m *Manager) write(ctx context.Context, name string, rec *record, old storage.Version) (v storage.Version, err error) {
-	defer m.recovered(name, &err)
+	defer m.catchPanic(name, &err)
 	data, err := rec.encode()
 	if err != nil {
 		return "", m.storeError(name, err)
