@@ -32,11 +32,7 @@ func decide(r *record, v *view, twoLegged bool, now time.Time) decision {
 	case v.servable(now) && !(refreshable && due):
 		return decision{action: serve}
 	case !refreshable:
-		f := failure{Reason: ReasonExpired, At: wall(now), Final: true}
-		if v.isRejected() {
-			f.Reason = ReasonRejected
-		}
-		return decision{action: giveUp, failure: f}
+		return decision{action: giveUp, failure: failure{Reason: v.whyOver(), At: wall(now), Final: true}}
 	}
 	if until := v.refusedWhenNew(); r.Attempt == nil && v.servable(now) && now.Before(until) {
 		return decision{action: hold, until: until}

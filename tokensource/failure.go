@@ -115,50 +115,27 @@ func (f *flight) storeFailed(cause error) {
 // refreshFailed records that the refresh of parent, which holds our attempt, has failed, and
 // settles the flight unless someone else has changed the record meanwhile.
 func (f *flight) refreshFailed(parent versioned, v *view, o outcome, cause error) (settled bool) {
-	s, m, now := f.s, f.m, time.Now()
-	fail := failure{Reason: o.reason, Code: o.code, At: wall(now), Count: 1}
-	if parent.Failure != nil {
-		fail.Count = parent.Failure.Count + 1
-	} else if t := v.lastFailure; t != nil {
-		fail.Count = t.Count + 1
-	}
-	wait := backoff(fail.Count, o.retryAfter, m.random())
-	if o.neverLeft && o.reason == ReasonUnavailable {
-		wait = min(wait, maxOffline)
-	}
+	s, now := f.s, time.Now()
+	fail, wait := f.failureOf(parent, v, o, now)
 	next := wall(now.Add(wait))
-	change := func(stored *record) *record { return stored.failed(parent.ID, f.lease.id, fail, o.mayBeSpent) }
-	switch {
-	case o.reason == ReasonRevoked && !m.set.twoLegged:
-		fail.Final, fail.Count, wait = true, 0, recheck
-	case o.reason == ReasonRevoked:
-		fail.Reason = ReasonMisconfigured // an assertion or a secret was refused, and no grant has ended
-	case o.neverLeft && o.reason == ReasonUnavailable:
-		// It is this machine that has no network. Others mustn't wait because of that.
-		change = func(stored *record) *record { return stored.released(parent.ID, f.lease.id) }
-	case o.reason == ReasonMisconfigured:
-		// Another process may be configured rightly, as during a rollover of the
-		// client's secret: it must not wait because of us.
-	default:
-		fail.Next = next
+	if !o.isOffline() && !fail.Final && fail.Reason != ReasonMisconfigured {
+		fail.Next = next // others wait as well: they are neither offline, nor perhaps misconfigured, as during a rollover of the client's secret
 	}
 	f.basis = s.known()
-	ended := change(parent.record)
-	c, changed, err := m.update(context.Background(), s.name, parent, func(stored *record) *record {
-		if e := change(stored); e != nil {
-			ended = e
-			return e
+	ended := parent.record
+	c, changed, err := f.m.update(context.Background(), s.name, parent, func(stored *record) (changed *record) {
+		if o.isOffline() {
+			changed = stored.released(parent.ID, f.lease.id)
+		} else {
+			changed = stored.failed(parent.ID, f.lease.id, fail, o.mayBeSpent)
 		}
-		return nil
+		if changed != nil {
+			ended = changed
+		}
+		return changed
 	})
 	if !changed && (err == nil || isGone(err)) { // a newer token is there, or another process has taken over
-		if o.reason == ReasonRevoked || o.mayBeSpent {
-			_, _, _ = m.update(context.Background(), s.name, c, func(stored *record) *record {
-				return stored.sentTwiceWith(parent.record) // it is only a note
-			})
-		}
-		f.lease.release()
-		f.lease = s.newLease()
+		f.overtaken(c, parent, o)
 		return false
 	}
 	if ended.Failure != nil && ended.Failure.At.Equal(fail.At) {
@@ -180,4 +157,37 @@ func (f *flight) refreshFailed(parent versioned, v *view, o outcome, cause error
 	}
 	f.fail(v, fail, cause, wait)
 	return true
+}
+
+// failureOf makes a failure of the outcome o of the refresh of parent, and says how long this
+// process waits before it tries again.
+func (f *flight) failureOf(parent versioned, v *view, o outcome, now time.Time) (fail failure, wait time.Duration) {
+	fail = failure{Reason: o.reason, Code: o.code, At: wall(now), Count: 1}
+	if parent.Failure != nil {
+		fail.Count = parent.Failure.Count + 1
+	} else if t := v.lastFailure; t != nil {
+		fail.Count = t.Count + 1
+	}
+	wait = backoff(fail.Count, o.retryAfter, f.m.random())
+	switch {
+	case o.isOffline():
+		wait = min(wait, maxOffline)
+	case o.reason == ReasonRevoked && f.m.set.twoLegged:
+		fail.Reason = ReasonMisconfigured // an assertion or a secret was refused, and no grant has ended
+	case o.reason == ReasonRevoked:
+		fail.Final, fail.Count, wait = true, 0, recheck
+	}
+	return fail, wait
+}
+
+// overtaken notes in c, which someone else has written, that we have perhaps spent the refresh
+// token of parent, and begins a new lease.
+func (f *flight) overtaken(c, parent versioned, o outcome) {
+	if o.reason == ReasonRevoked || o.mayBeSpent {
+		_, _, _ = f.m.update(context.Background(), f.s.name, c, func(stored *record) *record {
+			return stored.sentTwiceWith(parent.record) // it is only a note
+		})
+	}
+	f.lease.release()
+	f.lease = f.s.newLease()
 }

@@ -27,6 +27,10 @@ type outcome struct {
 	retryAfter time.Duration
 }
 
+// isOffline reports whether it is this machine that has no network: others mustn't wait because
+// of that.
+func (o *outcome) isOffline() bool { return o.neverLeft && o.reason == ReasonUnavailable }
+
 // outcomeOf says what err means. Only a provider that says so ends a grant. A firewall's
 // 403, an unknown code, a client secret that is being replaced: none of them says anything
 // about the grant.

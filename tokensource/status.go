@@ -119,9 +119,11 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 	if r.RefreshToken != "" {
 		st.RefreshTokenIssued, st.RefreshTokenExpiry = r.Rotated.time(), r.RefreshExpiry.time()
 	}
-	same := v.id() == r.ID
+	if v.id() != r.ID {
+		v = new(view) // it is of another token
+	}
 	f := r.Failure
-	if t := v.lastFailure; same && t != nil && (f == nil || !f.Final) {
+	if t := v.lastFailure; t != nil && (f == nil || !f.Final) {
 		f = &t.failure
 	}
 	if f != nil {
@@ -131,22 +133,20 @@ func (m *Manager) statusOf(name string, r *record, v *view, inFlight bool, now t
 		}
 	}
 	times := timesOf(r, now, m.EarlyExpiry, 0)
-	over := times.over(now) || r.AccessToken == "" || same && v.isRejected()
+	over := times.over(now) || r.AccessToken == "" || v.isRejected()
+	due := over || times.due(now)
 	switch {
 	case f != nil && f.Final:
 		st.State = StateLoginRequired
-	case same && v.unsaved != nil:
+	case v.unsaved != nil:
 		st.State, st.Reason = StateUnsaved, ReasonStore
 	case over && !st.Refreshable:
-		st.State, st.Reason = StateLoginRequired, ReasonExpired
-		if same && v.isRejected() {
-			st.Reason = ReasonRejected
-		}
-	case r.Attempt.isRecent(now) || inFlight && (over || f != nil || times.due(now)):
+		st.State, st.Reason = StateLoginRequired, v.whyOver()
+	case r.Attempt.isRecent(now) || inFlight && (due || f != nil):
 		st.State = StateRefreshing
 	case f != nil:
 		st.State = StateFailing
-	case (over || times.due(now)) && st.Refreshable:
+	case due && st.Refreshable:
 		st.State = StateExpiring
 	}
 	return st

@@ -39,6 +39,14 @@ func (v *view) servable(now time.Time) bool {
 // isRejected reports whether the API refused the token, so that it isn't served any more.
 func (v *view) isRejected() bool { return v.refusal != nil && !v.refusal.at.IsZero() }
 
+// whyOver is the reason why a token that can't be refreshed is of no use any more.
+func (v *view) whyOver() Reason {
+	if v.isRejected() {
+		return ReasonRejected
+	}
+	return ReasonExpired
+}
+
 // refusedWhenNew is until when no refresh is tried because the API refused a token that
 // had just been issued.
 func (v *view) refusedWhenNew() time.Time {
