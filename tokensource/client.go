@@ -191,6 +191,26 @@ func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Resp
 	if !ok {
 		return resp, nil
 	}
+	fresh, access := t.another(r, v)
+	if fresh == nil {
+		if body != nil {
+			body.Close()
+		}
+		return resp, nil
+	}
+	drain(resp.Body)
+	resp, err := t.send(r, kind, body, fresh, access)
+	if err == nil {
+		if _, rejected := s.m.tokenRejected(resp); rejected {
+			s.reject(fresh)
+		}
+	}
+	return resp, err
+}
+
+// another returns the token that r can be repeated with instead of v's, or nil.
+func (t *apiTransport) another(r *http.Request, v *view) (*view, *access) {
+	s := t.source
 	fresh, err := s.get(r.Context())
 	if err == nil && fresh.due(time.Now()) {
 		// Another process's token, about to end as well: it could end on the way, and
@@ -202,26 +222,13 @@ func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Resp
 		fresh, err = s.get(r.Context())
 	}
 	if err != nil || fresh.record.ID == v.record.ID {
-		if body != nil {
-			body.Close()
-		}
-		return resp, nil // the next request gets err
+		return nil, nil // the next request gets err
 	}
 	access := s.accessOf(fresh)
 	if with, err := t.takesToken(r, access.origins); !with || err != nil || access.err != nil {
-		if body != nil {
-			body.Close()
-		}
-		return resp, nil // the API is elsewhere now
+		return nil, nil // the API is elsewhere now
 	}
-	drain(resp.Body)
-	resp, err = t.send(r, kind, body, fresh, access)
-	if err == nil {
-		if _, rejected := s.m.tokenRejected(resp); rejected {
-			s.reject(fresh)
-		}
-	}
-	return resp, err
+	return fresh, access
 }
 
 // replacedElsewhere reports whether another token than v's has been got meanwhile, or is
