@@ -173,34 +173,6 @@ func (p Provider) clone() Provider {
 	return p
 }
 
-// plainMistake reports what a plain *oauth2.Config can't do with p.
-func (p *adapter) plainMistake(grant string) error {
-	c := p.conversationOf(grant)
-	switch {
-	case c.auth == PrivateKeyJWT:
-		return p.mistake("a plain *oauth2.Config has no key for %s: use Provider.Config", PrivateKeyJWT)
-	case len(c.url.slots) > 0:
-		return p.mistake("%s has the variable %s, which a plain *oauth2.Config doesn't have: use Provider.Config", c.url.text, c.url.slots[0].name)
-	case grant != grantRefresh:
-		return nil
-	}
-	for _, name := range c.uses() {
-		if slices.Contains(p.kept, name) {
-			return p.mistake("a refresh needs the variable %s, which a plain *oauth2.Config doesn't have: use Provider.Config", name)
-		}
-	}
-	return nil
-}
-
-// uses returns the names that the parameters and headers of a request use.
-func (c *conversation) uses() []string {
-	names := slices.Clone(c.moved)
-	for _, patch := range c.patches {
-		names = append(names, patch.moved...)
-	}
-	return names
-}
-
 // mistake makes an error of the program's own, found before anything was sent. Its
 // text names p.
 func (p *Provider) mistake(format string, args ...any) error {

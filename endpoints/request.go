@@ -1,12 +1,9 @@
 package endpoints
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -227,28 +224,6 @@ func (in *input) conversation() *conversation {
 	return in.provider.conversationOf(in.grant)
 }
 
-// conversationOf returns how requests of a grant are made. A grant that has no style of
-// its own has that of all.
-func (p *adapter) conversationOf(grant string) *conversation {
-	i, narrow, rawURL := 0, &AuthStyle{}, p.Endpoint.TokenURL
-	switch grant {
-	case grantExchange:
-		i, narrow = 1, &p.Exchange
-	case grantRefresh:
-		i, narrow, rawURL = 2, &p.Refresh, cmp.Or(p.RefreshURL, rawURL)
-	case grantRevoke:
-		i, narrow, rawURL = 3, &p.Revoke, p.RevokeURL
-	case grantIntrospect:
-		i, narrow, rawURL = 4, &p.Introspect, p.IntrospectURL
-	}
-	c := p.conversations[i].Load()
-	if c == nil {
-		c = p.newConversation(*narrow, rawURL)
-		p.conversations[i].Store(c)
-	}
-	return c
-}
-
 // request returns the request to send in place of r, and its parameters as the
 // provider calls them. It doesn't change r.
 func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, theirs url.Values, err error) {
@@ -356,94 +331,11 @@ func basicAuth(r *http.Request) (id, secret string, ok bool) {
 	return id, secret, true
 }
 
-// encode puts the parameters into r.
-func encode(r *http.Request, params url.Values, format BodyFormat) {
-	r.Header.Del("Content-Type")
-	if len(params) == 0 {
-		setBody(r, nil) // a revocation that consists of its header
-		return
+// uses returns the names that the parameters and headers of a request use.
+func (c *conversation) uses() []string {
+	names := slices.Clone(c.moved)
+	for _, patch := range c.patches {
+		names = append(names, patch.moved...)
 	}
-	switch format {
-	case JSONBody:
-		r.Header.Set("Content-Type", "application/json")
-		setBody(r, marshalParams(params))
-	case QueryBody:
-		u := *r.URL
-		if u.RawQuery != "" {
-			u.RawQuery += "&"
-		}
-		u.RawQuery += params.Encode()
-		r.URL = &u
-		setBody(r, nil)
-	default:
-		r.Header.Set("Content-Type", formType)
-		setBody(r, []byte(params.Encode()))
-	}
-}
-
-// marshalParams makes a JSON object of strings, in the order of their names. A
-// parameter that occurs more than once becomes an array.
-func marshalParams(params url.Values) []byte {
-	body := append(make([]byte, 0, 512), '{')
-	for i, name := range slices.Sorted(maps.Keys(params)) {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(appendString(body, name), ':')
-		values := params[name]
-		if len(values) == 1 {
-			body = appendString(body, values[0])
-			continue
-		}
-		for i, v := range values {
-			body = appendString(append(body, "[,"[min(i, 1)]), v)
-		}
-		body = append(body, ']')
-	}
-	return append(body, '}')
-}
-
-// appendString appends s as a JSON string, in which the characters of HTML stay what
-// they are.
-func appendString(to []byte, s string) []byte {
-	plain := true
-	for i := range len(s) {
-		plain = plain && s[i] >= ' ' && s[i] <= '~' && s[i] != '"' && s[i] != '\\'
-	}
-	if plain {
-		return append(append(append(to, '"'), s...), '"')
-	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string always can be
-	return append(to, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
-}
-
-// resetBody makes the body that Request has set one of known length.
-func resetBody(r *http.Request) error {
-	defer r.Body.Close()
-	body, err := readAll(r.Body)
-	if err != nil {
-		return fmt.Errorf("can't read the body that Request has set: %w", err)
-	}
-	setBody(r, body)
-	return nil
-}
-
-// setBody gives r its body, and GetBody, so that net/http can send the request on
-// another connection if nothing of it was written to the first one. A GET and its like
-// net/http repeats even after a lost answer, when the code in it may be spent, unless the
-// request has a body that it can't get again.
-func setBody(r *http.Request, body []byte) {
-	r.ContentLength = int64(len(body))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	if len(body) == 0 {
-		r.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
-	}
-	r.Body, _ = r.GetBody()
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "": // which is a GET
-		r.Body, r.GetBody = io.NopCloser(bytes.NewReader(body)), nil
-	}
+	return names
 }
