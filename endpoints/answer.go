@@ -121,7 +121,7 @@ func (p *adapter) adapt(a *answer) adapted {
 	case a.kind != "":
 		return p.failure(a)
 	case err != nil && !aboutToken && !isFailure(a.status) && err != errRedirect:
-		return p.done(a) // which may be empty
+		return p.tokenlessSuccess(a) // which may be empty
 	case err != nil:
 		return p.unreadable(a, err)
 	case p.failed(a, aboutToken):
@@ -129,14 +129,14 @@ func (p *adapter) adapt(a *answer) adapted {
 	case aboutToken:
 		return p.success(a)
 	}
-	return p.done(a)
+	return p.tokenlessSuccess(a)
 }
 
 // tokenless are the grants whose answers have no token that a call waits for.
 var tokenless = []string{grantRevoke, grantIntrospect, grantClient, grantDeviceAuth}
 
-// done returns the adapted form of a success that has no token in it.
-func (p *adapter) done(a *answer) adapted {
+// tokenlessSuccess returns the adapted form of a success that has no token in it.
+func (p *adapter) tokenlessSuccess(a *answer) adapted {
 	if a.call != nil && a.call.members != nil {
 		a.call.members(a)
 	}
@@ -198,7 +198,7 @@ func (p *adapter) success(a *answer) adapted {
 	if p.isAsSent(a, token) {
 		return adapted{status: a.status, body: trim(a.body)}
 	}
-	body, err := json.Marshal(p.beside(a, token, false))
+	body, err := json.Marshal(p.extra(a, token, false))
 	if err != nil {
 		return p.unreadable(a, errNotJSON) // not reached: it was JSON, or a form
 	}
@@ -211,14 +211,14 @@ func (p *adapter) tokenOf(a *answer, issued *issued) *oauth2.Token {
 	if seconds := issued.seconds(); seconds > 0 {
 		token.ExpiresIn, token.Expiry = seconds, time.Now().Add(time.Duration(seconds)*time.Second)
 	}
-	return token.WithExtra(p.beside(a, issued, true))
+	return token.WithExtra(p.extra(a, issued, true))
 }
 
-// beside returns what is kept beside the token: what was sent, with numbers that keep
-// their digits, and the variables that later requests need. If the result is decoded
-// for a Token, and not by x/oauth2, what had the names of the token's own members and
-// is not of it stays.
-func (p *adapter) beside(a *answer, token *issued, decoded bool) map[string]any {
+// extra returns what is kept beside the token: what was sent, with numbers that keep
+// their digits, and the variables that later requests need. decoded says that it goes into a
+// Token as it is, and isn't read by x/oauth2: then another token's access_token and the like,
+// at the top of the answer, are kept as well.
+func (p *adapter) extra(a *answer, token *issued, decoded bool) map[string]any {
 	kept := a.members // nobody else needs them any more
 	for name := range kept {
 		if standard := standardName(name); standard != "" && !(decoded && token.elsewhere[standard] && standard == name) {

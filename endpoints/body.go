@@ -96,9 +96,9 @@ func resetBody(r *http.Request) error {
 }
 
 // setBody gives r its body, and GetBody, so that net/http can send the request on
-// another connection if nothing of it was written to the first one. A GET and its like
-// net/http repeats even after a lost answer, when the code in it may be spent, unless the
-// request has a body that it can't get again.
+// another connection if nothing of it was written to the first one. A GET, and the methods
+// like it, have no GetBody: net/http repeats them even after a lost answer, when the code in
+// them may be spent, unless they have a body that it can't get again.
 func setBody(r *http.Request, body []byte) {
 	r.ContentLength = int64(len(body))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }

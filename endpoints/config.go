@@ -64,7 +64,7 @@ func (c *Config) WithKey(k Key) *Config {
 	if conf.err == nil && !conf.takesKey() {
 		conf.err = conf.mistake("WithKey has no effect: the client makes no assertion with a key")
 	}
-	return &Config{func() *config { return &conf }}
+	return &Config{hide(&conf)}
 }
 
 // takesKey reports whether a request has an assertion that a key signs.

@@ -118,7 +118,7 @@ func (p Provider) Config(c oauth2.Config) *Config {
 	if conf.err == nil && len(c.Scopes) > 0 && !adapter.takesScopes() {
 		conf.err = p.mistake("this provider knows no scopes, leave oauth2.Config.Scopes empty")
 	}
-	return &Config{func() *config { return conf }}
+	return &Config{hide(conf)}
 }
 
 // takesScopes reports whether scopes are sent to the consent page.

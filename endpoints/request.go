@@ -35,7 +35,7 @@ type conversation struct {
 	at      *url.URL // url, if it is the same for all
 	patches []patch  // in their order
 	header  []headerTemplate
-	moved   []string // the names that the header uses
+	moved   []string // the names that the header uses: those are not sent as parameters
 }
 
 type headerTemplate struct {
@@ -110,9 +110,9 @@ type input struct {
 	options url.Values // of the call, but for the variables
 }
 
-// own are the parameters of RFC 6749, RFC 7636, RFC 7009 and RFC 8628 by grant. What
+// rfcParams are the parameters of RFC 6749, RFC 7636, RFC 7009 and RFC 8628 by grant. What
 // else a request has is an option.
-var own = map[string][]string{
+var rfcParams = map[string][]string{
 	grantExchange:   {"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "state"},
 	grantRefresh:    {"grant_type", "client_id", "client_secret", "refresh_token"},
 	grantRevoke:     {"client_id", "client_secret", "token"},
@@ -122,13 +122,14 @@ var own = map[string][]string{
 	grantDevice:     {"grant_type", "client_id", "client_secret", "device_code"},
 }
 
-// ownOfOthers are those of the grants that have no style of their own.
-var ownOfOthers = []string{
+// rfcParamsOfOthers are those of the grants that have no style of their own.
+var rfcParamsOfOthers = []string{
 	"grant_type", "client_id", "client_secret", "scope", "device_code", "username", "password", "refresh_token", "assertion",
 }
 
-// takeOptions takes what isn't one of the RFC's parameters, which have these names, out of
-// params. One of the RFC's that is there without a value is kept out by an option.
+// takeOptions moves the options of a call out of params. These are the parameters that aren't
+// in names, which are the RFC's, and those in names that have no value: by such an option the
+// caller keeps a parameter of the RFC out of the request.
 func takeOptions(params url.Values, names []string) (options url.Values) {
 	for name, values := range params {
 		if slices.Contains(names, name) && len(values) > 0 && values[0] != "" {
@@ -143,11 +144,12 @@ func takeOptions(params url.Values, names []string) (options url.Values) {
 	return options
 }
 
-// read tells the parameters of r, a request of x/oauth2 or of a call, apart.
+// read takes the options and the client's credentials out of the parameters of r, a request of
+// x/oauth2 or of a call.
 func (in *input) read(r *http.Request) {
-	names, ok := own[in.grant]
+	names, ok := rfcParams[in.grant]
 	if !ok {
-		names = ownOfOthers
+		names = rfcParamsOfOthers
 	}
 	in.options = takeOptions(in.rfc, names)
 	if id, secret, ok := basicAuth(r); ok && in.clientID == "" {

@@ -34,9 +34,9 @@ import (
 // The entries are the values that are accepted. A "*" in one stands for letters,
 // digits, "-" and "_". An entry that is only "*" accepts what can't change the meaning
 // of the URL around it: a host name where the host stands, a single segment in the
-// path, which has none of / \ @ % ? # in it. It isn't allowed for a host that the callback names, since anyone can write a
-// callback. A part of a host has dots in it only where an entry spells them out:
-// "co.uk". An empty first entry means that there is no default.
+// path, which has none of / \ @ % ? # in it. It isn't allowed for a host that the callback
+// names, since anyone can write a callback. A part of a host has dots in it only where an
+// entry spells them out: "co.uk". An empty first entry means that there is no default.
 //
 // A value that stands in a host is made lower-case first, if it is accepted so. A value
 // that isn't accepted is an error before anything is sent, and so is a variable in a URL
