@@ -86,3 +86,29 @@ func pageHost(r *http.Request, port string) string {
 	}
 	return u.Hostname()
 }
+
+// parseRedirect returns the redirect URL, or an error if no provider should send a
+// code there. It is an absolute URL without a fragment (RFC 6749, section 3.1.2);
+// plain http may not leave the machine (RFC 9700, section 2.6; RFC 8252, section
+// 7.3). Another scheme belongs to a native app (RFC 8252, section 7.1).
+func parseRedirect(redirectURL string) (*url.URL, error) {
+	const field = "RedirectURL of Flow.Config "
+	u, err := url.Parse(redirectURL)
+	switch {
+	case redirectURL == "":
+		return nil, misconfigured(field + "is missing")
+	case err != nil, u.Scheme == "", hasPort(u.Opaque), isHTTP(u) && u.Hostname() == "":
+		return nil, misconfigured(field + "is not an absolute URL, such as https://app.example/callback")
+	case strings.Contains(redirectURL, "#"):
+		return nil, misconfigured(field + "has a fragment")
+	case u.Scheme == "http" && !isLoopback(u.Host):
+		return nil, misconfigured(field + "is plain http, at a host that is not the loopback: the code could be read on its way; use https")
+	}
+	return u, nil
+}
+
+func isHTTP(u *url.URL) bool { return u.Scheme == "https" || u.Scheme == "http" }
+
+// hasPort reports whether what url.Parse takes for the rest of a URL without a host
+// is a port: in "localhost:8080/callback", it takes the host for the scheme.
+func hasPort(opaque string) bool { return opaque != "" && '0' <= opaque[0] && opaque[0] <= '9' }

@@ -159,8 +159,8 @@ func (f *Flow) resume(w http.ResponseWriter, r *http.Request) (*Session, paramet
 	return nil, callback, err
 }
 
-// readForm parses r's form and returns the parameters of the callback in it. What can't be
-// read is missing, and the state is, if that is the whole body.
+// readForm parses r's form and returns the parameters of the callback in it, without those
+// that can't be read. If that is the whole body, there is no state.
 func readForm(c Exchanger, w http.ResponseWriter, r *http.Request) parameters {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	r.ParseForm()

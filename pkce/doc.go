@@ -53,8 +53,9 @@
 // # What to do about an error
 //
 // Every error calls for one of three actions, and wraps exactly one of
-// [ErrStartAgain], [ErrDenied] and [ErrMisconfigured]. [ErrAlreadyUsed] is a callback that arrived before, and whose
-// page only the second time is seen:
+// [ErrStartAgain], [ErrDenied] and [ErrMisconfigured]. [ErrAlreadyUsed] means that the
+// callback has arrived a second time: the first has decided, but the user sees the answer
+// to the second.
 //
 //	switch {
 //	case err == nil, errors.Is(err, pkce.ErrAlreadyUsed):

@@ -99,8 +99,8 @@ type Flow struct {
 //
 // It wraps [ErrStartAgain] if a variable's value isn't accepted, if sealing failed, if the
 // provider had to be asked for the URL and couldn't be reached, or if r is a prefetch:
-// answer that with any status but a success or a redirect, and the browser will ask again when the
-// user does. No cookie was set then.
+// answer that with any status but a success or a redirect, and the browser will ask again
+// when the user does. No cookie was set then.
 func (f *Flow) Begin(w http.ResponseWriter, r *http.Request, connection string, opts ...oauth2.AuthCodeOption) (*Session, error) {
 	return f.begin(w, r, connection, false, opts)
 }
