@@ -87,7 +87,7 @@ func (c *copier) check() (Lister, error) {
 func (c *copier) copy(ctx context.Context, name string) error {
 	value, _, err := c.src.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, name)
+		return c.copyError(err, name)
 	}
 	_, err = c.dst.Put(ctx, name, value, "")
 	switch {
@@ -99,7 +99,7 @@ func (c *copier) copy(ctx context.Context, name string) error {
 	}
 	there, _, err := c.dst.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, name)
+		return c.copyError(err, name)
 	}
 	if !bytes.Equal(there, value) {
 		return fmt.Errorf("storage: %T has another record %q already: %w (copy to an empty store, or delete what is older)", c.dst, name, ErrConflict)
@@ -110,14 +110,14 @@ func (c *copier) copy(ctx context.Context, name string) error {
 func (c *copier) verify(ctx context.Context, name string) error {
 	value, _, err := c.src.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, name)
+		return c.copyError(err, name)
 	}
 	there, _, err := c.dst.Get(ctx, name)
 	if err != nil {
-		return c.moving(err, name)
+		return c.copyError(err, name)
 	}
 	if !bytes.Equal(there, value) {
-		return c.moving(ErrConflict, name)
+		return c.copyError(ErrConflict, name)
 	}
 	return nil
 }
@@ -224,9 +224,9 @@ func deleteProbe(ctx context.Context, s Store, name string) (deleted bool, err e
 	return true, nil
 }
 
-// moving names the record of an error, and explains one that can only come about if
+// copyError names the record of an error, and explains one that can only come about if
 // somebody else is writing.
-func (c *copier) moving(err error, name string) error {
+func (c *copier) copyError(err error, name string) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
 		return fmt.Errorf("storage: record %q was changed while it was copied: %w (stop the programs that use the stores, and copy again)", name, ErrConflict)
 	}

@@ -157,7 +157,7 @@ func (d *Dir) inPlace() error {
 	case err == nil, errors.Is(err, fs.ErrNotExist):
 		return dirError("use", d.path, errGone)
 	}
-	return nil // who may not look, because it has dropped a right, may go on
+	return nil // a process that has given up the right to look may go on
 }
 
 // Get implements [Store].

@@ -85,8 +85,8 @@ func (e *Encrypted) Get(ctx context.Context, name string) ([]byte, Version, erro
 	return value, v, nil
 }
 
-// named adds the record's name to an error, except to the one that is no accident
-// and the one that isn't about the record.
+// named adds the record's name to an error, except to ErrNotFound, which the caller expects,
+// and to those of a context, which aren't about the record.
 func named(err error, name string) error {
 	if err == ErrNotFound || err == context.Canceled || err == context.DeadlineExceeded {
 		return err

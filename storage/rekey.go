@@ -84,7 +84,8 @@ type rekey struct {
 	first  error // why the first unopenable record is one
 }
 
-// record moves one record, however often it is changed in the meantime.
+// record seals one record with the primary key, again for as long as others change it in
+// between.
 func (r *rekey) record(ctx context.Context, name string) error {
 	for {
 		sealed, v, err := r.e.store.Get(ctx, name)
