@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
@@ -34,12 +35,7 @@ func (c *Config) Client(ctx context.Context, t *oauth2.Token) *http.Client {
 }
 
 // clientOf returns the client that ctx carries for x/oauth2.
-func clientOf(ctx context.Context) *http.Client {
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
-		return c
-	}
-	return http.DefaultClient
-}
+func clientOf(ctx context.Context) *http.Client { return httpclient.From(ctx, http.DefaultClient) }
 
 // apiTransport is the http.RoundTripper of Client: it lets the token out to the
 // API's origins only.

@@ -10,8 +10,7 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/oauth2"
-
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
@@ -166,12 +165,8 @@ func get(ctx context.Context, from string) (*http.Response, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	client := *http.DefaultClient
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
-		client = *c
-	}
+	client := httpclient.WithoutRedirects(clientOf(ctx))
 	client.Jar = nil
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	if err != nil {
 		var inner *url.Error

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"golang.org/x/oauth2"
 )
 
@@ -62,12 +63,8 @@ func check(c Exchanger, name string) error {
 // doesn't follow redirects, which would take code, verifier and the client's secret
 // elsewhere.
 func withClient(ctx context.Context) context.Context {
-	client := *http.DefaultClient
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
-		client = *c
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return context.WithValue(ctx, oauth2.HTTPClient, &client)
+	client := httpclient.From(ctx, http.DefaultClient)
+	return context.WithValue(ctx, oauth2.HTTPClient, httpclient.WithoutRedirects(client))
 }
 
 // consentNames are the names under which a consent page takes two parameters, or ""

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
@@ -177,13 +178,10 @@ func (m *Manager) checkSecure(u *url.URL) error {
 // with RefreshTimeout. The client doesn't follow redirects, which would take the secrets in the
 // request elsewhere. It runs code of the application's: call it under guarded.
 func (m *Manager) requestContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	client := http.Client{Transport: m.Base}
 	if m.RequestContext != nil {
 		ctx = m.RequestContext(ctx)
 	}
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
-		client = *c
-	}
+	client := httpclient.WithoutRedirects(httpclient.From(ctx, &http.Client{Transport: m.Base}))
 	for { // one of x/oauth2 would wait for a token to get a token with
 		t, ok := client.Transport.(*oauth2.Transport)
 		if !ok || t == nil {
@@ -192,7 +190,6 @@ func (m *Manager) requestContext(ctx context.Context) (context.Context, context.
 		client.Transport = t.Base
 	}
 	client.Transport = tokenTransport{m, client.Transport}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
-	return context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, &client), m.refreshTimeout())
+	return context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, client), m.refreshTimeout())
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 	"github.com/oauth2keep/oauth2keep/pkce"
@@ -149,27 +150,18 @@ func (l *Login) deviceOptions(ctx context.Context) []oauth2.AuthCodeOption {
 // deviceContext returns ctx with the HTTP client for the requests of a device. It doesn't
 // follow redirects, which would take the codes elsewhere.
 func (l *Login) deviceContext(ctx context.Context) context.Context {
-	client := httpClient(ctx)
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client := httpclient.WithoutRedirects(httpclient.From(ctx, http.DefaultClient))
 	if client.Timeout == 0 {
 		client.Timeout = requestTimeout
 	}
-	return context.WithValue(ctx, oauth2.HTTPClient, &client)
-}
-
-// httpClient returns a copy of the client that ctx carries for x/oauth2.
-func httpClient(ctx context.Context) http.Client {
-	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
-		return *c
-	}
-	return *http.DefaultClient
+	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 
 // authorizeDevice asks for the codes. x/oauth2 does so without a context, and doesn't close
 // the answer's body, which would keep the client's timer.
 func (l *Login) authorizeDevice(ctx context.Context, config DeviceAuthorizer) (*oauth2.DeviceAuthResponse, error) {
 	ctx = l.deviceContext(ctx)
-	client := httpClient(ctx)
+	client := *httpclient.From(ctx, http.DefaultClient)
 	ctx, cancel := context.WithTimeout(ctx, client.Timeout)
 	defer cancel()
 	if _, ok := config.(*oauth2.Config); ok {

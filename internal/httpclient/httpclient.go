@@ -1,0 +1,26 @@
+// Package httpclient finds the HTTP client to make a request with that has secrets in it.
+package httpclient
+
+import (
+	"context"
+	"net/http"
+
+	"golang.org/x/oauth2"
+)
+
+// From returns the client that ctx carries for x/oauth2, under the key oauth2.HTTPClient, or
+// fallback if there is none.
+func From(ctx context.Context, fallback *http.Client) *http.Client {
+	if c, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && c != nil {
+		return c
+	}
+	return fallback
+}
+
+// WithoutRedirects returns a copy of c that returns a redirect instead of following it: it
+// would take what is secret in the request elsewhere.
+func WithoutRedirects(c *http.Client) *http.Client {
+	client := *c
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
