@@ -67,13 +67,7 @@ const (
 
 // authorizeDevice answers the device authorization request (RFC 8628, section 3.2).
 func (s *site) authorizeDevice(c *conversation, r *request) (any, *refusal) {
-	if refused := c.parse(r, r.at); refused != nil {
-		return nil, refused
-	}
-	values, refused := s.read(c, r)
-	if refused == nil {
-		refused = s.authenticate(c, r, values)
-	}
+	values, refused := s.valuesOf(c, r)
 	if refused != nil {
 		return nil, refused
 	}

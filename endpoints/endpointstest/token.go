@@ -266,8 +266,8 @@ func (s *site) introspect(c *conversation, r *request) (any, *refusal) {
 	return plain{s}.successful(body), nil
 }
 
-// subject returns the grant that a request is about, or nil if it is dead.
-func (s *site) subject(c *conversation, r *request) (*grant, *refusal) {
+// valuesOf returns the values in a request of c's, after the client is authenticated.
+func (s *site) valuesOf(c *conversation, r *request) (map[string]string, *refusal) {
 	if refused := c.parse(r, r.at); refused != nil {
 		return nil, refused
 	}
@@ -275,6 +275,12 @@ func (s *site) subject(c *conversation, r *request) (*grant, *refusal) {
 	if refused == nil {
 		refused = s.authenticate(c, r, values)
 	}
+	return values, refused
+}
+
+// subject returns the grant that a request is about, or nil if it is dead.
+func (s *site) subject(c *conversation, r *request) (*grant, *refusal) {
+	values, refused := s.valuesOf(c, r)
 	if refused != nil {
 		return nil, refused
 	}
