@@ -48,12 +48,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 			return false, err // what is unsaved would have to be revoked too
 		}
 		basis := s.known()
-		look := span{began: time.Now()}
-		c, err := m.read(ctx, s.name)
-		look.ended = time.Now()
-		if err == nil {
-			c, err = s.restored(ctx, basis.record, c) // the latest is what is to be revoked
-		}
+		c, look, err := s.readLatest(ctx, basis)
 		switch {
 		case isReason(err, ReasonNotConnected):
 			s.forget(basis.login(), nil)
@@ -91,6 +86,18 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 			return false, err
 		}
 	}
+}
+
+// readLatest reads the record, and writes the later token of the view basis back if the store
+// went back to an earlier one: the latest is what is to be revoked.
+func (s *Source) readLatest(ctx context.Context, basis *view) (c versioned, look span, err error) {
+	look.began = time.Now()
+	c, err = s.m.read(ctx, s.name)
+	look.ended = time.Now()
+	if err == nil {
+		c, err = s.restored(ctx, basis.record, c)
+	}
+	return c, look, err
 }
 
 func (s *Source) cannotRevoke() error {
