@@ -146,7 +146,7 @@ func (a *answer) rfcResponse(r *http.Request, rfc adapted) *http.Response {
 
 // keepHeaders copies to dst what an error may keep of the header src.
 func keepHeaders(dst, src http.Header, secrets []string) {
-	for _, name := range keptHeaders {
+	for _, name := range redact.KeptHeaders {
 		if v := strings.TrimSpace(src.Get(name)); v != "" && len(v) <= maxErrorText && redact.Text(v, secrets) == v {
 			dst.Set(name, v)
 		}
@@ -161,8 +161,3 @@ func withoutSecrets(r *http.Request, a tokenerror.Adapted) *http.Request {
 	bare := &http.Request{Method: r.Method, URL: &u, Host: r.Host, Proto: r.Proto, Header: http.Header{}}
 	return bare.WithContext(tokenerror.WithAdapted(context.Background(), a))
 }
-
-// keptHeaders are the headers of an answer that an error keeps: when to try again,
-// and what to quote to the provider's support. Any other may repeat a secret, such
-// as Set-Cookie, or make net/http repeat the request, as Location does.
-var keptHeaders = []string{"Date", "Retry-After", "X-Request-Id", "Request-Id", "X-Correlation-Id", "Cf-Ray"}

@@ -46,22 +46,7 @@ func requestError(what string, c Exchanger, err error, secrets []string) error {
 		p.action, p.cause = actionOf(meaning.Kind), answer
 		text = answerText(answer)
 	case errors.As(err, &failed):
-		// Its text has the URL, and there are providers that want the client's
-		// secret in that.
-		inner := failed.Err
-		for errors.As(inner, &failed) {
-			inner = failed.Err
-		}
-		p.cause = redact.Error(inner, secrets)
-		text = "no answer: " + redact.Line(fmt.Sprint(inner), maxText, secrets)
-		if strings.Contains(text, "unsupported protocol scheme") || strings.Contains(text, "no Host in request URL") {
-			p.action = ErrMisconfigured // the token URL is no URL
-		} else if !errors.Is(inner, context.Canceled) {
-			p.cause = tokenerror.Meant(p.cause, tokenerror.Unavailable)
-		}
-		if before, _, ok := strings.Cut(text, "malformed"); ok {
-			text, p.cause = before+"malformed HTTP", nil // net/http quotes it, and it could be anything
-		}
+		text = p.setNoAnswer(failed, secrets)
 	default:
 		p.cause = redact.Error(err, secrets)
 		text = redact.Line(err.Error(), maxText, secrets)
@@ -82,6 +67,26 @@ func requestError(what string, c Exchanger, err error, secrets []string) error {
 	return p
 }
 
+// setNoAnswer sets what the error of a request without an answer means, and returns its text.
+// Its own has the URL, and there are providers that want the client's secret in that.
+func (p *problem) setNoAnswer(failed *url.Error, secrets []string) (text string) {
+	inner := failed.Err
+	for errors.As(inner, &failed) {
+		inner = failed.Err
+	}
+	p.cause = redact.Error(inner, secrets)
+	text = "no answer: " + redact.Line(fmt.Sprint(inner), maxText, secrets)
+	if strings.Contains(text, "unsupported protocol scheme") || strings.Contains(text, "no Host in request URL") {
+		p.action = ErrMisconfigured // the token URL is no URL
+	} else if !errors.Is(inner, context.Canceled) {
+		p.cause = tokenerror.Meant(p.cause, tokenerror.Unavailable)
+	}
+	if before, _, ok := strings.Cut(text, "malformed"); ok {
+		text, p.cause = before+"malformed HTTP", nil // net/http quotes it, and it could be anything
+	}
+	return text
+}
+
 func answerText(e *oauth2.RetrieveError) string {
 	var parts []string
 	if e.Response != nil {
@@ -95,10 +100,6 @@ func answerText(e *oauth2.RetrieveError) string {
 	}
 	return "the provider answered " + strings.Join(parts, " ")
 }
-
-// keptHeaders are the headers of an answer that an error keeps: those that say what
-// it means or when to try again, and what the provider's support asks for.
-var keptHeaders = []string{"Content-Type", "Date", "Retry-After", "X-Request-Id", "Request-Id", "X-Correlation-Id", "Cf-Ray"}
 
 // withoutSecrets returns the answer without its body, which may hold tokens, and
 // without what else of it, or of the request, may hold a secret. What the answer
@@ -123,7 +124,7 @@ func withoutSecrets(e *oauth2.RetrieveError, secrets []string) *oauth2.RetrieveE
 				resp.Request.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
 			}
 		}
-		for _, name := range keptHeaders {
+		for _, name := range append([]string{"Content-Type"}, redact.KeptHeaders...) {
 			if v := e.Response.Header.Get(name); v != "" && redact.Line(v, maxText, secrets) == v {
 				resp.Header.Set(name, v)
 			}

@@ -20,6 +20,11 @@ const (
 	maxSecrets = 100     // an answer has two or three tokens, unless it is to keep us busy
 )
 
+// KeptHeaders are the headers of an answer that an error keeps: when to try again,
+// and what to quote to the provider's support. Any other may repeat a secret, such
+// as Set-Cookie, or make net/http repeat the request, as Location does.
+var KeptHeaders = []string{"Date", "Retry-After", "X-Request-Id", "Request-Id", "X-Correlation-Id", "Cf-Ray"}
+
 // IsSecretName reports whether what goes by that name, a parameter, a header or a
 // member of a response, is something that no error may print.
 func IsSecretName(name string) bool {
