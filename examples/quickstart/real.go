@@ -57,6 +57,14 @@ func (a *realAccount) run(ctx context.Context) (err error) {
 		ClientID: id, ClientSecret: secret, RedirectURL: a.redirectURL, Scopes: strings.Fields(a.scopes),
 	})
 
+	if err := a.connect(ctx, config, redirect); err != nil {
+		return err
+	}
+	return a.use(ctx, provider, config, redirect)
+}
+
+// connect connects an account, in an application that stops then.
+func (a *realAccount) connect(ctx context.Context, config *endpoints.Config, redirect *url.URL) error {
 	app, err := openApplication(a.dir)
 	if err != nil {
 		return err
@@ -87,10 +95,13 @@ func (a *realAccount) run(ctx context.Context) (err error) {
 	step("The application stops. A new process opens the same directory with the same key")
 	shutdown, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := app.close(shutdown); err != nil {
-		return err
-	}
-	if app, err = openApplication(a.dir); err != nil {
+	return app.close(shutdown)
+}
+
+// use uses the connection in another application, which has nothing but the directory.
+func (a *realAccount) use(ctx context.Context, provider endpoints.Provider, config *endpoints.Config, redirect *url.URL) error {
+	app, err := openApplication(a.dir)
+	if err != nil {
 		return err
 	}
 	app.add(a.provider, config, redirect.Path)
