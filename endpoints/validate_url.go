@@ -31,17 +31,8 @@ func (p *Provider) checkURLs() error {
 		return wrong("Endpoint.TokenURL", "is missing")
 	}
 	for _, u := range p.urls() {
-		for _, s := range parseTemplate(u.url).slots {
-			if _, declared := p.Vars[s.name]; !declared && (s.name != "client_id" || s.at < asSegment) {
-				return wrong(u.field, "has {%s}, which Vars doesn't declare", s.name)
-			}
-			tail := u.url[s.to:]
-			if s.at == asURL && tail != "" && !strings.ContainsAny(tail[:1], "/?#") {
-				return wrong(u.field, "has to have a / after {%s}, which is a whole URL: what follows would be part of its host", s.name)
-			}
-			if err := p.checkEntries(s.name, s.at, tail); err != nil {
-				return err
-			}
+		if err := p.checkSlots(u); err != nil {
+			return err
 		}
 		if err := p.checkURL(u); err != nil {
 			return err
@@ -57,6 +48,23 @@ func (p *Provider) checkURLs() error {
 	}
 	if s := p.Endpoint.AuthStyle; s < oauth2.AuthStyleAutoDetect || s > oauth2.AuthStyleInHeader {
 		return wrong("Endpoint.AuthStyle", "is unknown: %d", s)
+	}
+	return nil
+}
+
+// checkSlots checks the variables of a URL.
+func (p *Provider) checkSlots(u namedURL) error {
+	for _, s := range parseTemplate(u.url).slots {
+		if _, declared := p.Vars[s.name]; !declared && (s.name != "client_id" || s.at < asSegment) {
+			return wrong(u.field, "has {%s}, which Vars doesn't declare", s.name)
+		}
+		tail := u.url[s.to:]
+		if s.at == asURL && tail != "" && !strings.ContainsAny(tail[:1], "/?#") {
+			return wrong(u.field, "has to have a / after {%s}, which is a whole URL: what follows would be part of its host", s.name)
+		}
+		if err := p.checkEntries(s.name, s.at, tail); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -127,27 +135,7 @@ func (p *Provider) checkVars() error {
 	if len(p.Vars) == 0 {
 		return nil
 	}
-	used := make(map[string]bool)
-	note := func(texts ...string) {
-		for _, text := range texts {
-			for _, name := range namesIn(text) {
-				used[name] = true
-			}
-		}
-	}
-	for _, u := range p.urls() {
-		note(u.url)
-	}
-	for _, s := range p.styles() {
-		note(slices.Collect(maps.Values(s.style.Header))...)
-		for _, values := range s.style.Params {
-			note(values...)
-		}
-	}
-	for _, values := range p.Consent.Params {
-		note(values...)
-	}
-	note(slices.Collect(maps.Values(p.API.Header))...)
+	used := p.usedNames()
 	for _, name := range slices.Sorted(maps.Keys(p.Vars)) {
 		field := item("Vars", name)
 		switch {
@@ -169,4 +157,30 @@ func (p *Provider) checkVars() error {
 		}
 	}
 	return nil
+}
+
+// usedNames are the names in braces in all URLs, parameters and headers.
+func (p *Provider) usedNames() map[string]bool {
+	used := make(map[string]bool)
+	note := func(texts ...string) {
+		for _, text := range texts {
+			for _, name := range namesIn(text) {
+				used[name] = true
+			}
+		}
+	}
+	for _, u := range p.urls() {
+		note(u.url)
+	}
+	for _, s := range p.styles() {
+		note(slices.Collect(maps.Values(s.style.Header))...)
+		for _, values := range s.style.Params {
+			note(values...)
+		}
+	}
+	for _, values := range p.Consent.Params {
+		note(values...)
+	}
+	note(slices.Collect(maps.Values(p.API.Header))...)
+	return used
 }
