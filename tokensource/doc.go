@@ -19,7 +19,7 @@ in memory.
 
 Many providers replace the refresh token at each refresh, and end the grant if the old one
 is used again. So a refresh token must be sent once, by one process, and the answer must be
-saved before anything else happens. The next three sections say how that is done.
+saved before anything else happens. The next four sections say how that is done.
 
 # How a refresh works
 
@@ -104,7 +104,8 @@ Disconnect or Move, that has written it.
 	renewed        the owner, each second      has its attempt
 	advanced       the owner, with the next    holds an earlier token of the same login, with
 	               token, however late; or     any attempt or failure; or that very token, by
-	               as in step 2                a write that seemed to fail
+	               a look that found an        a write that seemed to fail
+	               earlier one
 	failed         the owner                   has its attempt
 	released       the owner, if no refresh    has its attempt
 	               token left this process,
@@ -128,8 +129,8 @@ nothing in it.
 
 A process remembers what it has last read or written of a connection (view), for as long as
 the program holds the connection's Source or a Client. If a look finds something else, the
-login and the generation decide, which is the number of the token in its login
-(Source.restored, Source.publish).
+login and the generation decide (Source.restored, Source.publish). The generation is the
+number of the token in its login.
 
 	the store has                           then
 	a later token of the same login,        the store's is adopted
