@@ -171,6 +171,45 @@ func testNameWhoseWritesHang(t *testing.T) {
 	require.NoError(t, other.Flush(t.Context()))
 }
 
+// TestOnEventThatHangsKeepsNoTokenFromBeingSaved: it may write to a disk that is full.
+func TestOnEventThatHangsKeepsNoTokenFromBeingSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 2 * saveAtATime
+		p := &fakeProvider{rotate: true, reuse: true, grace: -1, latency: after(200 * time.Millisecond)}
+		raw := &faultyStore{Store: unlocked{new(storage.Memory)}}
+		goOn := make(chan struct{})
+		m := &Manager{Config: p, Store: encrypted(raw), OnEvent: func(_ context.Context, e Event) {
+			if e.Kind == EventRefreshed {
+				<-goOn
+			}
+		}}
+		var sources []*Source
+		for i := range n {
+			require.NoError(t, m.Save(t.Context(), fmt.Sprint(i), p.login()))
+			sources = append(sources, m.Source(fmt.Sprint(i)))
+		}
+		time.Sleep(time.Hour)
+		for _, s := range sources {
+			go s.Token()
+		}
+		time.Sleep(100 * time.Millisecond)
+		raw.down() // while the answers are awaited
+		time.Sleep(2 * time.Second)
+		raw.mended()
+		time.Sleep(leaseTime)
+		for _, s := range sources {
+			served, err := s.Token()
+			require.NoError(t, err)
+			stored, err := s.Stored(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, served.AccessToken, stored.AccessToken)
+		}
+		close(goOn)
+		require.NoError(t, m.Flush(t.Context()))
+		assert.Zero(t, p.reused)
+	})
+}
+
 // A renewal that begins with a conflict has to read and to write again, which is three calls
 // of a store that answers three in more than storeLimit.
 func TestRenewalRecoversFromAWriteThatSeemedToFailOnASlowStore(t *testing.T) {

@@ -158,8 +158,10 @@ func (m *Manager) saveAll(now <-chan struct{}) {
 			}
 			_ = places.lock(context.Background())
 			wg.Go(func() {
+				var events []Event
+				defer func() { m.emitAll(context.Background(), s.name, events) }() // with the place given back: OnEvent may take its time
 				defer places.unlock()
-				if s.trySave(context.Background()) != nil {
+				if s.saveUnsaved(context.Background(), func(e Event) { events = append(events, e) }) != nil {
 					failures.Add(1)
 					return
 				}
