@@ -80,9 +80,16 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		switch {
 		case err == nil:
 			return true, nil
-		case !errors.Is(err, storage.ErrConflict):
+		case errors.Is(err, storage.ErrConflict):
+			if err := lease.conflict(); err != nil {
+				return false, err
+			}
+			_ = lease.pause(ctx) // the read tells if ctx is done
+		default:
 			s.giveBack(lease)
-			s.markRejected(s.known()) // what is revoked isn't served
+			if v := s.known(); v.login() == revoked.LoginID {
+				s.markRejected(v) // what is revoked isn't served
+			}
 			return false, err
 		}
 	}

@@ -61,6 +61,8 @@ type lease struct {
 	slot   bool        // a place among those that have claimed and not saved yet
 	slow   int         // claims that took too long
 
+	conflicts int // writes that the store has refused
+
 	latest atomic.Pointer[versioned] // as the attempt was last written
 
 	mu       semaphore // guards what follows while the attempt is renewed
@@ -179,7 +181,7 @@ func (l *lease) claim(ctx context.Context, c versioned) (ok bool, err error) {
 	version, err := l.m.write(ctx, l.name, next, c.version)
 	switch {
 	case errors.Is(err, storage.ErrConflict):
-		return false, nil
+		return false, l.conflict()
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return false, l.m.storeError(l.name, errSlow)
 	case err != nil:
@@ -192,6 +194,15 @@ func (l *lease) claim(ctx context.Context, c versioned) (ok bool, err error) {
 	}
 	l.latest.Store(&versioned{next, version})
 	return true, nil
+}
+
+// conflict counts a write that the store has refused. It returns an error if there were more
+// than others can have caused.
+func (l *lease) conflict() error {
+	if l.conflicts++; l.conflicts > maxConflicts {
+		return l.m.storeError(l.name, refused(l.conflicts))
+	}
+	return nil
 }
 
 // fresh reports whether the attempt was written so lately that a request may be sent.

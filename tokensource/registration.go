@@ -104,7 +104,10 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 			continue
 		}
 		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
-		if err != nil && !errors.Is(err, storage.ErrConflict) {
+		if errors.Is(err, storage.ErrConflict) {
+			err = lease.conflict()
+		}
+		if err != nil {
 			s.giveBack(lease)
 			return err
 		}

@@ -246,3 +246,40 @@ func TestStoreThatRefusesTheVersionItReturnsIsAnError(t *testing.T) {
 		assert.Equal(f, "access-3", f.access(m))
 	})
 }
+
+func TestEachCallOfAStoreThatRefusesTheVersionItReturnsEnds(t *testing.T) {
+	for refused, calls := range map[string]map[string]func(f *fixture, m *Manager) error{
+		"put": {
+			"Disconnect": func(f *fixture, m *Manager) error { return m.Disconnect(f.Context(), "k") },
+			"Move":       func(f *fixture, _ *Manager) error { return f.renamed().Move(f.Context(), "k", testOwner) },
+			"RequireLogin": func(f *fixture, m *Manager) error {
+				stored, err := m.Source("k").Stored(f.Context())
+				require.NoError(f, err)
+				return m.Source("k").RequireLogin(f.Context(), stored, "revoked")
+			},
+		},
+		"delete": {
+			"Disconnect": func(f *fixture, m *Manager) error { return m.Disconnect(f.Context(), "k") },
+			"Forget":     func(f *fixture, m *Manager) error { return m.Forget(f.Context(), "k") },
+		},
+	} {
+		for name, call := range calls {
+			t.Run(name+", "+refused, func(t *testing.T) {
+				onSwap(t, func(f *fixture) {
+					m, _ := f.revocable(nil)
+					f.raw.set(func(op string) error {
+						if op == refused {
+							return storage.ErrConflict
+						}
+						return nil
+					}, nil)
+					start := time.Now()
+					err := call(f, m)
+					assert.True(f, isReason(err, ReasonStore), "%v", err)
+					assert.Less(f, time.Since(start), time.Minute)
+					assert.LessOrEqual(f, f.raw.count(refused), 2*maxConflicts)
+				})
+			})
+		}
+	}
+}

@@ -55,13 +55,18 @@ func (m *Manager) update(ctx context.Context, name string, known versioned, chan
 		// It was changed by someone else, or by a write of ours that seemed to fail. Or
 		// the store's reads lag behind its writes: it mustn't be asked without a pause.
 		if try == maxConflicts {
-			return versioned{}, false, m.storeError(name, fmt.Errorf("the store refused %d times to replace the version that it returned", try+1))
+			return versioned{}, false, m.storeError(name, refused(try+1))
 		}
 		if err := m.pause(ctx, try); err != nil {
 			return versioned{}, false, m.storeError(name, err)
 		}
 		known = versioned{}
 	}
+}
+
+// refused is the error of a store that has broken its contract.
+func refused(times int) error {
+	return fmt.Errorf("the store refused %d times to replace the version that it returned", times)
 }
 
 const (
