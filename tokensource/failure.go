@@ -12,44 +12,67 @@ type lastFailure struct {
 	err     *Error
 	until   time.Time // the error is returned without looking again until then
 	holdOff time.Time // no refresh is tried before
-	untold  time.Time // when a final failure was perhaps written; no event has told of it
 }
 
-// giveUp settles the flight because only the user can help. What isn't in the record yet is
-// written there, and told by the process that did so.
+// giveUp settles the flight because only the user can help. What isn't in the record yet, or
+// not by a write that returned nil, is written there, and told by the process that did so.
 func (f *flight) giveUp(c versioned, v *view, fail failure) {
 	e := newError(f.s.name, fail, nil)
-	told := v.lastFailure != nil && v.lastFailure.Final
-	if c.Failure != nil && c.Failure.Final {
-		if t := v.lastFailure; t != nil && !t.untold.IsZero() && t.untold.Equal(c.Failure.At) {
+	untold := f.m.isUntold(c.record)
+	if untold || c.Failure == nil || !c.Failure.Final {
+		f.basis = f.s.known()
+		began := time.Now()
+		after, changed, err := f.m.update(f.waiting, f.s.name, c, func(stored *record) *record {
+			if f.m.isUntold(stored) {
+				return stored
+			}
+			return stored.ended(c.ID, fail)
+		})
+		if changed {
+			f.m.told(c.ID)
+			f.s.publish(f.basis, after.record, began)
+		}
+		told := v.lastFailure != nil && v.lastFailure.Final
+		if untold && changed || !untold && !told && (changed || err != nil) {
 			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 		}
-		f.remember(v, fail, e, recheck)
-		return
-	}
-	f.basis = f.s.known()
-	began := time.Now()
-	after, changed, err := f.m.update(f.waiting, f.s.name, c, func(stored *record) *record { return stored.ended(c.ID, fail) })
-	if changed {
-		f.s.publish(f.basis, after.record, began)
-	}
-	if (changed || err != nil) && !told {
-		f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 	}
 	f.remember(v, fail, e, recheck)
 }
 
-// untold remembers a failure of the token id that was perhaps written, and is to be told if
-// it is found in the record.
-func (s *Source) untold(id string, at time.Time) {
-	s.note(id, func(next *view) {
-		t := lastFailure{}
-		if next.lastFailure != nil {
-			t = *next.lastFailure
+// notTold remembers a final failure of the token id that was perhaps written. It is to be
+// told if it is found in the record.
+func (m *Manager) notTold(id string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.untold == nil {
+		m.untold = make(map[string]time.Time)
+	}
+	for other := range m.untold {
+		if len(m.untold) < maxPinned {
+			break
 		}
-		t.untold = at
-		next.lastFailure = &t
-	})
+		delete(m.untold, other) // any
+	}
+	m.untold[id] = at
+}
+
+// isUntold reports whether the failure of r is one that is to be told.
+func (m *Manager) isUntold(r *record) bool {
+	if r == nil || r.Failure == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, ok := m.untold[r.ID]
+	return ok && r.Failure.At.Equal(at)
+}
+
+// told ends what notTold began.
+func (m *Manager) told(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.untold, id)
 }
 
 // hold settles the flight because a refresh isn't due to be tried yet.
@@ -146,7 +169,7 @@ func (f *flight) refreshFailed(parent versioned, v *view, o outcome, cause error
 	}
 	if err != nil && fail.Final {
 		f.storeFailed(err) // perhaps someone else has a newer token
-		s.untold(parent.ID, fail.At)
+		f.m.notTold(parent.ID, fail.At)
 		return true
 	}
 	if changed {

@@ -109,6 +109,7 @@ type Manager struct {
 	sources map[string]weak.Pointer[Source]
 	cleanup func(name string)     // collected, made once
 	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
+	untold  map[string]time.Time  // final failures that were perhaps written, by the token's ID: see notTold
 	unsaved map[*Source]*unsaved
 	saveNow chan struct{} // wakes the goroutine that saves them; nil if there is none
 

@@ -102,8 +102,8 @@ const refusedFor = time.Minute
 // If t isn't the connection's token any more, nothing is recorded and the error is nil: such
 // news can be late, and the user may have connected again. So take t from [Source.Stored]
 // before asking the provider whether it is still good. If there is no record, or it can't be
-// read or written or is another registration's, the error is an [*Error], and nothing is
-// recorded.
+// read or is another registration's, the error is an [*Error], and nothing is recorded. If it
+// can't be written, that may have happened or not: call RequireLogin again.
 func (s *Source) RequireLogin(ctx context.Context, t *oauth2.Token, code string) error {
 	if t == nil || t.AccessToken == "" && t.RefreshToken == "" {
 		return nil
@@ -118,32 +118,40 @@ func (s *Source) recordRejection(v *view, code string) {
 	if !s.markRejected(v) {
 		return // someone else is at it, or it was replaced
 	}
-	began := time.Now()
-	err := s.recordEnd(context.Background(), v, code, func(stored *record) bool { return stored.is(v.record.ID) })
-	if err != nil { // or else the next call records it
-		s.untold(v.id(), wall(began))
-	}
+	// If that fails the next call records it.
+	_ = s.recordEnd(context.Background(), v, code, func(stored *record) bool { return stored.is(v.record.ID) })
 }
 
 // recordEnd records that the provider has ended the connection whose record is the one, and
-// tells of it. It does nothing if that is recorded already.
+// tells of it. It does nothing if that is recorded already, unless by a write of ours that
+// seemed to fail: that is told once a write has returned nil.
 func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne func(stored *record) bool) error {
 	began := time.Now()
 	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
+	var next *record
 	c, changed, err := s.m.update(ctx, s.name, versioned{}, func(stored *record) *record {
-		if stored == nil || !isOne(stored) {
-			return nil
+		switch {
+		case stored == nil || !isOne(stored):
+			next = nil
+		case s.m.isUntold(stored):
+			next = stored
+		default:
+			if !isPrintable(code, stored.AccessToken) {
+				f.Code = ""
+			}
+			next = stored.ended(stored.ID, f)
 		}
-		if !isPrintable(code, stored.AccessToken) {
-			f.Code = ""
-		}
-		return stored.ended(stored.ID, f)
+		return next
 	})
+	if err != nil && next != nil {
+		s.m.notTold(next.ID, next.Failure.At)
+	}
 	if err != nil || !changed {
 		return err
 	}
+	s.m.told(c.ID)
 	s.publish(known, c.record, began)
-	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: f.Reason, Err: newError(s.name, f, nil)})
+	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: f.Reason, Err: newError(s.name, *c.Failure, nil)})
 	return nil
 }
 

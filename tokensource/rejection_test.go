@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -348,4 +349,37 @@ func TestRejectionOfADeletedConnectionDoesNotBringItBack(t *testing.T) {
 		_, err := m.Source("k").Token()
 		assert.ErrorIs(f, err, storage.ErrNotFound)
 	})
+}
+
+// By a clock that runs, unlike that of a test's bubble.
+func TestRejectionWhoseWriteSeemedToFailIsToldByTheNextCall(t *testing.T) {
+	raw := &faultyStore{Store: new(storage.Memory)}
+	var events atomic.Int32
+	m := &Manager{Config: new(fakeProvider), Store: encrypted(raw), OnEvent: func(_ context.Context, e Event) {
+		if e.Kind == EventLoginRequired {
+			events.Add(1)
+		}
+	}}
+	withAPI(m).respond = func(*http.Request, string, string) *http.Response {
+		return reply(401, "", "WWW-Authenticate", `Bearer error="invalid_token"`)
+	}
+	require.NoError(t, m.Save(t.Context(), "k", &oauth2.Token{AccessToken: "access"}))
+	raw.set(nil, func(op string) error {
+		if op == "put" {
+			return errStoreDown
+		}
+		return nil
+	})
+	s := m.Source("k")
+	resp, err := m.Client("k").Get(apiURL)
+	require.NoError(t, err)
+	resp.Body.Close()
+	raw.mended()
+	require.Zero(t, events.Load())
+	for range 2 {
+		_, err = s.Token()
+		require.ErrorIs(t, err, ErrLoginRequired)
+		require.NoError(t, m.Flush(t.Context()))
+	}
+	assert.EqualValues(t, 1, events.Load())
 }

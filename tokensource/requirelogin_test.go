@@ -73,3 +73,45 @@ func TestRequireLoginSaysThatItCouldNotBeWritten(t *testing.T) {
 		assert.Equal(f, "", f.status(m).ErrorCode, "it could be anything")
 	})
 }
+
+// A webhook is delivered again after an error. Only then is it known that the end is durable.
+func TestRequireLoginThatSeemedToFailIsWrittenAgainAndToldOnce(t *testing.T) {
+	for _, used := range []bool{false, true} { // between the deliveries
+		onEvery(t, func(f *fixture) {
+			m := f.connected()
+			stored, err := m.Source("k").Stored(f.Context())
+			require.NoError(f, err)
+			f.raw.set(nil, func(op string) error {
+				if op == "put" {
+					return errStoreDown
+				}
+				return nil
+			})
+			for range 2 {
+				err = m.Source("k").RequireLogin(f.Context(), stored, "reauth")
+				assert.True(f, isReason(err, ReasonStore), "%v", err)
+				if used {
+					time.Sleep(2 * time.Minute)
+					_, _ = m.Source("k").Token()
+					time.Sleep(2 * time.Second)
+					_, err = m.Source("k").Token()
+					assert.ErrorIs(f, err, ErrLoginRequired)
+				}
+			}
+			assert.Zero(f, f.seen(EventLoginRequired))
+			f.raw.mended()
+			puts := f.raw.count("put")
+			require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "reauth"))
+			assert.Equal(f, puts+1, f.raw.count("put"))
+			assert.Equal(f, "reauth", f.status(m).ErrorCode)
+			for range 3 {
+				_, err = m.Source("k").Token()
+				assert.ErrorIs(f, err, ErrLoginRequired)
+				require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "reauth"))
+				time.Sleep(time.Minute)
+			}
+			assert.Equal(f, puts+1, f.raw.count("put"))
+			assert.Equal(f, 1, f.seen(EventLoginRequired))
+		})
+	}
+}
