@@ -179,8 +179,12 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 		came = nil
 	}
 	next := newRecord(t, nil, now)
-	if life := r.Expiry.Sub(r.Obtained); next.Expiry.IsZero() && !r.Expiry.IsZero() && life > 0 {
-		next.Expiry = next.Obtained.Add(life) // what isn't said again is as before
+	if next.Expiry.IsZero() && !r.Expiry.IsZero() { // what isn't said again is as before
+		life := r.Expiry.Sub(r.Obtained)
+		if life <= 0 {
+			life = assumedLife
+		}
+		next.Expiry = next.Obtained.Add(life)
 	}
 	if soonest := next.Obtained.Add(minLife); !next.Expiry.IsZero() && next.Expiry.Before(soonest) {
 		next.Expiry = soonest
@@ -253,6 +257,10 @@ func newID() string { return strings.Clone(rand.Text()[:16]) } // 80 bits
 // minLife is what a refreshed token is taken to live at least. One that seems to be
 // over when it arrives, as when a clock is wrong, would be refreshed at every call.
 const minLife = 2 * time.Second
+
+// assumedLife is what a refreshed token is taken to live if its lifetime isn't said, and the
+// one before had expired already when it was saved, as one that is imported.
+const assumedLife = time.Hour
 
 // maxExpiry is the last moment that JSON has a form for. A provider's mistake in the
 // unit of a lifetime must not keep its token from being saved.
