@@ -170,8 +170,11 @@ func TestExpiredLoginWithoutARefreshTokenIsTold(t *testing.T) {
 		assert.Equal(f, 1, f.seen(EventLoginRequired))
 		assert.Equal(f, ReasonExpired, f.lastEvent(EventLoginRequired).Reason)
 		assert.Equal(f, StateLoginRequired, f.status(m).State)
-		_, err := m.Source("k").Token()
-		assert.ErrorIs(f, err, ErrLoginRequired)
+		for _, m := range []*Manager{m, f.process()} {
+			_, err := m.Source("k").Token()
+			assert.ErrorIs(f, err, ErrLoginRequired)
+		}
+		assert.Equal(f, 1, f.seen(EventLoginRequired), "once")
 	})
 }
 

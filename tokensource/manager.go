@@ -202,6 +202,9 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 		return fmt.Errorf("tokensource: connection %q: %w", name, err)
 	}
 	login.Registration = &set.registration
+	if login.RefreshToken == "" && !set.twoLegged && !login.Expiry.IsZero() && !login.Expiry.After(login.Obtained) {
+		login.Failure = &failure{Reason: ReasonExpired, At: login.Obtained, Final: true}
+	}
 	s := m.Source(name)
 	basis, began := s.known(), time.Now()
 	c, _, err := m.update(ctx, name, versioned{}, func(stored *record) *record { return stored.replacedBy(login) })
@@ -224,9 +227,8 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 	if c.NoRefreshToken {
 		m.emit(ctx, Event{Kind: EventNoRefreshToken, Connection: name})
 	}
-	if c.RefreshToken == "" && !set.twoLegged && !c.Expiry.IsZero() && !time.Now().Before(c.Expiry) {
-		f := failure{Reason: ReasonExpired}
-		m.emit(ctx, Event{Kind: EventLoginRequired, Connection: name, Reason: f.Reason, Err: newError(name, f, nil)})
+	if f := c.Failure; f != nil {
+		m.emit(ctx, Event{Kind: EventLoginRequired, Connection: name, Reason: f.Reason, Err: newError(name, *f, nil)})
 	}
 	return nil
 }
