@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 )
 
 const year = 365 * 24 * time.Hour
@@ -144,4 +145,31 @@ func TestRunKeepsAliveWhatAWrongClockWrote(t *testing.T) {
 		rec.RefreshExpiry = instantOf(rec.Obtained.Add(100 * 24 * time.Hour))
 		assert.True(f, idle(rec, time.Now(), defaultKeepAlive))
 	})
+}
+
+// Of a token that doesn't expire, nothing else says that it has to be replaced.
+func TestTokenOfAWrongClockIsReplacedWhenTheAPIRefusesIt(t *testing.T) {
+	for how, refuse := range map[string]func(s *Source, t *oauth2.Token){
+		"Reject":              func(s *Source, t *oauth2.Token) { s.Reject(t) },
+		"ResetTokenOlderThan": func(s *Source, _ *oauth2.Token) { s.ResetTokenOlderThan(time.Now()) },
+	} {
+		t.Run(how, func(t *testing.T) {
+			eachClock(t, func(f *fixture, off time.Duration) {
+				f.life = -1
+				m := f.connected()
+				first, err := m.Source("k").Token()
+				require.NoError(f, err)
+				m.Source("k").Reject(first)
+				replaced := f.sibling() // by another process, for the same reason
+				shifted(off)(replaced)
+				f.put(replaced)
+				second, err := m.Source("k").Token()
+				require.NoError(f, err)
+				assert.Equal(f, "access-2", second.AccessToken)
+				time.Sleep(time.Hour)
+				refuse(m.Source("k"), second)
+				assert.Equal(f, "access-3", f.access(m))
+			})
+		})
+	}
 }

@@ -41,13 +41,14 @@ func (s *Source) Reject(t *oauth2.Token) {
 // and one that was issued since, perhaps to replace it, is left alone. With this method a
 // Source is a transport.ResettableTokenSource of k8s.io/client-go.
 func (s *Source) ResetTokenOlderThan(t time.Time) {
-	if v := s.known(); v.record != nil && v.record.Obtained.Before(t) {
+	v := s.known()
+	if v.record != nil && (v.record.Obtained.Before(t) || isFuture(v.record.Obtained, time.Now())) {
 		s.reject(v)
 	}
 }
 
 // reject notes that the API refused this very token, and reports whether another is worth
-// trying. It isn't if the token was itself issued, less than a minute ago, because the one
+// trying. It isn't if the token itself came, less than a minute ago, because the one
 // before was refused: what is wrong then isn't the token, which is served on. A token that
 // was replaced meanwhile is left alone.
 func (s *Source) reject(refused *view) (worthwhile bool) {
@@ -64,7 +65,7 @@ func (s *Source) reject(refused *view) (worthwhile bool) {
 		if worthwhile = !now.Before(was.whenNew); !worthwhile || v.isRejected() {
 			return v
 		}
-		if was.replaced && apart(v.record.Obtained, now) < refusedFor {
+		if !was.replaced.IsZero() && apart(was.replaced, now) < refusedFor {
 			worthwhile = false
 			was.whenNew = now.Add(refusedFor)
 		} else {

@@ -221,7 +221,7 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 		case v.id() != r.ID:
 			ok = true
 			if v.isRejected() && v.login() == r.LoginID && !r.Obtained.Before(wall(v.refusal.at)) {
-				fresh.refusal = &refusal{replaced: true}
+				fresh.refusal = &refusal{replaced: time.Now()}
 			}
 			return fresh
 		}

@@ -26,7 +26,7 @@ type view struct {
 // refusal is what is known of an API that refused a token.
 type refusal struct {
 	at       time.Time // when it refused this token; zero if it didn't
-	replaced bool      // this token was issued because it refused the one before
+	replaced time.Time // when this token came, if it was issued because it refused the one before
 	whenNew  time.Time // until then no refresh is tried: it refused this token, which was new
 }
 
@@ -115,12 +115,12 @@ func (v *view) holdOff() time.Time {
 // keepUntil is until when the view must not be forgotten: it holds off, or knows of a refusal.
 func (v *view) keepUntil() time.Time {
 	until := v.holdOff()
-	if v.refusal == nil || v.record == nil {
+	if v.refusal == nil {
 		return until
 	}
 	known := v.refusal.at
 	if known.IsZero() {
-		known = v.record.Obtained
+		known = v.refusal.replaced
 	}
 	if known = known.Add(refusedFor); known.After(until) {
 		until = known
