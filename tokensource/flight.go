@@ -15,6 +15,9 @@ const (
 	// cost a refresh token.
 	defaultRefreshTimeout = 30 * time.Second
 
+	// maxRefreshTimeout is longer than any answer takes, and can be multiplied.
+	maxRefreshTimeout = time.Hour
+
 	// recheck is how long an error is repeated before the record is looked at
 	// again: another process may have a token by then.
 	recheck = time.Second

@@ -64,7 +64,8 @@ type Manager struct {
 	// never comes to more than half of a token's life.
 	EarlyExpiry time.Duration
 
-	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds.
+	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds, and more than an
+	// hour is an hour.
 	RefreshTimeout time.Duration
 
 	// StaleAfter bounds how long a process goes on with a valid token after another
@@ -331,5 +332,5 @@ func (m *Manager) GoString() string { return m.String() }
 func (m *Manager) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
 func (m *Manager) refreshTimeout() time.Duration {
-	return cmp.Or(max(m.RefreshTimeout, 0), defaultRefreshTimeout)
+	return min(cmp.Or(max(m.RefreshTimeout, 0), defaultRefreshTimeout), maxRefreshTimeout)
 }

@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,19 @@ func TestManyCallersOneRefresh(t *testing.T) {
 					require.NoError(t, m.Flush(context.Background()))
 				}
 			})
+		})
+	}
+}
+
+// TestRefreshTimeoutMayBeTheLongestThereIs, where no limit is wanted.
+func TestRefreshTimeoutMayBeTheLongestThereIs(t *testing.T) {
+	for _, longest := range []time.Duration{math.MaxInt64, math.MaxInt64 / 2} {
+		onEvery(t, func(f *fixture) {
+			m := f.connected()
+			m.RefreshTimeout = longest
+			time.Sleep(time.Hour)
+			f.latency = after(40 * time.Second)
+			assert.Equal(f, "access-2", f.access(m))
 		})
 	}
 }
