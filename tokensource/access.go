@@ -30,7 +30,8 @@ type API interface {
 	//
 	// Those that have the access token in them replace what a request has under their
 	// names; the others are for requests that don't have them. Client calls it once for each
-	// token. The fields' names are the same for every token.
+	// token, and before that for one that has nothing beside it. The fields' names are the same
+	// for every token.
 	APIHeader(t *oauth2.Token) http.Header
 
 	// TokenRejected says whether an answer refuses the token, so that another may help. The
@@ -61,33 +62,41 @@ type apiAccess struct {
 // apis returns what is known of the API before there is a token.
 func (m *Manager) apis() *apiAccess {
 	m.apiOnce.Do(func() {
-		a := &m.api
-		a.scheme, a.fields = bearerType, []string{"Authorization"}
-		set, err := m.settings()
-		switch {
-		case err != nil:
-			a.err = err
-		case len(m.APIURLs) > 0:
-			a.origins, a.err = m.originsOf(m.APIURLs)
-		case set.api == nil:
-			a.err = errNoAPI
-		}
-		if a.err == nil && set.api != nil {
-			const example = "token"
-			for name, values := range set.api.APIHeader(&oauth2.Token{AccessToken: example, TokenType: bearerType}) {
-				name = http.CanonicalHeaderKey(name)
-				if holds(values, example) && name != "Authorization" {
-					a.fields = append(a.fields, name)
-				}
-				if name == "Authorization" && len(values) == 1 {
-					if scheme, _, ok := strings.Cut(values[0], " "); ok {
-						a.scheme = scheme
-					}
-				}
-			}
-		}
+		m.api.err = errors.New("tokensource: APIHeader of Manager.Config panicked, when it was asked with a token that has nothing beside it")
+		m.api.err = m.initAPI(&m.api)
 	})
 	return &m.api
+}
+
+func (m *Manager) initAPI(a *apiAccess) error {
+	a.scheme, a.fields = bearerType, []string{"Authorization"}
+	set, err := m.settings()
+	switch {
+	case err != nil:
+		return err
+	case len(m.APIURLs) > 0:
+		if a.origins, err = m.originsOf(m.APIURLs); err != nil {
+			return err
+		}
+	case set.api == nil:
+		return errNoAPI
+	}
+	if set.api == nil {
+		return nil
+	}
+	const example = "token"
+	for name, values := range set.api.APIHeader(&oauth2.Token{AccessToken: example, TokenType: bearerType}) {
+		name = http.CanonicalHeaderKey(name)
+		if holds(values, example) && name != "Authorization" {
+			a.fields = append(a.fields, name)
+		}
+		if name == "Authorization" && len(values) == 1 {
+			if scheme, _, ok := strings.Cut(values[0], " "); ok {
+				a.scheme = scheme
+			}
+		}
+	}
+	return nil
 }
 
 var errNoAPI = errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")

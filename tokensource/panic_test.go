@@ -237,6 +237,21 @@ func TestPanicOfRegistrationIsNotForgotten(t *testing.T) {
 	assert.ErrorContains(t, m.Save(t.Context(), "k", &oauth2.Token{AccessToken: "t"}), "panicked", "a server has recovered; the record would be nobody's")
 }
 
+// particular is an API that needs what came beside a token.
+type particular struct{ finch }
+
+func (particular) APIHeader(t *oauth2.Token) http.Header {
+	return http.Header{"X-Token": {t.AccessToken}, "X-Tenant": {t.Extra("tenant").(string)}}
+}
+
+func TestPanicOfAPIHeaderIsNotForgotten(t *testing.T) {
+	m := &Manager{Config: particular{finch{new(fakeProvider)}}, Store: newMemory()}
+	require.NoError(t, m.Save(t.Context(), "k", (&oauth2.Token{AccessToken: "t"}).WithExtra(map[string]any{"tenant": "acme"})))
+	assert.Panics(t, func() { _, _ = m.Client("k").Get(apiURL) })
+	_, err := m.Client("k").Get(apiURL)
+	assert.ErrorContains(t, err, "panicked", "a server has recovered; in which fields a token is, isn't known")
+}
+
 // TestCallbackMayDoAnything has the callback call every method, on each kind of event, for
 // the connection that the event is about.
 func TestCallbackMayDoAnything(t *testing.T) {
