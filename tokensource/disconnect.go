@@ -138,11 +138,11 @@ func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) erro
 		return ctx.Err()
 	}
 	o := outcomeOf(err, new(wire))
+	if o.reason.loginRequired() { // the provider refuses what it should take for done
+		o.reason = ReasonUnavailable
+	}
 	e := newError(s.name, failure{Reason: o.reason, Code: o.code}, err)
 	e.action = "revoke the grant of"
-	if e.Reason.loginRequired() { // the provider refuses what it should take for done
-		e.Reason = ReasonUnavailable
-	}
 	return e
 }
 

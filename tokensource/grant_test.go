@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"context"
 	"errors"
 	"io"
 	"testing"
@@ -97,6 +98,20 @@ func TestErrorThatPassesHoldsNoInvalidGrant(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestErrorOfARevocationHoldsNoInvalidGrant, since the user isn't to connect again because of
+// it.
+func TestErrorOfARevocationHoldsNoInvalidGrant(t *testing.T) {
+	for _, code := range []string{"invalid_grant", "bad_refresh_token"} {
+		onSwap(t, func(f *fixture) {
+			m, _ := f.revocable(func(context.Context) error { return answer(400, code) })
+			err := m.Disconnect(f.Context(), "k")
+			assert.True(f, isReason(err, ReasonUnavailable), "%v", err)
+			assert.NotErrorIs(f, err, ErrLoginRequired)
+			assert.False(f, saysInvalidGrant(err), "%v", err)
 		})
 	}
 }
