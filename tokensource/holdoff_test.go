@@ -44,6 +44,26 @@ func TestAPIThatRefusesEveryTokenCostsARefreshAMinuteThoughSourcesAreCollected(t
 	})
 }
 
+// Each process finds the token of another in the record, when the API has refused its own.
+func TestAPIThatRefusesEveryTokenCostsEachProcessARefreshAMinute(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		f.connected()
+		processes := []*Manager{f.process(), f.process(), f.process()}
+		for _, m := range processes {
+			withAPI(m).respond = func(*http.Request, string, string) *http.Response { return reply(401, "") }
+		}
+		const minutes = 5
+		for i := range 60 * minutes {
+			resp, err := processes[i%3].Client("k").Get(apiURL)
+			require.NoError(f, err)
+			resp.Body.Close()
+			time.Sleep(time.Second)
+		}
+		assert.LessOrEqual(f, f.count(), len(processes)*(minutes+1))
+		assert.GreaterOrEqual(f, f.count(), minutes)
+	})
+}
+
 func TestRefreshesThatFailAreHeldOffThoughSourcesAreCollected(t *testing.T) {
 	notShort(t, "collects garbage forty times")
 	for _, fault := range []error{answer(401, "invalid_client"), answer(503, "")} {

@@ -220,8 +220,8 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 			return v
 		case v.id() != r.ID:
 			ok = true
-			if v.isRejected() && v.login() == r.LoginID && !r.Obtained.Before(wall(v.refusal.at)) {
-				fresh.refusal = &refusal{replaced: time.Now()}
+			if v.refusal != nil && v.login() == r.LoginID {
+				fresh.refusal = v.refusal.of(r, time.Now())
 			}
 			return fresh
 		}

@@ -27,7 +27,23 @@ type view struct {
 type refusal struct {
 	at       time.Time // when it refused this token; zero if it didn't
 	replaced time.Time // when this token came, if it was issued because it refused the one before
-	whenNew  time.Time // until then no refresh is tried: it refused this token, which was new
+	whenNew  time.Time // until then no refresh is tried: it refused a token that was new
+}
+
+// of is what an earlier refusal says of r, the next token of the login. No refresh is tried any
+// sooner because another process, which may be refused as well, has got that one.
+func (old refusal) of(r *record, now time.Time) *refusal {
+	next := refusal{}
+	if !old.at.IsZero() && !r.Obtained.Before(wall(old.at)) {
+		next.replaced = now
+	}
+	if now.Before(old.whenNew) {
+		next.whenNew = old.whenNew
+	}
+	if next == (refusal{}) {
+		return nil
+	}
+	return &next
 }
 
 // servable reports whether the token can be given to a caller.
