@@ -159,7 +159,7 @@ func (s *Source) giveBack(lease *lease) {
 func (s *Source) delete(c versioned) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := s.m.Store.Delete(ctx, s.name, c.version); err != nil {
+	if err := s.m.remove(s.name, func() error { return s.m.Store.Delete(ctx, s.name, c.version) }); err != nil {
 		return s.m.storeError(s.name, err)
 	}
 	s.forget(c.LoginID, nil)
@@ -186,9 +186,9 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 			return err
 		case err == nil:
 			login = c.LoginID
-			err = m.Store.Delete(ctx, name, c.version)
+			err = m.remove(name, func() error { return m.Store.Delete(ctx, name, c.version) })
 		case errors.Is(err, storage.ErrOpen), isRecordError(err):
-			err = m.Store.Discard(ctx, name)
+			err = m.remove(name, func() error { return m.Store.Discard(ctx, name) })
 		}
 		if errors.Is(err, storage.ErrConflict) && try < maxConflicts {
 			if err := m.pause(ctx, try); err != nil {

@@ -116,6 +116,7 @@ func (l *lease) lock(ctx context.Context) (taken bool, err error) {
 	if l.unlock != nil {
 		return false, nil
 	}
+	defer l.m.catchPanic(l.name, &err)
 	unlock, err := l.m.Store.Lock(ctx, l.name)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):

@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"runtime"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/storage"
 )
 
 // sourceFunc is a Refresher that is one function.
@@ -206,6 +209,101 @@ func TestPanicOfTheStoreIsAnErrorOfTheStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// panicky is a store of which one method panics.
+type panicky struct {
+	*storage.Memory
+	method string
+}
+
+func (p panicky) at(method string) {
+	if p.method == method {
+		panic(plantedPanic)
+	}
+}
+
+func (p panicky) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	p.at("Get")
+	return p.Memory.Get(ctx, name)
+}
+
+func (p panicky) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	p.at("Put")
+	return p.Memory.Put(ctx, name, value, old)
+}
+
+func (p panicky) Delete(ctx context.Context, name string, old storage.Version) error {
+	p.at("Delete")
+	return p.Memory.Delete(ctx, name, old)
+}
+
+func (p panicky) Lock(ctx context.Context, name string) (func(), error) {
+	p.at("Lock")
+	return p.Memory.Lock(ctx, name)
+}
+
+func (p panicky) Names(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		p.at("Names")
+		p.Memory.Names(ctx)(yield)
+	}
+}
+
+// TestPanicOfTheStoreIsAnErrorOfEachCall, also of Run, which a goroutine of its own calls.
+func TestPanicOfTheStoreIsAnErrorOfEachCall(t *testing.T) {
+	calls := map[string]struct {
+		methods []string // of the store, that it comes to
+		call    func(f *fixture, m *Manager) error
+	}{
+		"Save":       {[]string{"Get", "Put"}, func(f *fixture, m *Manager) error { return m.Save(f.Context(), "k", f.login()) }},
+		"Disconnect": {[]string{"Get", "Put", "Delete", "Lock"}, func(f *fixture, m *Manager) error { return m.Disconnect(f.Context(), "k") }},
+		"Forget":     {[]string{"Get", "Delete"}, func(f *fixture, m *Manager) error { return m.Forget(f.Context(), "k") }},
+		"Move": {[]string{"Get", "Put", "Lock"}, func(f *fixture, m *Manager) error {
+			m.Registration = moved
+			return m.Move(f.Context(), "k", testOwner)
+		}},
+		"Connections": {[]string{"Get", "Names"}, func(f *fixture, m *Manager) (last error) {
+			for _, err := range m.Connections(f.Context()) {
+				last = err
+			}
+			return last
+		}},
+		"Run": {[]string{"Get", "Names"}, func(f *fixture, m *Manager) (last error) {
+			m.OnEvent = func(_ context.Context, e Event) { last = e.Err }
+			ctx, cancel := context.WithTimeout(f.Context(), time.Second)
+			defer cancel()
+			require.ErrorIs(f, m.Run(ctx), context.DeadlineExceeded)
+			return last
+		}},
+	}
+	for name, c := range calls {
+		for _, method := range c.methods {
+			t.Run(name+", "+method, func(t *testing.T) {
+				onSwap(t, func(f *fixture) {
+					memory := new(storage.Memory)
+					saver := f.process()
+					saver.Config, saver.Store = &revoker{fakeProvider: f.fakeProvider}, encrypted(memory)
+					require.NoError(f, saver.Save(f.Context(), "k", f.login()))
+					m := f.process()
+					m.Config, m.Store = saver.Config, encrypted(panicky{memory, method})
+					err := c.call(f, m)
+					require.True(f, isReason(err, ReasonStore), "%v", err)
+					assert.NotContains(f, err.Error(), plantedPanic)
+				})
+			})
+		}
+	}
+}
+
+func TestPanicOfWhoWalksOverConnectionsIsTheirOwn(t *testing.T) {
+	m := &Manager{Config: new(fakeProvider), Store: newMemory()}
+	require.NoError(t, m.Save(t.Context(), "k", &oauth2.Token{AccessToken: "t"}))
+	assert.PanicsWithValue(t, "theirs", func() {
+		for range m.Connections(t.Context()) {
+			panic("theirs")
+		}
+	})
 }
 
 func TestPanicOfTheStoreDuringARequestCostsNeitherTheProcessNorTheToken(t *testing.T) {

@@ -69,7 +69,7 @@ func (m *Manager) sweep(ctx context.Context, keepAlive time.Duration) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	workers := make(semaphore, runWorkers)
-	for name, err := range m.Store.Names(ctx) {
+	for name, err := range m.names(ctx) {
 		if err != nil {
 			return m.storeError("", err)
 		}

@@ -81,7 +81,7 @@ func (m *Manager) Connections(ctx context.Context) iter.Seq2[Status, error] {
 			yield(Status{}, err)
 			return
 		}
-		for name, err := range m.Store.Names(ctx) {
+		for name, err := range m.names(ctx) {
 			if err != nil {
 				yield(Status{}, m.storeError("", err))
 				return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -106,7 +107,6 @@ func (m *Manager) catchPanic(name string, err *error) {
 
 // read returns the record of name. Another client's is an error.
 func (m *Manager) read(ctx context.Context, name string) (c versioned, err error) {
-	defer m.catchPanic(name, &err)
 	set, err := m.settings()
 	if err != nil {
 		return versioned{}, err
@@ -123,7 +123,8 @@ func (m *Manager) read(ctx context.Context, name string) (c versioned, err error
 }
 
 // load is read for any client's record. Only Move may go on with another's.
-func (m *Manager) load(ctx context.Context, name string) (versioned, error) {
+func (m *Manager) load(ctx context.Context, name string) (c versioned, err error) {
+	defer m.catchPanic(name, &err)
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	data, version, err := m.Store.Get(ctx, name)
@@ -154,4 +155,34 @@ func (m *Manager) write(ctx context.Context, name string, rec *record, old stora
 		return "", m.storeError(name, err)
 	}
 	return version, err
+}
+
+// remove makes a call of the store that deletes the record of name.
+func (m *Manager) remove(name string, call func() error) (err error) {
+	defer m.catchPanic(name, &err)
+	return call()
+}
+
+// names yields the names of all records, of whatever client.
+func (m *Manager) names(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		yielding := false
+		defer func() {
+			if yielding {
+				return // the panic is the caller's
+			}
+			if p := recover(); p != nil {
+				yielding = true
+				yield("", m.storeError("", panicked(p)))
+			}
+		}()
+		for name, err := range m.Store.Names(ctx) {
+			yielding = true
+			more := yield(name, err)
+			yielding = false
+			if !more {
+				return
+			}
+		}
+	}
 }
