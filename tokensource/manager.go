@@ -38,7 +38,10 @@ type Refresher interface {
 //
 // Config and Store are required; every other field has a useful zero value, and a
 // negative duration is like zero. The fields must not be changed once a method was
-// called. A Manager is safe for concurrent use and must not be copied. Programs on other
+// called. Make a Manager when the program starts and keep it, since what it knows of a
+// refresh that isn't to be tried yet may end with it: one for each request sends a token
+// request with each, where a client's secret is wrong or the API refuses every token.
+// A Manager is safe for concurrent use and must not be copied. Programs on other
 // machines may use the same store at the same time, and so may any number of Managers, of
 // other providers and clients too: each keeps to the records of its own [Registration].
 type Manager struct {
