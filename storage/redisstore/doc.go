@@ -144,6 +144,6 @@
 //	value            the value as it is
 //
 // A program that meets another format or a foreign value returns storage.ErrOpen and
-// leaves it alone. Nothing else is stored. A record may be copied to another server
+// leaves it alone, unless [Store.Discard] is called. Nothing else is stored. A record may be copied to another server
 // with DUMP and RESTORE, or as a whole by replication, when no program is running.
 package redisstore

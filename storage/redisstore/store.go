@@ -23,7 +23,7 @@ const DefaultPrefix = "oauth2keep:"
 // to see why replicas lag or are gone.
 var ErrUnconfirmed = errors.New("redisstore: written, but too few replicas confirmed it")
 
-// Store is a [storage.Store] and a [storage.Lister] in Redis. Client is required;
+// Store is a [storage.Store], a [storage.Lister] and a [storage.Discarder] in Redis. Client is required;
 // every other field has a useful zero value. The fields must not be changed once a
 // method was called. Methods may be called concurrently, and any number of
 // processes on any number of machines may use the same Redis.
@@ -53,8 +53,9 @@ type Store struct {
 }
 
 var (
-	_ storage.Store  = (*Store)(nil)
-	_ storage.Lister = (*Store)(nil)
+	_ storage.Store     = (*Store)(nil)
+	_ storage.Lister    = (*Store)(nil)
+	_ storage.Discarder = (*Store)(nil)
 )
 
 const (

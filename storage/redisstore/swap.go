@@ -74,8 +74,8 @@ type once struct{ *redis.Cmd }
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-func newSwap(ctx context.Context, key string, head, record []byte, limit int64) once {
-	cmd := redis.NewCmd(ctx, "eval", swapSource, 1, key, head, record, limit)
+func newScript(ctx context.Context, source, key string, args ...any) once {
+	cmd := redis.NewCmd(ctx, append([]any{"eval", source, 1, key}, args...)...)
 	cmd.SetFirstKeyPos(3)
 	return once{cmd}
 }
@@ -89,7 +89,14 @@ func (s *Store) swap(ctx context.Context, name string, old storage.Version, reco
 	if !ok {
 		return storage.ErrConflict // no record ever had that version
 	}
-	result, err := await(ctx, func() (int64, error) { return s.try(ctx, s.redisKey(name), head, record) })
+	key := s.redisKey(name)
+	return s.settle(ctx, name, func() (int64, error) { return s.send(ctx, key, head, record) })
+}
+
+// settle sends a script that returns what swapSource does until there is an answer, and
+// returns what that means.
+func (s *Store) settle(ctx context.Context, name string, send func() (int64, error)) error {
+	result, err := await(ctx, func() (int64, error) { return s.try(ctx, send) })
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return doubtful(ctx.Err())
@@ -119,7 +126,7 @@ func headOf(v storage.Version) (head []byte, ok bool) {
 
 // try sends a swap until there is an answer. It never says conflict of one that an
 // earlier attempt, whose answer was lost, may have done.
-func (s *Store) try(ctx context.Context, key string, head, record []byte) (int64, error) {
+func (s *Store) try(ctx context.Context, send func() (int64, error)) (int64, error) {
 	var lost, last error // the last after which nobody knows, and the last since then
 	for attempt := range attempts {
 		if attempt > 0 {
@@ -127,7 +134,7 @@ func (s *Store) try(ctx context.Context, key string, head, record []byte) (int64
 				return 0, err
 			}
 		}
-		result, err := s.send(ctx, key, head, record)
+		result, err := send()
 		if err == nil && result == late {
 			err = unsentError{errLate}
 		}
@@ -186,14 +193,18 @@ func (s *Store) send(ctx context.Context, key string, head, record []byte) (int6
 		}
 		limit = now + s.patience(ctx).Milliseconds()
 	}
-	swap := newSwap(ctx, key, head, record, limit)
+	return s.process(ctx, newScript(ctx, swapSource, key, head, record, limit), key)
+}
+
+// process sends a script once, and returns what it returned.
+func (s *Store) process(ctx context.Context, script once, key string) (int64, error) {
 	if s.WaitReplicas > 0 {
-		return s.sendAndWait(ctx, swap, key)
+		return s.sendAndWait(ctx, script, key)
 	}
-	if err := s.Client.Process(ctx, swap); err != nil {
+	if err := s.Client.Process(ctx, script); err != nil {
 		return 0, err
 	}
-	return swap.Int64()
+	return script.Int64()
 }
 
 // patience is how long the client waits for an answer.

@@ -1,0 +1,32 @@
+package redisstore_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/storage"
+	"github.com/oauth2keep/oauth2keep/storage/redisstore"
+)
+
+func TestDiscardDeletesWhatIsNoRecord(t *testing.T) {
+	t.Parallel()
+	c := client(t, start(t, durable...).addr)
+	s := &redisstore.Store{Client: c}
+	for _, foreign := range []string{"", "x", "o2kr\x01too short", "o2kr\x020123456789abcdefof a later release", "a value of something else"} {
+		require.NoError(t, c.Set(ctx, "oauth2keep:name", foreign, 0).Err())
+		_, _, err := s.Get(ctx, "name")
+		require.ErrorIs(t, err, storage.ErrOpen, foreign)
+		require.NoError(t, s.Discard(ctx, "name"), foreign)
+		require.Zero(t, c.Exists(ctx, "oauth2keep:name").Val(), foreign)
+	}
+	require.NoError(t, s.Discard(ctx, "name"), "it isn't there")
+
+	v := mustPut(t, s, "name", "value", "")
+	require.ErrorIs(t, s.Discard(ctx, "name"), storage.ErrConflict)
+	require.NoError(t, s.Delete(ctx, "name", v))
+
+	require.NoError(t, c.LPush(ctx, "oauth2keep:name", "an element").Err())
+	require.ErrorContains(t, s.Discard(ctx, "name"), "something else is stored")
+	require.EqualValues(t, 1, c.Exists(ctx, "oauth2keep:name").Val())
+}
