@@ -52,7 +52,7 @@ type Manager struct {
 	Store *storage.Encrypted
 
 	// Registration says whose tokens Config refreshes. It is needed only if Config
-	// doesn't say it: see Registrant.
+	// doesn't say it, and needs an Issuer then: see Registrant.
 	Registration Registration
 
 	// OnEvent, if not nil, is told what happens to connections. It is called by several
@@ -171,11 +171,14 @@ func (m *Manager) init() error {
 	_, m.set.twoLegged = m.Config.(twoLegged)
 	m.set.api, _ = m.Config.(API)
 	m.set.registration = m.Registration
-	if m.Registration == (Registration{}) {
+	switch {
+	case m.Registration == (Registration{}):
 		var err error
 		if m.set.registration, err = registrationOf(m.Config); err != nil {
 			return err
 		}
+	case m.Registration.Issuer == "":
+		return errors.New("tokensource: Manager.Registration has no Issuer, and what has none can't be told apart")
 	}
 	m.set.registration.TwoLegged = m.set.twoLegged
 	issuer, _ := url.Parse(m.set.registration.Issuer) // which may be no URL

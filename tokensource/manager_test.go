@@ -24,6 +24,7 @@ func TestIncompleteManagerSaysWhatIsMissing(t *testing.T) {
 		"tokensource: Manager.Config is a nil *oauth2.Config":               {Config: (*oauth2.Config)(nil), Store: newMemory()},
 		"tokensource: Endpoint.AuthStyle of Manager.Config is not set: aut": {Config: new(oauth2.Config), Store: newMemory()},
 		"tokensource: Manager.Store is not set":                             {Config: p},
+		"tokensource: Manager.Registration has no Issuer":                   {Config: p, Store: newMemory(), Registration: Registration{ClientID: testClient}},
 		"Encrypt was given no Store":                                        {Config: p, Store: storage.Encrypt(nil, testKeyset)},
 		"Encrypt was given no Sealer":                                       {Config: p, Store: storage.Encrypt(new(storage.Memory), nil)},
 	} {
