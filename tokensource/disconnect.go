@@ -44,17 +44,17 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 	defer lease.release()
 	var revoked *record
 	for {
-		if err := s.trySave(ctx); err != nil {
-			return false, err // what is unsaved would have to be revoked too
-		}
-		basis := s.known()
-		c, look, err := s.readLatest(ctx, basis)
+		c, look, err := s.readLatest(ctx)
 		switch {
-		case isReason(err, ReasonNotConnected):
-			s.forget(basis.login(), nil)
-			return revoked != nil, nil
+		case errors.Is(err, storage.ErrConflict): // connected meanwhile
+			if err := lease.lookAgain(ctx); err != nil {
+				return false, err
+			}
+			continue
 		case err != nil:
 			return false, err
+		case c.record == nil:
+			return revoked != nil, nil
 		case revoked != nil && c.LoginID != revoked.LoginID:
 			return false, nil // connected again meanwhile: that is the later decision
 		}
@@ -81,10 +81,9 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		case err == nil:
 			return true, nil
 		case errors.Is(err, storage.ErrConflict):
-			if err := lease.conflict(); err != nil {
+			if err := lease.lookAgain(ctx); err != nil {
 				return false, err
 			}
-			_ = lease.pause(ctx) // the read tells if ctx is done
 		default:
 			s.giveBack(lease)
 			if v := s.known(); v.login() == revoked.LoginID {
@@ -95,14 +94,24 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 	}
 }
 
-// readLatest reads the record, and writes the later token of the view basis back if the store
-// went back to an earlier one: the latest is what is to be revoked.
-func (s *Source) readLatest(ctx context.Context, basis *view) (c versioned, look span, err error) {
+// readLatest returns the record whose token is to be revoked, the latest known. It is nil, and that is durable, if
+// there is none; storage.ErrConflict says that there is one again.
+func (s *Source) readLatest(ctx context.Context) (c versioned, look span, err error) {
+	if err := s.trySave(ctx); err != nil {
+		return versioned{}, look, err // what is unsaved would have to be revoked too
+	}
+	basis := s.known()
 	look.began = time.Now()
 	c, err = s.m.read(ctx, s.name)
 	look.ended = time.Now()
 	if err == nil {
 		c, err = s.restored(ctx, basis.record, c)
+	}
+	if isReason(err, ReasonNotConnected) {
+		c = versioned{}
+		if err = s.m.absent(ctx, s.name); err == nil {
+			s.forget(basis.login(), nil)
+		}
 	}
 	return c, look, err
 }
@@ -166,6 +175,19 @@ func (s *Source) delete(c versioned) error {
 	return nil
 }
 
+// absent makes it durable that there is no record of name, which a deletion that seemed to fail
+// doesn't.
+func (m *Manager) absent(ctx context.Context, name string) error {
+	err := m.remove(name, func() error { return m.Store.Delete(ctx, name, "") })
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return m.storeError(name, err)
+	}
+	return nil
+}
+
 // Forget deletes the connection's record without telling the provider, also one that can't
 // be opened or read: because its key is lost, a file is damaged, or a newer version wrote
 // it. The grant lives on at the provider; [Manager.Disconnect] ends it. A record of another
@@ -180,8 +202,10 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		c, err := m.read(ctx, name)
 		switch {
 		case isReason(err, ReasonNotConnected):
-			s.forget(login, nil)
-			return nil
+			if err = m.absent(ctx, name); err == nil {
+				s.forget(login, nil)
+				return nil
+			}
 		case isReason(err, ReasonOtherClient):
 			return err
 		case err == nil:

@@ -381,8 +381,11 @@ func TestDisconnectThatSeemedToFailCanBeRepeated(t *testing.T) {
 			return nil
 		})
 		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown)
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown, "that there is no record isn't durable")
 		f.raw.mended()
+		deletes := f.raw.count("delete")
 		require.NoError(f, m.Disconnect(f.Context(), "k"))
+		assert.Equal(f, deletes+1, f.raw.count("delete"))
 		f.gone(m)
 	})
 }

@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -83,4 +84,51 @@ func TestForgetLeavesARecordThatIsGoodAgain(t *testing.T) {
 		time.Sleep(maxBackoff)
 		assert.Equal(f, "access-1", f.access(m))
 	})
+}
+
+func TestForgetThatSeemedToFailIsRepeated(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		f.raw.set(nil, func(op string) error {
+			if op == "delete" {
+				return errStoreDown
+			}
+			return nil
+		})
+		for range 2 {
+			err := m.Forget(f.Context(), "k")
+			assert.True(f, isReason(err, ReasonStore), "that there is no record isn't durable: %v", err)
+		}
+		f.raw.mended()
+		deletes := f.raw.count("delete")
+		require.NoError(f, m.Forget(f.Context(), "k"))
+		assert.Equal(f, deletes+1, f.raw.count("delete"))
+		f.gone(m)
+	})
+}
+
+// It is connected between the read that finds nothing and the deletion that makes that durable.
+func TestDisconnectAndForgetOfWhatIsConnectedMeanwhile(t *testing.T) {
+	for name, call := range map[string]func(m *Manager, ctx context.Context) error{
+		"Disconnect": func(m *Manager, ctx context.Context) error { return m.Disconnect(ctx, "k") },
+		"Forget":     func(m *Manager, ctx context.Context) error { return m.Forget(ctx, "k") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEvery(t, func(f *fixture) {
+				m, r := f.revocable(nil)
+				other := f.process()
+				other.Config = r
+				require.NoError(f, other.Forget(f.Context(), "k"))
+				f.raw.set(func(op string) error {
+					if op == "delete" {
+						f.raw.mended()
+						return m.Save(f.Context(), "k", f.login())
+					}
+					return nil
+				}, nil)
+				require.NoError(f, call(other, f.Context()))
+				f.gone(other)
+			})
+		})
+	}
 }

@@ -206,6 +206,16 @@ func (l *lease) conflict() error {
 	return nil
 }
 
+// lookAgain is conflict, and a pause before the record is looked at again. That tells if ctx is
+// done.
+func (l *lease) lookAgain(ctx context.Context) error {
+	if err := l.conflict(); err != nil {
+		return err
+	}
+	_ = l.pause(ctx)
+	return nil
+}
+
 // fresh reports whether the attempt was written so lately that a request may be sent.
 func (l *lease) fresh() bool { return elapsed(l.since) <= claimLimit }
 

@@ -105,7 +105,7 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		}
 		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
 		if errors.Is(err, storage.ErrConflict) {
-			err = lease.conflict()
+			err = lease.lookAgain(ctx)
 		}
 		if err != nil {
 			s.giveBack(lease)
