@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
@@ -177,4 +178,20 @@ func TestTokenRequestHasATimeoutWhateverContextItIsGiven(t *testing.T) {
 		_, err = m.Source("k").Token()
 		require.ErrorContains(f, err, "panicked")
 	})
+}
+
+// It is meant for calls of the API, and the answer is everyone's.
+func TestTimeoutOfACallersClientDoesNotEndATokenRequest(t *testing.T) {
+	callers := &http.Client{Timeout: time.Second, Jar: new(cookiejar.Jar)}
+	conf := configFunc(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
+		client := ctx.Value(oauth2.HTTPClient).(*http.Client)
+		assert.Zero(t, client.Timeout)
+		assert.Same(t, callers.Jar, client.Jar)
+		return &oauth2.Token{AccessToken: "new", RefreshToken: refresh}, nil
+	})
+	m := &Manager{Config: conf, Registration: testOwner, Store: newMemory()}
+	require.NoError(t, m.Save(t.Context(), "k", &oauth2.Token{RefreshToken: "r"}))
+	_, err := m.Source("k").TokenContext(context.WithValue(t.Context(), oauth2.HTTPClient, callers))
+	require.NoError(t, err)
+	assert.Equal(t, time.Second, callers.Timeout)
 }

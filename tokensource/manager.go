@@ -68,7 +68,8 @@ type Manager struct {
 	EarlyExpiry time.Duration
 
 	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds, and more than an
-	// hour is an hour.
+	// hour is an hour. The Timeout of an HTTP client that a context has doesn't count: an answer
+	// that isn't waited for can cost a refresh token.
 	RefreshTimeout time.Duration
 
 	// StaleAfter bounds how long a process goes on with a valid token after another

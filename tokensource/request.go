@@ -175,8 +175,9 @@ func (m *Manager) checkSecure(u *url.URL) error {
 }
 
 // requestContext returns ctx with the HTTP client that is to make a token request, and
-// with RefreshTimeout. The client doesn't follow redirects, which would take the secrets in the
-// request elsewhere. It runs code of the application's: call it under guarded.
+// with RefreshTimeout, which is all that ends it. The client doesn't follow redirects, which
+// would take the secrets in the request elsewhere. It runs code of the application's: call it
+// under guarded.
 func (m *Manager) requestContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	if m.RequestContext != nil {
 		ctx = m.RequestContext(ctx)
@@ -190,6 +191,7 @@ func (m *Manager) requestContext(ctx context.Context) (context.Context, context.
 		client.Transport = t.Base
 	}
 	client.Transport = tokenTransport{m, client.Transport}
+	client.Timeout = 0 // a caller's, for calls of the API, could cost the answer
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
 	return context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, client), m.refreshTimeout())
 }
