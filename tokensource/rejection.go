@@ -137,7 +137,7 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 		case s.m.isUntold(stored):
 			next = stored
 		default:
-			if !isPrintable(code, stored.AccessToken) {
+			if !isPrintable(code, stored.AccessToken) || !isPrintable(code, stored.RefreshToken) {
 				f.Code = ""
 			}
 			next = stored.ended(stored.ID, f)

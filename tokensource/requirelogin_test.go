@@ -69,8 +69,12 @@ func TestRequireLoginSaysThatItCouldNotBeWritten(t *testing.T) {
 		assert.True(f, isReason(err, ReasonStore), "%v", err)
 		f.raw.mended()
 		assert.Equal(f, "access-1", f.access(m))
-		require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "a sentence, or "+stored.AccessToken))
-		assert.Equal(f, "", f.status(m).ErrorCode, "it could be anything")
+		for _, code := range []string{"a sentence, or " + stored.AccessToken, stored.AccessToken, stored.RefreshToken} {
+			require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, code))
+			assert.Equal(f, StateLoginRequired, f.status(m).State)
+			assert.Equal(f, "", f.status(m).ErrorCode, "it could be anything")
+			require.NoError(f, m.Save(f.Context(), "k", stored))
+		}
 	})
 }
 
