@@ -2,8 +2,11 @@ package tokensource
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"net"
 	"net/http"
+	"net/url"
 	"runtime"
 	"testing"
 	"time"
@@ -400,6 +403,33 @@ func TestCallbackMayDoAnything(t *testing.T) {
 				_ = m.Disconnect(f.Context(), "k")
 				f.flush()
 				assert.Less(f, time.Since(begun), 2*time.Hour+10*time.Second, "nothing has waited for itself")
+			})
+		})
+	}
+}
+
+// brittle is an error whose own methods panic, as those of a nil pointer do.
+type brittle struct{}
+
+func (brittle) Error() string { panic(plantedPanic) }
+func (brittle) As(any) bool   { panic(plantedPanic) }
+
+func TestErrorWhoseMethodsPanicIsOneOfTheRefresher(t *testing.T) {
+	for name, broken := range map[string]error{
+		"RetrieveError": (*oauth2.RetrieveError)(nil), "url.Error": (*url.Error)(nil), "net.OpError": (*net.OpError)(nil),
+		"wrapped": fmt.Errorf("refresh: %w", (*oauth2.RetrieveError)(nil)), "its own": brittle{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m, _ := f.revocable(func(context.Context) error { return broken })
+				f.fault = func() error { return broken }
+				time.Sleep(time.Hour)
+				_, err := m.Source("k").Token()
+				assert.True(f, isReason(err, ReasonUnavailable), "%v", err)
+				assert.Nil(f, f.stored().Attempt)
+				err = m.Disconnect(f.Context(), "k")
+				assert.True(f, isReason(err, ReasonUnavailable), "%v", err)
+				assert.Nil(f, f.stored().Attempt)
 			})
 		})
 	}

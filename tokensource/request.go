@@ -3,6 +3,7 @@ package tokensource
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -68,8 +69,8 @@ type returned[T any] struct {
 }
 
 // guarded makes a call of the program's own code, the Refresher above all, in a goroutine of
-// its own. A panic and a Goexit become errors: neither may keep others waiting, or end the
-// process.
+// its own. A panic, also of the error that it returned, and a Goexit become errors: neither
+// may keep others waiting, or end the process.
 func guarded[T any](call func() (T, error)) <-chan returned[T] {
 	answers := make(chan returned[T], 1)
 	go func() {
@@ -81,9 +82,20 @@ func guarded[T any](call func() (T, error)) <-chan returned[T] {
 			answers <- a
 		}()
 		value, err := call()
+		lookInto(err)
 		a = returned[T]{value, err}
 	}()
 	return answers
+}
+
+// lookInto does with an error what will be done with it later. Its own methods may panic, as
+// those of a nil pointer do.
+func lookInto(err error) {
+	if err != nil {
+		_ = outcomeOf(err, new(wire))
+		_, _ = harmless(err, "")
+		_ = errors.Is(err, errors.ErrUnsupported)
+	}
 }
 
 // within waits for an answer, for as long as limit.
