@@ -76,15 +76,18 @@ func (o Origin) Is(u *url.URL) bool {
 }
 
 // Takes reports whether r goes to the origin o: its URL and, if they are set, its Host and
-// the authority in URL.Opaque, by which a proxy, or a server behind a shared address, decides
-// whose request it is.
+// the URL in URL.Opaque, by which a proxy, or a server behind a shared address, decides
+// whose request it is (RFC 9112, section 3.2.2).
 func (o Origin) Takes(r *http.Request) bool {
 	if !o.Is(r.URL) {
 		return false
 	}
-	if opaque := r.URL.Opaque; opaque != "" {
-		u, err := url.Parse(r.URL.Scheme + ":" + opaque)
-		if err != nil || strings.HasPrefix(opaque, "//") && !o.Is(u) {
+	if target := r.URL.Opaque; target != "" {
+		if strings.HasPrefix(target, "//") {
+			target = r.URL.Scheme + ":" + target // as in URL.RequestURI
+		}
+		u, err := url.Parse(target)
+		if err != nil || u.Scheme != "" && !o.Is(u) {
 			return false
 		}
 	}

@@ -93,6 +93,9 @@ func TestRequestGoesToAnOriginByItsHostToo(t *testing.T) {
 	for opaque, takes := range map[string]bool{
 		"//api.example.com/a%2Fb": true, "/a%2Fb": true, "*": true,
 		"//evil.example/": false, "//api.example.com:444/": false, "//api.example.com@evil.example": false, "//[": false, "//": false,
+		"https://api.example.com/v1": true, "https://API.example.com:443/v1": true,
+		"https://evil.example/v1": false, "http://api.example.com/v1": false, "HTTPS://evil.example": false, "https:evil.example": false,
+		"https://api.example.com@evil.example": false, "evil.example:443": false, "https://": false, " https://evil.example": false,
 	} {
 		r := &http.Request{URL: parse(t, "https://api.example.com/v1")}
 		r.URL.Opaque = opaque
