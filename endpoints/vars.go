@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 
@@ -100,17 +101,26 @@ func (vs Vars) spellsOut(name, v string) bool {
 // matchesEntry reports whether v is what the entry says, in which a "*" stands for
 // one or more letters, digits, "-" and "_".
 func matchesEntry(entry, v string) bool {
-	head, rest, starred := strings.Cut(entry, "*")
-	v, ok := strings.CutPrefix(v, head)
-	if !ok || !starred {
+	parts := strings.Split(entry, "*")
+	v, ok := strings.CutPrefix(v, parts[0])
+	last := len(parts) - 1
+	if last == 0 {
 		return ok && v == ""
 	}
-	for n := 1; n <= len(v) && isWord(v[n-1]); n++ {
-		if matchesEntry(rest, v[n:]) {
-			return true
+	for _, part := range parts[1:last] {
+		// The first place of part will do: what stands between it and another one, the
+		// next "*" takes, and a part that no "*" takes has no other.
+		n := 1
+		for n < len(v) && isWord(v[n-1]) && !strings.HasPrefix(v[n:], part) {
+			n++
 		}
+		if n >= len(v) || !isWord(v[n-1]) {
+			return false
+		}
+		v = v[n+len(part):]
 	}
-	return false
+	v, found := strings.CutSuffix(v, parts[last])
+	return ok && found && v != "" && !strings.ContainsFunc(v, func(r rune) bool { return r >= utf8.RuneSelf || !isWord(byte(r)) })
 }
 
 func isWord(c byte) bool {

@@ -26,6 +26,7 @@ var variables = endpoints.Vars{
 	"region": {"us", "eu"},
 	"domain": {"com", "co.uk", "*.test.com", "*"},
 	"tld":    {"nl", "co.uk"},
+	"stars":  {"*-*-*-*-*-*-*-*.example.com"},
 }
 
 // attempts are values of variables in URLs, and what becomes of the URL: "" if the
@@ -41,6 +42,11 @@ var attempts = []struct{ template, name, value, want string }{
 	{"https://{shop}/token", "shop", "evil.com%2f.myshopify.com", ""},
 	{"https://{shop}/token", "shop", "tea.myshopify.com\n", ""},
 	{"https://{shop}/token", "shop", ".myshopify.com", ""},
+	{"https://{stars}/token", "stars", "a-b-c-d-e-f-g-h.example.com", "https://a-b-c-d-e-f-g-h.example.com/token"},
+	{"https://{stars}/token", "stars", "a-b-c-d-e-f-g.example.com", ""},
+	{"https://{stars}/token", "stars", "a-b-c-d-e-f-g-h.i.example.com", ""},
+	{"https://{stars}/token", "stars", "a-b-c-d-e-f-g-h\u00e9.example.com", ""},
+	{"https://{stars}/token", "stars", strings.Repeat("-", 1000), ""}, // there are 10¹⁹ ways to divide it
 	{"https://{sub}.zendesk.com/token", "sub", "acme", "https://acme.zendesk.com/token"},
 	{"https://{sub}.zendesk.com/token", "sub", "evil.com/", ""},
 	{"https://{sub}.zendesk.com/token", "sub", "a@b", ""},
