@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -94,7 +95,7 @@ func (p *adapter) send(r *http.Request, base http.RoundTripper, a *answer) (*htt
 	if a.sent, a.params, err = p.request(r, a.in); err != nil {
 		return nil, p.mistake("%w", redact.Error(err, a.secrets()))
 	}
-	if a.resp, err = base.RoundTrip(a.sent); err != nil {
+	if a.resp, err = base.RoundTrip(sentonce.Request(a.sent)); err != nil {
 		return nil, redact.Error(err, a.secrets())
 	}
 	if a.resp == nil {

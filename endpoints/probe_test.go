@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"sync"
 	"testing"
@@ -51,6 +52,28 @@ func TestARefreshIsSentOnceWhateverHappens(t *testing.T) {
 	_, err := refresh(p.Context(ctx), conf, "r0")
 	assert.ErrorIs(t, err, lost)
 	assert.Equal(t, 1, sent)
+}
+
+// Over HTTP/2 net/http makes a request again that has a body to send again.
+func TestARequestIsSentOnceOverHTTP2(t *testing.T) {
+	ctx := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+			trace.WroteHeaderField(":method", nil)
+		}
+		_, err := r.GetBody()
+		return nil, err
+	}).context()
+	for _, way := range ways {
+		ctx, conf := way.use(ctx, waysBase(), oauth2.Config{ClientID: "id", ClientSecret: "s3cret"})
+		_, exchangeErr := conf.Exchange(ctx, "c0de")
+		_, refreshErr := refresh(ctx, conf, "r0")
+		for _, err := range []error{exchangeErr, refreshErr} {
+			assert.ErrorContains(t, err, "it isn't sent again", way.name)
+			assert.Equal(t, endpoints.KindProviderTrouble, endpoints.KindOf(err))
+		}
+	}
+	token := &oauth2.Token{AccessToken: "a0", RefreshToken: "r0"}
+	assert.ErrorContains(t, waysBase().Config(oauth2.Config{ClientID: "id"}).Revoke(ctx, token), "it isn't sent again")
 }
 
 // A later request is another one, though it has the same parameters.

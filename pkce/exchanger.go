@@ -6,8 +6,10 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
+	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 )
 
 // Exchanger is what an attempt needs of an OAuth 2.0 client. An *oauth2.Config is
@@ -61,10 +63,11 @@ func check(c Exchanger, name string) error {
 
 // withClient returns ctx with the HTTP client that is to make the exchange. It
 // doesn't follow redirects, which would take code, verifier and the client's secret
-// elsewhere.
+// elsewhere, and sends the code once.
 func withClient(ctx context.Context) context.Context {
-	client := httpclient.From(ctx, http.DefaultClient)
-	return context.WithValue(ctx, oauth2.HTTPClient, httpclient.WithoutRedirects(client))
+	client := httpclient.WithoutRedirects(httpclient.From(ctx, http.DefaultClient))
+	client.Transport = sentonce.Transport{Base: client.Transport}
+	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 
 // consentNames are the names under which a consent page takes two parameters, or ""

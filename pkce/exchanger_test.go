@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -62,6 +63,23 @@ func TestExchangeUsesTheClientOfTheContext(t *testing.T) {
 	assert.Equal(t, "connected k", b.open(b.begin(a, "k")))
 	assert.True(t, used)
 	assert.Nil(t, client.CheckRedirect, "the application's client was changed")
+}
+
+// Over HTTP/2 net/http makes a request again that has a body to send again.
+func TestACodeIsSentOnceOverHTTP2(t *testing.T) {
+	client := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+			trace.WroteHeaderField(":method", nil)
+		}
+		_, err := r.GetBody()
+		return nil, err
+	})}
+	config := newProvider(t).config("http://localhost/callback")
+	s := NewSession("k", 0)
+	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, client)
+	_, err := s.Exchange(ctx, config, url.Values{"state": {s.State}, "code": {"c"}})
+	assert.ErrorIs(t, err, ErrStartAgain)
+	assert.ErrorContains(t, err, "it isn't sent again")
 }
 
 type transport func(*http.Request) (*http.Response, error)

@@ -3,6 +3,7 @@ package tokensource
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +35,31 @@ func TestTokenRequestIsNotRedirected(t *testing.T) {
 	require.Error(t, err)
 	require.NotErrorIs(t, err, ErrLoginRequired)
 	assert.Zero(t, elsewhere.Load())
+}
+
+// TestTokenRequestIsNotRepeatedOverHTTP2 has net/http try to make a request again that was
+// written, as it does over HTTP/2 when the server resets the stream.
+func TestTokenRequestIsNotRepeatedOverHTTP2(t *testing.T) {
+	var again []error
+	m := &Manager{
+		Config: &oauth2.Config{ClientID: "id", Endpoint: oauth2.Endpoint{TokenURL: "https://auth.example/token", AuthStyle: oauth2.AuthStyleInParams}},
+		Store:  encrypted(new(storage.Memory)),
+		Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.WroteHeaderField(":method", nil)
+			trace.WroteHeaders()
+			_, err := r.GetBody()
+			again = append(again, err)
+			return nil, err
+		}),
+	}
+	require.NoError(t, m.Save(t.Context(), "k", &oauth2.Token{AccessToken: "a", RefreshToken: "r", Expiry: time.Now().Add(-time.Hour)}))
+	_, err := m.Source("k").Token()
+	require.Error(t, err)
+	require.Len(t, again, 2, "the answer is lost, which the Manager knows")
+	for _, err := range again {
+		require.ErrorContains(t, err, "it isn't sent again")
+	}
 }
 
 // TestTokenThatIsOverWhenItArrivesIsNotRefreshedAtEveryCall has a provider, or a

@@ -1,7 +1,6 @@
 package tokensource
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 )
 
 // lateness is how long after RefreshTimeout a Refresher may still answer before its flight
@@ -163,7 +163,8 @@ func (s *Source) saveLate(parent versioned, attempt string, next *record) {
 // have been handed to us as the client to make token requests with.
 type tokenRequest struct{}
 
-// tokenTransport refuses to send what is secret where anyone on the way can read it.
+// tokenTransport refuses to send what is secret where anyone on the way can read it, and
+// sends nothing twice: what is to be sent again, this package decides.
 type tokenTransport struct {
 	m    *Manager
 	base http.RoundTripper // nil: http.DefaultTransport
@@ -173,7 +174,7 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.m.checkSecure(r.URL); err != nil {
 		return nil, closing(r, err)
 	}
-	return cmp.Or(t.base, http.DefaultTransport).RoundTrip(r)
+	return sentonce.Transport{Base: t.base}.RoundTrip(r)
 }
 
 // checkSecure returns an error if tokens may not go to u: an http URL that isn't on the
