@@ -137,6 +137,48 @@ func TestAPIChoosesTheHeaderFields(t *testing.T) {
 	}
 }
 
+// Credentials of a request's own go where the token does, also as the first thing that a
+// process sends: net/http makes some of the user in a URL, which someone else may have
+// written.
+func TestAuthorizationOfItsOwnGoesToTheOriginsOfTheToken(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.process()
+		m.Config = tenants{f.fakeProvider, "Authorization", "Bearer "}
+		f.connectTenant(m, "k", "tea")
+		for name, want := range map[string]string{
+			"https://client:secret@tea.example.com":    "",
+			"https://client:secret@coffee.example.com": "is not sent to https://coffee.example.com",
+			"https://tea.example.com@evil.example":     "is not sent to https://evil.example",
+		} {
+			m := f.process()
+			m.Config = tenants{f.fakeProvider, "Authorization", "Bearer "}
+			var sent []string
+			m.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent = append(sent, r.Header.Get("Authorization"))
+				return reply(200, ""), nil
+			})
+			for range 2 {
+				resp, err := m.Client("k").Get(name)
+				if want != "" {
+					assert.ErrorContains(f, err, want)
+					continue
+				}
+				require.NoError(f, err)
+				resp.Body.Close()
+			}
+			if want == "" {
+				assert.Equal(f, []string{"Basic Y2xpZW50OnNlY3JldA==", "Basic Y2xpZW50OnNlY3JldA=="}, sent)
+			} else {
+				assert.Empty(f, sent)
+			}
+			resp, err := m.Client("nobody").Get(name)
+			require.NoError(f, err, "nothing says which they are")
+			resp.Body.Close()
+		}
+		assert.Zero(f, f.posts)
+	})
+}
+
 // What refuses a token needn't be a 401, and what is one may be about something else.
 func TestAPISaysWhatRefusesAToken(t *testing.T) {
 	onEvery(t, func(f *fixture) {

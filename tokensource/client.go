@@ -21,7 +21,7 @@ import (
 // or its Host, is an error. When a redirect leads to one, it is followed without the token,
 // and without one that the caller has put into the request, and so is every redirect after
 // that, wherever it leads. A request that has an Authorization of its own, of another scheme
-// than the token's, keeps it.
+// than the token's, keeps it, and goes to these origins alone, too, as soon as there is a token.
 //
 // When the API answers 401, or what Config knows to be a refusal, the token is refreshed and
 // the request repeated, once, if its body can be read again (http.Request.GetBody). Where it
@@ -60,6 +60,9 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	kind := api.names.kindOf(r.Header, api.scheme)
 	if kind == headerOwn {
+		if err := t.refuseOwn(r, api); err != nil {
+			return nil, closing(r, err)
+		}
 		return t.handOver(r)
 	}
 	v, err := t.source.get(r.Context())
@@ -100,6 +103,19 @@ func (t *apiTransport) origins(api *apiAccess) origin.Set {
 		}
 	}
 	return api.origins
+}
+
+// refuseOwn returns an error if r, which has an Authorization of its own, goes to another
+// origin than the token would. It takes a look at the record, and no refresh, to know.
+func (t *apiTransport) refuseOwn(r *http.Request, api *apiAccess) error {
+	if api.origins != nil || r.Response != nil {
+		return nil // it was seen already
+	}
+	if t.source.look(r.Context()); t.origins(api) == nil {
+		return nil // there is no token
+	}
+	_, err := t.takesToken(r, t.origins(api))
+	return err
 }
 
 // without makes a request without the token, unless that is an error. The token mustn't

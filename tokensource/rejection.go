@@ -21,19 +21,24 @@ func (s *Source) Reject(t *oauth2.Token) {
 	if t == nil {
 		return
 	}
-	v := s.known()
-	if v.record == nil { // the Source that gave t was collected, perhaps
-		began := time.Now()
-		c, err := s.m.read(context.Background(), s.name)
-		if err != nil {
-			return
-		}
-		s.publish(v, c.record, began)
-		v = s.known()
-	}
-	if v.record != nil && v.record.AccessToken == t.AccessToken {
+	// The Source that gave t was collected, perhaps.
+	if v := s.look(context.Background()); v.record != nil && v.record.AccessToken == t.AccessToken {
 		s.reject(v)
 	}
+}
+
+// look returns what is known of the connection, after a look at its record if that is
+// nothing.
+func (s *Source) look(ctx context.Context) *view {
+	v := s.known()
+	if v.record != nil {
+		return v
+	}
+	began := time.Now()
+	if c, err := s.m.read(ctx, s.name); err == nil {
+		s.publish(v, c.record, began)
+	}
+	return s.known()
 }
 
 // ResetTokenOlderThan is [Source.Reject] for who knows when the request was made that the API
