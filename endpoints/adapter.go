@@ -95,7 +95,7 @@ func (p *adapter) send(r *http.Request, base http.RoundTripper, a *answer) (*htt
 	if a.sent, a.params, err = p.request(r, a.in); err != nil {
 		return nil, p.mistake("%w", redact.Error(err, a.secrets()))
 	}
-	if a.resp, err = base.RoundTrip(sentonce.Request(a.sent)); err != nil {
+	if a.resp, err = sentonce.RoundTrip(base, a.sent); err != nil {
 		return nil, redact.Error(err, a.secrets())
 	}
 	if a.resp == nil {

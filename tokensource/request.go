@@ -174,7 +174,7 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.m.checkSecure(r.URL); err != nil {
 		return nil, closing(r, err)
 	}
-	return sentonce.Transport{Base: t.base}.RoundTrip(r)
+	return sentonce.RoundTrip(t.base, r)
 }
 
 // checkSecure returns an error if tokens may not go to u: an http URL that isn't on the

@@ -139,7 +139,7 @@ func TestWhatWasNotWrittenCanBeSent(t *testing.T) {
 	defer s.Close()
 	r, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader("text"))
 	require.NoError(t, err)
-	once := Request(r)
+	once := request(r)
 	resp, err := http.DefaultTransport.RoundTrip(once) // HTTP/1, which knows what was written
 	require.NoError(t, err)
 	resp.Body.Close()
@@ -150,5 +150,21 @@ func TestWhatWasNotWrittenCanBeSent(t *testing.T) {
 	assert.Equal(t, "text", string(text))
 
 	r.GetBody = nil
-	assert.Same(t, r, Request(r))
+	assert.Same(t, r, request(r))
+}
+
+func TestAnswerOnAnotherProtocolIsNotRead(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: endless\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until the client ends it
+	}))
+	defer s.Close()
+	client := &http.Client{Transport: Transport{}}
+	_, err := client.Post(s.URL, "text/plain", strings.NewReader("text"))
+	assert.ErrorIs(t, err, errSwitched)
 }
