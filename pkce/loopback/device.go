@@ -12,6 +12,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
@@ -148,9 +149,10 @@ func (l *Login) deviceOptions(ctx context.Context) []oauth2.AuthCodeOption {
 }
 
 // deviceContext returns ctx with the HTTP client for the requests of a device. It doesn't
-// follow redirects, which would take the codes elsewhere.
+// follow redirects, which would take the codes elsewhere, and sends nothing twice.
 func (l *Login) deviceContext(ctx context.Context) context.Context {
 	client := httpclient.WithoutRedirects(httpclient.From(ctx, http.DefaultClient))
+	client.Transport = sentonce.Transport{Base: client.Transport}
 	if client.Timeout == 0 {
 		client.Timeout = requestTimeout
 	}

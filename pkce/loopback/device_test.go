@@ -65,8 +65,12 @@ func (d *devices) RoundTrip(r *http.Request) (*http.Response, error) {
 	case len(d.polls) > 0:
 		code := d.polls[0]
 		d.polls = d.polls[1:]
-		if code == "redirect" {
+		switch code {
+		case "redirect":
 			return answer(http.StatusTemporaryRedirect, "")
+		case "switch":
+			endless, _ := io.Pipe()
+			return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: endless, Request: r}, nil
 		}
 		return answer(http.StatusBadRequest, fmt.Sprintf(`{"error":%q,"error_description":"about device-code-1"}`, code))
 	}
@@ -209,6 +213,16 @@ func TestDeviceWithoutAnAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The body of an answer that switches protocols is a connection.
+func TestDeviceWithAnAnswerOnAnotherProtocol(t *testing.T) {
+	devices{polls: []string{"switch"}}.login(t, nil, func(t *testing.T, d *devices, _ []Prompt, _ *oauth2.Token, err error) {
+		if len(d.asked) < 3 { // x/oauth2 doesn't ask again
+			assert.ErrorIs(t, err, pkce.ErrStartAgain)
+			assert.ErrorContains(t, err, "switched protocols")
+		}
+	})
 }
 
 // What a provider may answer that a terminal, a user or a timer shouldn't get.
