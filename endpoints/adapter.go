@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,8 +158,11 @@ func keepHeaders(dst, src http.Header, secrets []string) {
 // withoutSecrets returns what an error may know of r. An error keeps the response,
 // which leads to its request.
 func withoutSecrets(r *http.Request, a tokenerror.Adapted) *http.Request {
-	u := *r.URL
-	u.User = nil
-	bare := &http.Request{Method: r.Method, URL: &u, Host: r.Host, Proto: r.Proto, Header: http.Header{}}
+	bare := &http.Request{Method: r.Method, URL: printable(r.URL), Host: r.Host, Proto: r.Proto, Header: http.Header{}}
 	return bare.WithContext(tokenerror.WithAdapted(context.Background(), a))
+}
+
+// printable returns what an error may know of a URL, in whose query there are keys.
+func printable(u *url.URL) *url.URL {
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 }

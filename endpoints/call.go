@@ -3,6 +3,7 @@ package endpoints
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -50,6 +51,9 @@ func (c *call) do(ctx context.Context, form url.Values) error {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	resp, err := client.Do(r.WithContext(ctx))
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		failed.URL = printable(target).String()
+	}
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,11 @@ func requestSecrets(r *http.Request, params url.Values) []string {
 			secrets = append(secrets, values...)
 		}
 	}
+	for name, values := range r.URL.Query() {
+		if isSecret(name) {
+			secrets = append(secrets, values...)
+		}
+	}
 	for name, values := range r.Header {
 		if !redact.IsSecretName(name) {
 			continue
@@ -52,6 +57,11 @@ func (in *input) secrets() []string {
 	for name, values := range in.rfc {
 		if isSecret(name) {
 			secrets = append(secrets, values...)
+		}
+	}
+	for name := range in.provider.Vars {
+		if v, err := in.value(name); err == nil && isSecret(name) {
+			secrets = append(secrets, v)
 		}
 	}
 	return secrets

@@ -1,6 +1,7 @@
 package endpoints_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -36,5 +37,39 @@ func TestNoErrorHoldsATokenThatOnlyTheDefinitionKnows(t *testing.T) {
 		require.Error(t, err, name)
 		assert.NotContains(t, fmt.Sprintf("%+v", err), issued, name)
 		assert.Contains(t, err.Error(), test.want, name)
+	}
+}
+
+// A key of the application's is in a URL, or a variable has it.
+func TestNoErrorHoldsAKeyThatTheDefinitionSends(t *testing.T) {
+	const in = "https://a.example/token?api_key="
+	key := secrets["API key"]
+	for name, change := range map[string]func(p *endpoints.Provider){
+		"in a URL":              func(p *endpoints.Provider) { p.Endpoint.TokenURL, p.RevokeURL = in+key, in+key },
+		"by a variable of URLs": func(p *endpoints.Provider) { p.Endpoint.TokenURL, p.RevokeURL = in+"{api_key}", in+"{api_key}" },
+		"by a variable":         func(p *endpoints.Provider) { p.Style.Params = endpoints.Params{"k": {"{api_key}"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := waysBase()
+			p.Vars = endpoints.Vars{"api_key": {key}}
+			if change(&p); name == "in a URL" {
+				p.Vars = nil
+			}
+			require.NoError(t, p.Validate())
+			conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
+			bases := []roundTripper{func(r *http.Request) (*http.Response, error) { return nil, errors.New("down: " + r.URL.String()) }}
+			for _, h := range hostileAnswers(key) {
+				bases = append(bases, answering(h))
+			}
+			for _, base := range bases {
+				_, exchangeErr := conf.Exchange(base.context(), secrets["code"])
+				_, refreshErr := refresh(base.context(), conf, secrets["refresh token"])
+				for _, err := range []error{exchangeErr, refreshErr, conf.Revoke(base.context(), &oauth2.Token{AccessToken: "a", RefreshToken: "r"})} {
+					if err != nil {
+						assertErrorHoldsNoSecrets(t, err)
+					}
+				}
+			}
+		})
 	}
 }
