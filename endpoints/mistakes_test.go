@@ -65,6 +65,8 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.APIURLs = []string{"{api}.evil.com/v1"} }, `APIURLs[0] has to have a / after {api}, which is a whole URL: what follows would be part of its host`},
 	{func(p *endpoints.Provider) { p.Vars["shop"] = []string{"*.shops.example.com", "shop"} }, `Vars["shop"][1] can't stand where {shop} is in a URL`},
 	{func(p *endpoints.Provider) { p.Vars["org"] = []string{"*", ".."} }, `Vars["org"][1] can't stand where {org} is in a URL`},
+	{func(p *endpoints.Provider) { p.Vars["shop"] = []string{"https://*.shops.example.com"} }, `Vars["shop"][0] can't stand where {shop} is in a URL`},
+	{func(p *endpoints.Provider) { p.Vars["shop"] = []string{"*.shops.example.com/x"} }, `Vars["shop"][0] can't stand where {shop} is in a URL`},
 	{func(p *endpoints.Provider) {
 		p.Endpoint.AuthURL, p.Vars["org"] = "https://{org}.auth.example/authorize", []string{"eu", "eu..x"}
 	}, `Vars["org"][1] can't stand where {org} is in a URL`},

@@ -112,7 +112,7 @@ func (p *Provider) checkEntries(name string, at place, tail string) error {
 			end := strings.IndexAny(tail+"/", "/?#:")
 			host = entry + parseTemplate(tail[:min(end, len(tail))]).sample("x")
 		}
-		if _, fits := at.harmless(entry, true, p.InsecureHTTP); !fits && entry != "" && !strings.Contains(entry, "*") {
+		if _, fits := at.harmless(strings.ReplaceAll(entry, "*", "x"), true, p.InsecureHTTP); !fits && entry != "" && entry != "*" {
 			return wrong(field, "can't stand where {%s} is in a URL", name)
 		}
 		if wild && slices.Contains(p.Callback.Keep, name) {
