@@ -101,6 +101,7 @@ func (e *AuthError) Unwrap() error {
 }
 
 func newAuthError(callback url.Values, secrets ...string) *AuthError {
+	secrets = append(secrets, callback.Get("code")) // there should be none
 	return &AuthError{
 		Code:        cmp.Or(redact.Line(callback.Get("error"), maxCode, secrets), "(unreadable)"),
 		Description: redact.Line(callback.Get("error_description"), maxText, secrets),

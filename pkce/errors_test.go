@@ -83,6 +83,10 @@ func TestAuthErrorTexts(t *testing.T) {
 			AuthError{Code: "e-[redacted]", Description: "[redacted] [redacted] [redacted]"},
 			`pkce: the provider answered "e-[redacted]": "[redacted] [redacted] [redacted]"`,
 		},
+		"an authorization code beside it": {
+			url.Values{"error": {"e"}, "error_description": {"for c0de-c0de"}, "code": {"c0de-c0de"}},
+			AuthError{Code: "e", Description: "for [redacted]"}, `pkce: the provider answered "e": "for [redacted]"`,
+		},
 		"no code that can be shown": {
 			url.Values{"error": {"\x00\x01"}, "error_description": {strings.Repeat("x", 5000)}},
 			AuthError{Code: "(unreadable)"}, `pkce: the provider answered "(unreadable)"`,
