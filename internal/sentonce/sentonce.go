@@ -22,8 +22,12 @@ var (
 // hands over its connection as the body, and a read of that heeds no context.
 func RoundTrip(base http.RoundTripper, r *http.Request) (*http.Response, error) {
 	resp, err := cmp.Or(base, http.DefaultTransport).RoundTrip(request(r))
-	if err != nil || resp == nil || resp.StatusCode != http.StatusSwitchingProtocols {
+	if err != nil || resp == nil {
 		return resp, err
+	}
+	resp.Request = r // whose body can be read for what mustn't be printed
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, nil
 	}
 	if resp.Body != nil {
 		resp.Body.Close()

@@ -153,6 +153,23 @@ func TestWhatWasNotWrittenCanBeSent(t *testing.T) {
 	assert.Same(t, r, request(r))
 }
 
+func TestAnswerLeadsToTheRequestAsItWas(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	r, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader("text"))
+	require.NoError(t, err)
+	resp, err := RoundTrip(s.Client().Transport, r)
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, 2, resp.ProtoMajor)
+	require.Same(t, r, resp.Request)
+	body, err := resp.Request.GetBody()
+	require.NoError(t, err)
+	body.Close()
+}
+
 func TestAnswerOnAnotherProtocolIsNotRead(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
