@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -67,6 +68,26 @@ func TestBrowserReadsEveryPage(t *testing.T) {
 	}
 	b.press("#next-page")
 	b.look("admin-next")
+}
+
+// A name is as long as its owner's, and a page is no wider for it.
+func TestBrowserWrapsLongNames(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil).chromium(t)
+	lengthen := void(chromedp.Evaluate[any](`document.querySelectorAll("#user, .choices strong").forEach((e) => (e.querySelector("bdi") ?? e).textContent = "a".repeat(200))`))
+	b.open("/login")
+	b.do(lengthen)
+	b.look("login-long")
+	b.press("#login-alice")
+	account := strings.Repeat("a", 63)
+	b.do(void(chromedp.SetValue(chromedp.CSS("#account-zendesk"), account)))
+	b.press("#connect-zendesk")
+	b.press("button[value=approve]")
+	b.do(lengthen)
+	b.look("connections-long")
+	b.open("/connections/zendesk/alice/" + account)
+	b.do(lengthen)
+	b.look("connection-long")
 }
 
 // look checks the page at both widths.
