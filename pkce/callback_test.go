@@ -259,6 +259,7 @@ func TestTamperedCookie(t *testing.T) {
 	foreign := &Flow{Config: c, Sealer: newSealer(t)}
 	_, _, err = foreign.call(t, callback(query, cookie))
 	assert.ErrorIs(t, err, ErrState, "another key")
+	assert.ErrorContains(t, err, "a key that this process doesn't have", "two replicas with different keys")
 	assert.ErrorIs(t, err, storage.ErrOpen)
 
 	_, _, err = f.call(t, callback(query, cookie))

@@ -174,7 +174,7 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 	plain, err := f.Sealer.Open(ctx, sealed, b.associatedData(c.Name))
 	switch {
 	case errors.Is(err, storage.ErrOpen):
-		return nil, &problem{action: ErrState, text: "the attempt's cookie can't be opened: it was changed, is from another provider, or its key is gone", cause: err}
+		return nil, &problem{action: ErrState, text: "the attempt's cookie can't be opened: it was changed, is from another provider, client or redirect URL, or was sealed with a key that this process doesn't have", cause: err}
 	case err != nil:
 		return nil, &problem{action: ErrStartAgain, text: "can't open the attempt's cookie: " + redact.Line(err.Error(), maxText, nil), cause: err}
 	}

@@ -2,8 +2,10 @@ package pkce
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -46,17 +48,15 @@ var _ Exchanger = (*oauth2.Config)(nil)
 
 // check reports that c, which is called name, can't be used.
 func check(c Exchanger, name string) error {
-	switch c := c.(type) {
-	case nil:
+	if c == nil {
 		return misconfigured(name + " is missing")
-	case *oauth2.Config:
-		if c == nil {
-			return misconfigured(name + " is a nil *oauth2.Config")
-		}
-		if c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
-			return misconfigured("Endpoint.AuthStyle of " + name + " is not set: auto-detection would send the code twice; " +
-				"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
-		}
+	}
+	if v := reflect.ValueOf(c); v.Kind() == reflect.Pointer && v.IsNil() {
+		return misconfigured(fmt.Sprintf("%s is a nil %T", name, c))
+	}
+	if c, ok := c.(*oauth2.Config); ok && c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
+		return misconfigured("Endpoint.AuthStyle of " + name + " is not set: auto-detection would send the code twice; " +
+			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
 	}
 	return nil
 }

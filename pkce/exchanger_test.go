@@ -86,6 +86,8 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
+type nilExchanger struct{ Exchanger }
+
 // To find the style out, x/oauth2 would send a code that was refused again.
 func TestAutoDetectedStyleIsRefused(t *testing.T) {
 	p := newProvider(t)
@@ -114,6 +116,8 @@ func TestAutoDetectedStyleIsRefused(t *testing.T) {
 		_, err = (&Flow{Config: nilConfig, Sealer: newSealer(t)}).Begin(w, httptest.NewRequest("GET", "/", nil), "k")
 		assert.ErrorIs(t, err, ErrMisconfigured)
 		assert.EqualError(t, err, "pkce: Flow.Config is a nil *oauth2.Config")
+		_, err = (&Flow{Config: (*nilExchanger)(nil), Sealer: newSealer(t)}).Begin(w, httptest.NewRequest("GET", "/", nil), "k")
+		assert.EqualError(t, err, "pkce: Flow.Config is a nil *pkce.nilExchanger")
 	}
 	assert.Zero(t, p.exchanges())
 }
