@@ -143,10 +143,12 @@ func (t *apiTransport) CloseIdleConnections() {
 // takesToken reports whether the token goes with r. It is an error to ask for that where
 // it mustn't go.
 func (t *apiTransport) takesToken(r *http.Request, origins origin.Set) (bool, error) {
-	if r.Response != nil { // net/http follows a redirect
+	switch {
+	case r.Response != nil: // net/http follows a redirect
 		return !origins.Left(r), nil
-	}
-	if !origins.Takes(r) {
+	case r.URL.Host == "":
+		return false, fmt.Errorf("tokensource: %q is not an absolute URL, such as %v", r.URL.Path, origins)
+	case !origins.Takes(r):
 		return false, fmt.Errorf("tokensource: the token of connection %q is for %v and is not sent to %s", t.source.name, origins, hostOf(r))
 	}
 	return true, nil

@@ -379,6 +379,7 @@ func TestRequestBodyIsClosedIfTheRequestIsNotSent(t *testing.T) {
 		}{
 			"no connection": {apiURL, f.process(), "there is no connection of that name"},
 			"other origin":  {"https://evil.example.com", f.connected(), "is not sent to https://evil.example.com"},
+			"no host":       {"/v1/me?access_token=secret", f.connected(), `"/v1/me" is not an absolute URL, such as https://`},
 			"no API":        {apiURL, &Manager{Config: f.fakeProvider, Store: f.store}, "set Manager.APIURL"},
 			"no Config":     {apiURL, &Manager{Store: f.store}, "Manager.Config is not set"},
 		} {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"runtime"
 	"sync"
 	"time"
@@ -145,6 +146,9 @@ const (
 
 // settings returns what follows from the fields, or what is wrong with them.
 func (m *Manager) settings() (*settings, error) {
+	if m == nil {
+		return nil, errors.New("tokensource: there is no Manager; a Source is made by Manager.Source")
+	}
 	m.once.Do(func() {
 		m.err = errors.New("tokensource: a method of Manager.Config panicked")
 		m.err = m.init()
@@ -155,16 +159,15 @@ func (m *Manager) settings() (*settings, error) {
 func (m *Manager) init() error {
 	m.set.claims, m.set.looks = make(semaphore, maxClaims), make(semaphore, maxLooks)
 	m.set.stale = cmp.Or(max(m.StaleAfter, 0), defaultStale)
-	switch c := m.Config.(type) {
-	case nil:
+	if m.Config == nil {
 		return errors.New("tokensource: Manager.Config is not set")
-	case *oauth2.Config:
-		if c == nil {
-			return errors.New("tokensource: Manager.Config is a nil *oauth2.Config")
-		}
-		if c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
-			return errors.New("tokensource: Endpoint.AuthStyle of Manager.Config is not set: auto-detection would spend a refresh token twice")
-		}
+	}
+	if v := reflect.ValueOf(m.Config); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("tokensource: Manager.Config is a nil %T", m.Config)
+	}
+	if c, ok := m.Config.(*oauth2.Config); ok && c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
+		return errors.New("tokensource: Endpoint.AuthStyle of Manager.Config is not set: auto-detection would spend a refresh token twice; " +
+			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
 	}
 	if m.Store == nil {
 		return errors.New("tokensource: Manager.Store is not set")

@@ -22,7 +22,9 @@ func TestIncompleteManagerSaysWhatIsMissing(t *testing.T) {
 	for want, m := range map[string]*Manager{
 		"tokensource: Manager.Config is not set":                            {Store: newMemory()},
 		"tokensource: Manager.Config is a nil *oauth2.Config":               {Config: (*oauth2.Config)(nil), Store: newMemory()},
+		"tokensource: Manager.Config is a nil *tokensource.fakeProvider":    {Config: (*fakeProvider)(nil), Store: newMemory()},
 		"tokensource: Endpoint.AuthStyle of Manager.Config is not set: aut": {Config: new(oauth2.Config), Store: newMemory()},
+		"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader":          {Config: new(oauth2.Config), Store: newMemory()},
 		"tokensource: Manager.Store is not set":                             {Config: p},
 		"tokensource: Manager.Registration has no Issuer":                   {Config: p, Store: newMemory(), Registration: Registration{ClientID: testClient}},
 		"Encrypt was given no Store":                                        {Config: p, Store: storage.Encrypt(nil, testKeyset)},
@@ -46,6 +48,20 @@ func TestIncompleteManagerSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 	assert.Zero(t, p.count())
+}
+
+func TestAZeroSourceSaysWhereOneIsMade(t *testing.T) {
+	s := new(Source)
+	s.Reject(&oauth2.Token{AccessToken: "a"})
+	s.ResetTokenOlderThan(time.Now())
+	for doing, act := range map[string]func() error{
+		"Token":        func() error { _, err := s.Token(); return err },
+		"TokenContext": func() error { _, err := s.TokenContext(t.Context()); return err },
+		"Stored":       func() error { _, err := s.Stored(t.Context()); return err },
+		"RequireLogin": func() error { return s.RequireLogin(t.Context(), &oauth2.Token{AccessToken: "a"}, "") },
+	} {
+		assert.ErrorContains(t, act(), "a Source is made by Manager.Source", doing)
+	}
 }
 
 // A worker that only ever asks for tokens must not probe, either.
