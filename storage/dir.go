@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -371,3 +373,12 @@ func (d *Dir) create(dir string, open func() (*os.File, error)) (*os.File, error
 	}
 	return open()
 }
+
+// String names the directory.
+func (d *Dir) String() string { return fmt.Sprintf("storage.Dir(%q)", d.path) }
+
+// GoString returns what String returns.
+func (d *Dir) GoString() string { return d.String() }
+
+// LogValue returns what String returns.
+func (d *Dir) LogValue() slog.Value { return slog.StringValue(d.String()) }

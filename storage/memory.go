@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -107,3 +108,12 @@ func (m *Memory) Names(ctx context.Context) iter.Seq2[string, error] {
 		}
 	}
 }
+
+// String returns the type's name alone.
+func (m *Memory) String() string { return "storage.Memory" }
+
+// GoString returns what String returns.
+func (m *Memory) GoString() string { return m.String() }
+
+// LogValue returns what String returns.
+func (m *Memory) LogValue() slog.Value { return slog.StringValue(m.String()) }
