@@ -3,6 +3,8 @@ package pkce
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -197,6 +199,21 @@ func (f *Flow) requestContext(ctx context.Context) (context.Context, context.Can
 	ctx, cancel := context.WithTimeout(ctx, f.exchangeTimeout())
 	return ctx, cancel, nil
 }
+
+// String names the client, if Config says which it is, and no secret.
+func (f *Flow) String() string {
+	if a, ok := f.Config.(Authorizer); ok {
+		issuer, clientID := a.Registration()
+		return fmt.Sprintf("pkce.Flow(client %q at %s)", clientID, issuer)
+	}
+	return fmt.Sprintf("pkce.Flow(%T)", f.Config)
+}
+
+// GoString returns what String returns.
+func (f *Flow) GoString() string { return f.String() }
+
+// LogValue returns what String returns.
+func (f *Flow) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
 func (f *Flow) maxAge() time.Duration { return cmp.Or(max(f.MaxAge, 0), defaultMaxAge) }
 
