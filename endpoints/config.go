@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -214,6 +215,9 @@ func (c Config) String() string {
 	conf := c.config()
 	return fmt.Sprintf("endpoints.Config(%s, %s)", conf.Name, conf.oauth.ClientID)
 }
+
+// LogValue returns what String returns.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // failingSource is the token source of a Config that has a mistake in it.
 type failingSource struct{ err error }

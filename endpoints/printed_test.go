@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
@@ -53,4 +54,17 @@ func TestPrintingWhatHooksGetAndKeysShowsNoSecret(t *testing.T) {
 	assert.Equal(t, "endpoints.Key(ed25519.PrivateKey)", fmt.Sprint(key))
 	assert.Equal(t, "endpoints.Request(refresh_token, secrets redacted)", fmt.Sprint(&request))
 	assert.Equal(t, "endpoints.Response(refresh_token, status 200, secrets redacted)", fmt.Sprint(response))
+}
+
+func TestALogNamesProviderAndClient(t *testing.T) {
+	c := endpoints.GitHub.Config(oauth2.Config{ClientID: "app", ClientSecret: "secret"})
+	for name, log := range map[string]func(*bytes.Buffer) slog.Handler{
+		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
+		"JSON": func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+	} {
+		var printed bytes.Buffer
+		slog.New(log(&printed)).Info("m", "v", c)
+		assert.Contains(t, printed.String(), "endpoints.Config(GitHub, app)", name)
+		assert.NotContains(t, printed.String(), "secret", name)
+	}
 }

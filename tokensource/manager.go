@@ -159,34 +159,40 @@ func (m *Manager) settings() (*settings, error) {
 func (m *Manager) init() error {
 	m.set.claims, m.set.looks = make(semaphore, maxClaims), make(semaphore, maxLooks)
 	m.set.stale = cmp.Or(max(m.StaleAfter, 0), defaultStale)
-	if m.Config == nil {
-		return errors.New("tokensource: Manager.Config is not set")
-	}
-	if v := reflect.ValueOf(m.Config); v.Kind() == reflect.Pointer && v.IsNil() {
-		return fmt.Errorf("tokensource: Manager.Config is a nil %T", m.Config)
-	}
-	if c, ok := m.Config.(*oauth2.Config); ok && c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
-		return errors.New("tokensource: Endpoint.AuthStyle of Manager.Config is not set: auto-detection would spend a refresh token twice; " +
-			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
+	var err error
+	if m.set.registration, err = m.registration(); err != nil {
+		return err
 	}
 	if m.Store == nil {
 		return errors.New("tokensource: Manager.Store is not set")
 	}
 	_, m.set.twoLegged = m.Config.(twoLegged)
 	m.set.api, _ = m.Config.(API)
-	m.set.registration = m.Registration
-	switch {
-	case m.Registration == (Registration{}):
-		var err error
-		if m.set.registration, err = registrationOf(m.Config); err != nil {
-			return err
-		}
-	case m.Registration.Issuer == "":
-		return errors.New("tokensource: Manager.Registration has no Issuer, and what has none can't be told apart")
-	}
 	m.set.registration.TwoLegged = m.set.twoLegged
 	issuer, _ := url.Parse(m.set.registration.Issuer) // which may be no URL
 	return m.checkSecure(issuer)
+}
+
+// registration returns the Manager's, which Config says if the Manager doesn't, or what is
+// wrong with Config.
+func (m *Manager) registration() (Registration, error) {
+	if m.Config == nil {
+		return Registration{}, errors.New("tokensource: Manager.Config is not set")
+	}
+	if v := reflect.ValueOf(m.Config); v.Kind() == reflect.Pointer && v.IsNil() {
+		return Registration{}, fmt.Errorf("tokensource: Manager.Config is a nil %T", m.Config)
+	}
+	if c, ok := m.Config.(*oauth2.Config); ok && c.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
+		return Registration{}, errors.New("tokensource: Endpoint.AuthStyle of Manager.Config is not set: auto-detection would spend a refresh token twice; " +
+			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
+	}
+	switch {
+	case m.Registration == (Registration{}):
+		return registrationOf(m.Config)
+	case m.Registration.Issuer == "":
+		return Registration{}, errors.New("tokensource: Manager.Registration has no Issuer, and what has none can't be told apart")
+	}
+	return m.Registration, nil
 }
 
 // Save stores t as the connection's new login, in place of what was there, and
@@ -330,9 +336,13 @@ func (m *Manager) unpin(now time.Time) {
 	}
 }
 
-// String tells what the Manager is made of, by type only.
+// String names the client, if Config says which it is, and the store's type.
 func (m *Manager) String() string {
-	return fmt.Sprintf("tokensource.Manager(%T, %v)", m.Config, m.Store)
+	whose, err := m.registration()
+	if err != nil {
+		return fmt.Sprintf("tokensource.Manager(%T, %v)", m.Config, m.Store)
+	}
+	return fmt.Sprintf("tokensource.Manager(%v, %v)", whose, m.Store)
 }
 
 // GoString returns what String returns.

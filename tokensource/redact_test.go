@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,18 @@ func TestNothingThatHoldsATokenPrintsIt(t *testing.T) {
 		require.Error(f, err)
 		check("revoked")
 	})
+}
+
+func TestALogSaysWhichManagerItIs(t *testing.T) {
+	m := &Manager{Config: &oauth2.Config{ClientID: "app", ClientSecret: "client-secret", Endpoint: oauth2.Endpoint{TokenURL: testIssuer, AuthStyle: oauth2.AuthStyleInHeader}}, Store: newMemory()}
+	for how, text := range printed(m, usualVerbs) {
+		if how != "JSON" {
+			assert.Contains(t, strings.ReplaceAll(text, `\`, ""), `client "app" at `+testIssuer, how)
+		}
+	}
+	for _, m := range []*Manager{{}, {Config: (*oauth2.Config)(nil)}, {Config: new(oauth2.Config)}} {
+		assert.Regexp(t, `^tokensource.Manager\((<nil>|\*oauth2.Config), storage.Encrypted\(\)\)$`, m.String())
+	}
 }
 
 func TestManagerHeldByValueDoesNotPrintTokens(t *testing.T) {
