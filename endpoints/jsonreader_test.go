@@ -83,13 +83,13 @@ func TestParseProviderSaysMistakesInTheWordsOfJSON(t *testing.T) {
 	const head = `{"name":"Style","token_endpoint":"https://a.example/token",`
 	for _, c := range []struct{ data, want string }{
 		{`{"name":"Style"}`, `token_endpoint is missing`},
-		{head + `"style":{"body":"xml"}}`, `style.body is unknown: "xml"`},
-		{head + `"style":{"body":"Style.Body"}}`, `style.body is unknown: "Style.Body"`},
+		{head + `"style":{"body":"xml"}}`, `style.body is unknown: "xml" is none of form, json, query`},
+		{head + `"style":{"body":"Style.Body"}}`, `style.body is unknown: "Style.Body" is none of form, json, query`},
 		{head + `"revocation":{"method":"DELETE"}}`, `revocation has no effect without revocation_endpoint`},
 		{head + `"refresh":{"params":{"grant-type":null}}}`, `refresh.params["grant-type"] removes what is never sent`},
 		{head + `"refresh":{"params":{"API.Errors":["x","{y}"]}}}`,
 			`refresh.params["API.Errors"][1] has {y}, which is neither in variables nor in callback.keep nor one of access_token, client_assertion, client_assertion_type, client_id, client_secret, grant_type, redirect_uri, refresh_token`},
-		{head + `"token_endpoint_auth_method":"client_secret"}`, `token_endpoint_auth_method is unknown: "client_secret"`},
+		{head + `"token_endpoint_auth_method":"client_secret"}`, `token_endpoint_auth_method is unknown: "client_secret" is none of client_secret_post, client_secret_basic, client_secret_basic_raw, private_key_jwt, client_secret_jwt, none, access_token`},
 		{head + `"authorization_response_iss_parameter_supported":true}`,
 			`authorization_response_iss_parameter_supported has no effect without issuer`},
 		{head + `"api":{"errors":[{"kind":"token_rejected"}]}}`,

@@ -75,13 +75,13 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = 3 }, `Endpoint.AuthStyle is unknown: 3`},
 
 	// requests
-	{func(p *endpoints.Provider) { p.Style.Body = "xml" }, `Style.Body is unknown: "xml"`},
-	{func(p *endpoints.Provider) { p.Refresh.Method = "PUT" }, `Refresh.Method is unknown: "PUT"`},
+	{func(p *endpoints.Provider) { p.Style.Body = "xml" }, `Style.Body is unknown: "xml" is none of form, json, query`},
+	{func(p *endpoints.Provider) { p.Refresh.Method = "PUT" }, `Refresh.Method is unknown: "PUT" is none of POST, GET, DELETE`},
 	{func(p *endpoints.Provider) { p.Refresh.Method, p.Refresh.Body = "GET", endpoints.JSONBody }, `Refresh.Body contradicts Method: a GET has no body`},
 	{func(p *endpoints.Provider) {
 		p.Style.Method, p.Style.Body, p.Refresh.Body = "GET", "", endpoints.FormBody
 	}, `Refresh.Body contradicts Method: a GET has no body`},
-	{func(p *endpoints.Provider) { p.Style.Auth = "client_secret" }, `Style.Auth is unknown: "client_secret"`},
+	{func(p *endpoints.Provider) { p.Style.Auth = "client_secret" }, `Style.Auth is unknown: "client_secret" is none of client_secret_post, client_secret_basic, client_secret_basic_raw, private_key_jwt, client_secret_jwt, none, access_token`},
 	{func(p *endpoints.Provider) { p.Refresh.Auth = endpoints.AccessTokenAuth }, `Refresh.Auth can't be AccessTokenAuth: there is no access token yet, or it has expired`},
 	{func(p *endpoints.Provider) { p.Revoke.Audience = "x" }, `Revoke.Audience has no effect: the client makes no assertion`},
 	{func(p *endpoints.Provider) { p.Introspect.Method = "GET" }, `Introspect has no effect without IntrospectURL`},
@@ -98,7 +98,7 @@ var mistakes = []struct {
 
 	// consent page and callback
 	{func(p *endpoints.Provider) { p.Consent.ScopeSeparator = " " }, `Consent.ScopeSeparator is written into the URL as it is and can't be " ": a space is %20 or +`},
-	{func(p *endpoints.Provider) { p.Consent.PKCE = "s256" }, `Consent.PKCE is unknown: "s256"`},
+	{func(p *endpoints.Provider) { p.Consent.PKCE = "s256" }, `Consent.PKCE is unknown: "s256" is none of S256, S256-hex, plain, none`},
 	{func(p *endpoints.Provider) { p.Consent.Params["scope"] = nil }, `Consent.Scopes has no effect: Params removes scope`},
 	{func(p *endpoints.Provider) { p.Consent.Scopes = []string{"a b"} }, `Consent.Scopes[0] is not a single scope: "a b"`},
 	{func(p *endpoints.Provider) { p.Consent.Params["grant_type"] = nil }, `Consent.Params["grant_type"] removes what is never sent`},

@@ -9,11 +9,12 @@ import (
 
 func (p *Provider) checkConsent() error {
 	c := &p.Consent
+	err := checkWord("Consent.PKCE", c.PKCE, S256, S256Hex, PlainPKCE, NoPKCE)
 	switch {
 	case p.Endpoint.AuthURL == "" && !isZero(*c):
 		return wrong("Consent", "has no effect without Endpoint.AuthURL")
-	case !slices.Contains([]PKCE{"", S256, S256Hex, PlainPKCE, NoPKCE}, c.PKCE):
-		return wrong("Consent.PKCE", "is unknown: %q", c.PKCE)
+	case err != nil:
+		return err
 	case strings.ContainsAny(c.ScopeSeparator, " &=#?{}"):
 		return wrong("Consent.ScopeSeparator", "is written into the URL as it is and can't be %q: a space is %%20 or +", c.ScopeSeparator)
 	}

@@ -27,17 +27,17 @@ func (p *Provider) checkStyles() error {
 
 func (p *Provider) checkStyle(c described) error {
 	s, merged := c.style, p.Style.merge(*c.style)
+	err := cmp.Or(
+		checkWord(c.field+".Method", s.Method, "POST", "GET", "DELETE"),
+		checkWord(c.field+".Body", s.Body, FormBody, JSONBody, QueryBody),
+		checkWord(c.field+".Auth", s.Auth,
+			ClientSecretPost, ClientSecretBasic, ClientSecretBasicRaw, PrivateKeyJWT, ClientSecretJWT, PublicClient, AccessTokenAuth),
+	)
 	switch {
-	case !slices.Contains([]string{"", "POST", "GET", "DELETE"}, s.Method):
-		return wrong(c.field+".Method", "is unknown: %q", s.Method)
-	case !slices.Contains([]BodyFormat{"", FormBody, JSONBody, QueryBody}, s.Body):
-		return wrong(c.field+".Body", "is unknown: %q", s.Body)
+	case err != nil:
+		return err
 	case merged.Method == "GET" && merged.Body != QueryBody:
 		return wrong(c.field+".Body", "contradicts Method: a GET has no body")
-	case !slices.Contains([]ClientAuth{
-		"", ClientSecretPost, ClientSecretBasic, ClientSecretBasicRaw, PrivateKeyJWT, ClientSecretJWT, PublicClient, AccessTokenAuth,
-	}, s.Auth):
-		return wrong(c.field+".Auth", "is unknown: %q", s.Auth)
 	case s.Auth == AccessTokenAuth && c.field != "Revoke" && c.field != "Introspect":
 		return wrong(c.field+".Auth", "can't be AccessTokenAuth: there is no access token yet, or it has expired")
 	case s.Auth == AccessTokenAuth && s.Body != "" && len(s.Params) == 0:
@@ -46,6 +46,18 @@ func (p *Provider) checkStyle(c described) error {
 		return wrong(c.field+".Audience", "has no effect: the client makes no assertion")
 	}
 	return nil
+}
+
+// checkWord reports a word that is neither empty nor one of those that are known.
+func checkWord[T ~string](field string, word T, known ...T) error {
+	if word == "" || slices.Contains(known, word) {
+		return nil
+	}
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = string(k)
+	}
+	return wrong(field, "is unknown: %q is none of %s", word, strings.Join(names, ", "))
 }
 
 // makesAssertion reports whether a request of the style, or of one that is made of it,

@@ -45,8 +45,8 @@ var plainMistakes = []struct {
 	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = 3 }, "Endpoint.AuthStyle is unknown: 3"},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthStyle = -1 }, "Endpoint.AuthStyle is unknown: -1"},
 	{func(p *endpoints.Provider) { p.RevokeURL, p.Revoke.Auth = "", endpoints.AccessTokenAuth }, "Revoke has no effect without RevokeURL"},
-	{func(p *endpoints.Provider) { p.Style.Body = "xml" }, `Style.Body is unknown: "xml"`},
-	{func(p *endpoints.Provider) { p.Style.Method = "PUT" }, `Style.Method is unknown: "PUT"`},
+	{func(p *endpoints.Provider) { p.Style.Body = "xml" }, `Style.Body is unknown: "xml" is none of form, json, query`},
+	{func(p *endpoints.Provider) { p.Style.Method = "PUT" }, `Style.Method is unknown: "PUT" is none of POST, GET, DELETE`},
 	{func(p *endpoints.Provider) { p.Style.Method, p.Style.Body = "GET", endpoints.JSONBody }, "Style.Body contradicts Method: a GET has no body"},
 	{func(p *endpoints.Provider) {
 		p.Answer.TokenIn, p.Answer.Names = "data", map[string]string{"expires_at": "data.at"}
