@@ -104,7 +104,7 @@ func (t template) fillURL(value values, p *Provider) (string, error) {
 		case err != nil:
 			return "", err
 		case v == "":
-			return "", fmt.Errorf("the variable %s, which is in %s, has no value", s.name, t.text)
+			return "", fmt.Errorf("the variable %s, which is in %s, has no value: give it with oauth2.SetAuthURLParam, or put it beside the token with Token.WithExtra", s.name, t.text)
 		}
 		written, ok := s.at.harmless(v, p.Vars.spellsOut(s.name, v), p.InsecureHTTP)
 		if !ok {

@@ -300,7 +300,7 @@ func TestClientFollowsTheVariablesOfItsToken(t *testing.T) {
 	assert.Contains(t, net.requests()[3], "\nX-Version: 8\n", "what the request says itself")
 
 	client = conf.Client(net.context(), &oauth2.Token{AccessToken: "a1"})
-	assert.ErrorContains(t, get(client, "https://eu.api.example/"), "APIURLs: the variable instance_url, which is in {instance_url}, has no value")
+	assert.ErrorContains(t, get(client, "https://eu.api.example/"), "APIURLs: the variable instance_url, which is in {instance_url}, has no value: give it with oauth2.SetAuthURLParam")
 }
 
 // A plain *oauth2.Config has no variables.
