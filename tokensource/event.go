@@ -2,6 +2,8 @@ package tokensource
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -18,6 +20,33 @@ type Event struct {
 	// Expiry is when the new token expires, for EventRefreshed, EventAdopted,
 	// EventRecovered and EventSaved. It is zero if the token doesn't expire.
 	Expiry time.Time
+}
+
+// LogValue is a group of what the Event says, with the text of Err as error.
+func (e Event) LogValue() slog.Value {
+	text := ""
+	if e.Err != nil {
+		text = e.Err.Error()
+	}
+	return logged(
+		slog.String("kind", string(e.Kind)), slog.String("connection", e.Connection), slog.String("reason", string(e.Reason)),
+		slog.String("error", text), slog.Time("expiry", e.Expiry),
+	)
+}
+
+// logged is a group of those that have a value.
+func logged(attrs ...slog.Attr) slog.Value {
+	return slog.GroupValue(slices.DeleteFunc(attrs, func(a slog.Attr) bool {
+		switch a.Value.Kind() {
+		case slog.KindTime:
+			return a.Value.Time().IsZero()
+		case slog.KindString:
+			return a.Value.String() == ""
+		case slog.KindInt64:
+			return a.Value.Int64() == 0
+		}
+		return false
+	})...)
 }
 
 // EventKind is the kind of an [Event].

@@ -105,6 +105,26 @@ func TestALogSaysWhichManagerItIs(t *testing.T) {
 	}
 }
 
+func TestALogSaysWhatHappened(t *testing.T) {
+	err := newError("tea", failure{Reason: ReasonUnavailable}, errors.New("status 503"))
+	day := time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC)
+	for want, v := range map[string]slog.LogValuer{
+		"v.kind=failed v.connection=tea v.reason=unavailable v.error=":         Event{Kind: EventFailed, Connection: "tea", Reason: ReasonUnavailable, Err: err},
+		"v.kind=saved v.connection=tea v.expiry=2026-11-26T09:30:00.000Z\n":    Event{Kind: EventSaved, Connection: "tea", Expiry: day},
+		"v.connection=tea v.state=healthy v.login=2026-11-26T09:30:00.000Z v.": Status{Connection: "tea", State: StateHealthy, Login: day},
+		"v.state=failing v.failures=2 v.":                                      Status{State: StateFailing, Failures: 2},
+	} {
+		var text, js bytes.Buffer
+		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "v", v)
+		slog.New(slog.NewJSONHandler(&js, nil)).Info("m", "v", v)
+		assert.Contains(t, text.String(), want)
+		assert.NotContains(t, text.String()+js.String(), "0001-01-01")
+		if e, ok := v.(Event); ok && e.Err != nil {
+			assert.Contains(t, js.String(), strings.ReplaceAll(e.Err.Error(), `"`, `\"`))
+		}
+	}
+}
+
 func TestManagerHeldByValueDoesNotPrintTokens(t *testing.T) {
 	var app struct {
 		Name   string

@@ -3,6 +3,7 @@ package tokensource
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 )
 
@@ -50,6 +51,18 @@ type Status struct {
 	// NoRefreshToken says that the last login came without a refresh token, though the
 	// one before had one: some providers send one at the first consent only.
 	NoRefreshToken bool
+}
+
+// LogValue is a group of what is known, under the names that oauth2keep status prints.
+func (s Status) LogValue() slog.Value {
+	return logged(
+		slog.String("connection", s.Connection), slog.String("state", string(s.State)),
+		slog.String("reason", string(s.Reason)), slog.String("error_code", s.ErrorCode),
+		slog.Time("failed_at", s.FailedAt), slog.Int("failures", s.Failures), slog.Time("next_try", s.NextTry), slog.Time("recovered", s.Recovered),
+		slog.Time("login", s.Login), slog.Time("obtained", s.Obtained), slog.Time("expiry", s.Expiry),
+		slog.Bool("refreshable", s.Refreshable), slog.Time("refresh_token_issued", s.RefreshTokenIssued),
+		slog.Time("refresh_token_expiry", s.RefreshTokenExpiry), slog.Bool("no_refresh_token", s.NoRefreshToken),
+	)
 }
 
 // Status reads the connection's record and tells how it is doing. It makes no
