@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -72,11 +73,15 @@ func run(ctx context.Context, l net.Listener, host string) error {
 		return err
 	}
 	server := &http.Server{Handler: only(host, a.handler())}
-	context.AfterFunc(ctx, func() { server.Close() })
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		log.Print(err)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
 	}
-	return a.manager.Flush(context.Background())
+	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(end), a.manager.Flush(end))
 }
 
 // application connects accounts at one provider.
