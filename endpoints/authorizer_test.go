@@ -42,7 +42,7 @@ func TestAValueThatIsntAcceptedIsNoMisconfiguration(t *testing.T) {
 
 	_, err := pkce.NewSession("c", 0).Authorize(ctx, conf, shop("evil.example"))
 	assert.ErrorIs(t, err, pkce.ErrStartAgain)
-	assert.ErrorContains(t, err, "the value of the variable shop isn't accepted")
+	assert.ErrorContains(t, err, "the value of the variable shop isn't accepted: it takes *.myshop.example")
 	_, err = pkce.NewSession("c", 0).Authorize(ctx, conf)
 	assert.ErrorIs(t, err, pkce.ErrMisconfigured)
 

@@ -108,7 +108,7 @@ func (t template) fillURL(value values, p *Provider) (string, error) {
 		}
 		written, ok := s.at.harmless(v, p.Vars.spellsOut(s.name, v), p.InsecureHTTP)
 		if !ok {
-			return "", notAccepted(s.name)
+			return "", p.Vars.notAccepted(s.name)
 		}
 		return written, nil
 	})

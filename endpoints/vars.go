@@ -1,7 +1,7 @@
 package endpoints
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,15 +53,24 @@ const maxValue = 1 << 10
 func (vs Vars) check(name, v string) error {
 	entries, declared := vs[name]
 	if declared && !accepts(entries, v) || len(v) > maxValue || strings.ContainsFunc(v, isControl) {
-		return notAccepted(name)
+		return vs.notAccepted(name)
 	}
 	return nil
 }
 
 // notAccepted is the error about a value, which isn't quoted as it may be hostile. The user
 // may have typed it.
-func notAccepted(name string) error {
-	return tokenerror.Input(fmt.Errorf("the value of the variable %s isn't accepted", name))
+func (vs Vars) notAccepted(name string) error {
+	text := "the value of the variable " + name + " isn't accepted"
+	const shown = 5 // of a list of regions, say
+	entries := slices.DeleteFunc(slices.Clone(vs[name]), func(e string) bool { return e == "" })
+	if len(entries) > shown {
+		entries = append(entries[:shown], "…")
+	}
+	if len(entries) > 0 {
+		text += ": it takes " + strings.Join(entries, ", ")
+	}
+	return tokenerror.Input(errors.New(text))
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -125,8 +125,8 @@ func TestVariablesCannotChangeAURL(t *testing.T) {
 			for _, err := range append(failures, apiErr) {
 				assert.ErrorContains(t, err, a.name)
 				assert.Equal(t, endpoints.KindUnknown, endpoints.KindOf(err))
-				if a.value != "" {
-					assert.NotContains(t, err.Error(), a.value, "it may be hostile")
+				if text, _, _ := strings.Cut(err.Error(), "it takes"); a.value != "" { // what the definition has
+					assert.NotContains(t, text, a.value, "it may be hostile")
 				}
 			}
 		})
@@ -150,7 +150,7 @@ func TestAVariableIsCheckedWhereverItStands(t *testing.T) {
 		assert.ErrorContains(t, err, "isn't accepted")
 	}
 	_, _, err := conf.Authorize(t.Context(), "s", "", option("region", "cn"))
-	assert.EqualError(t, err, "endpoints: x: the value of the variable region isn't accepted")
+	assert.EqualError(t, err, "endpoints: x: the value of the variable region isn't accepted: it takes us, eu")
 	assert.Empty(t, conf.AuthCodeURL("s", option("region", "cn")))
 	assert.Equal(t, "https://a.example/authorize?client_id=id&region=us&response_type=code&scope=a&state=s", conf.AuthCodeURL("s"))
 	consent, again, err := conf.Authorize(t.Context(), "s", "", option("region", "eu"), option("prompt", "none"))
