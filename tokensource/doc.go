@@ -218,7 +218,7 @@ What the provider says elsewhere, by a webhook for instance, is recorded by
 # Watching connections
 
 [Manager.OnEvent] is told of everything that happens to a connection, and [Manager.Status]
-tells how one is doing; neither holds a secret.
+tells how one is doing; neither holds a secret, and log/slog prints what they say.
 
 	Kind              when                                                 worth
 	saved             the application saved a login                        a line in the log
