@@ -2,6 +2,7 @@ package safefile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ func MakeDir(name string) error {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if link, err := os.Lstat(name); err == nil && link.Mode().Type() == fs.ModeSymlink {
+		return fmt.Errorf("%s is a symbolic link to what doesn't exist", name)
 	}
 	parent := filepath.Dir(name)
 	if parent != name {

@@ -86,6 +86,17 @@ func TestNewFilesHaveTheirMode(t *testing.T) {
 	}
 }
 
+func TestMakeDirAtALinkToNothing(t *testing.T) {
+	path := t.TempDir()
+	link := filepath.Join(path, "link")
+	require.NoError(t, os.Symlink("nothing", link))
+	for _, name := range []string{link, filepath.Join(link, "below")} {
+		require.EqualError(t, MakeDir(name), link+" is a symbolic link to what doesn't exist")
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(path, "nothing"), 0o700))
+	require.NoError(t, MakeDir(filepath.Join(link, "below")))
+}
+
 func TestLock(t *testing.T) {
 	root, _ := openRoot(t)
 	unlock, err := Lock(t.Context(), root, "lock")
