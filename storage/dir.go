@@ -39,11 +39,12 @@ import (
 // If the directory is removed, moved or replaced while it is open, every method
 // returns an error: what other processes find at the path is something else.
 //
-// Files are created with mode 0600 and directories with 0700. The mode of a
-// directory that exists already is left as it is. What root writes in the directory
-// of another user belongs to that user, as far as root is allowed to give it away. A
-// directory on a disk that is mounted read-only can be read and listed. It should
-// hold nothing else; files that aren't named like records are ignored.
+// Files are created with mode 0600 and directories with 0700, if the umask leaves
+// these rights to the owner, as 0022 and 0077 do. The mode of a directory that exists
+// already is left as it is. What root writes in the directory of another user belongs
+// to that user, as far as root is allowed to give it away. A directory on a disk that
+// is mounted read-only can be read and listed. It should hold nothing else; files that
+// aren't named like records are ignored.
 //
 // A Dir on a network file system may lose locks and writes without noticing.
 type Dir struct {
