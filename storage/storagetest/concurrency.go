@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -115,6 +117,7 @@ var concurrencyChecks = []check{
 				v = ""
 			}
 		}
+		follow(t, handles, 4*collisionTime())
 	}},
 
 	{"get sees a whole value while it is replaced", func(t *testing.T, s storage.Store) {
@@ -179,6 +182,82 @@ func contest(t *testing.T, handles []storage.Store, name string, v storage.Versi
 	} else {
 		want(t, handles[0], name, winner.value, versionOf(t, handles[0], name))
 	}
+}
+
+// follow has half of the workers count up in one record, as often as they can, while all
+// read it. What is read must be at least as new as what was acknowledged when Get was
+// called, and come with the version that its own write returned.
+func follow(t *testing.T, handles []storage.Store, d time.Duration) {
+	t.Helper()
+	const name = "followed"
+	put(t, handles[0], name, "0", "")
+	var f following
+	deadline := time.Now().Add(d)
+	together(t, workerCount, func(ctx context.Context, i int) error {
+		s := handles[i%len(handles)]
+		if i%2 == 0 {
+			ctx = yielding{ctx}
+		}
+		for n := 0; n < minCollisions || time.Now().Before(deadline); n++ {
+			number, v, err := f.get(ctx, s, name)
+			if err != nil {
+				return err
+			}
+			if i >= workerCount/2 {
+				continue
+			}
+			v, err = s.Put(ctx, name, []byte(strconv.FormatInt(number+1, 10)), v)
+			if errors.Is(err, storage.ErrConflict) {
+				continue
+			}
+			if err == nil {
+				err = f.acknowledge(number+1, v)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// following is what is known of a number that is only ever counted up.
+type following struct {
+	acknowledged atomic.Int64 // the highest
+	numbers      sync.Map     // by version
+}
+
+func (f *following) get(ctx context.Context, s storage.Store, name string) (int64, storage.Version, error) {
+	least := f.acknowledged.Load()
+	value, v, err := s.Get(ctx, name)
+	if err != nil {
+		return 0, "", fmt.Errorf("store: Get of a record that exists all the time = %w", err)
+	}
+	number, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0, "", fmt.Errorf("store: Get returned %s, which nobody has written", brief(string(value)))
+	}
+	if number < least {
+		return 0, "", fmt.Errorf("store: Get returned number %d, and number %d was acknowledged before it was called", number, least)
+	}
+	return number, v, f.pair(number, v)
+}
+
+func (f *following) acknowledge(number int64, v storage.Version) error {
+	for {
+		highest := f.acknowledged.Load()
+		if number <= highest || f.acknowledged.CompareAndSwap(highest, number) {
+			return f.pair(number, v)
+		}
+	}
+}
+
+// pair returns an error if the version was that of another number.
+func (f *following) pair(number int64, v storage.Version) error {
+	if other, ok := f.numbers.LoadOrStore(v, number); ok && other != number {
+		return fmt.Errorf("store: the version %q came with number %d, and with number %d", v, other, number)
+	}
+	return nil
 }
 
 // useAll creates, reads and deletes a record that nobody else uses.

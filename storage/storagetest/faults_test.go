@@ -82,6 +82,13 @@ var faults = map[string]fault{
 			_, now, _ := m.Get(ctx, name)
 			return m.Delete(ctx, name, now)
 		}})},
+	"takes the version of another record": {subtest: "put replaces only the version it names", open: in(broken{
+		delete: func(m *storage.Memory, ctx context.Context, name string, old storage.Version) error {
+			if _, now, err := m.Get(ctx, "other"); err == nil && now == old {
+				_, old, _ = m.Get(ctx, name)
+			}
+			return m.Delete(ctx, name, old)
+		}})},
 	"deletes without a version": {subtest: "delete removes only the version it names", open: in(broken{
 		delete: func(m *storage.Memory, ctx context.Context, name string, old storage.Version) error {
 			if old == "" {
@@ -152,8 +159,9 @@ var faults = map[string]fault{
 	"another handle has other locks": {subtest: "lock waits until its context is done", open: func() storage.Store { return lonely{new(storage.Memory)} }},
 
 	// Versions.
-	"a version is a digest of the value": {subtest: "a version must differ from every version before", open: func() storage.Store { return &versioned{next: digest} }},
-	"versions begin anew":                {subtest: "a version must differ also across Delete", open: func() storage.Store { return &versioned{next: perRecord} }},
+	"a version is a digest of the value":    {subtest: "a version must differ from every version before", open: func() storage.Store { return &versioned{next: digest} }},
+	"versions begin anew":                   {subtest: "a version must differ also across Delete", open: func() storage.Store { return &versioned{next: perRecord} }},
+	"a version lives on in the next record": {subtest: "a version must differ also across Delete", open: func() storage.Store { return new(reviving) }},
 	"no version": {subtest: "get returns ErrNotFound for a name without a record", open: in(broken{
 		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 			_, err := m.Put(ctx, name, value, old)
@@ -256,9 +264,38 @@ var faults = map[string]fault{
 			}
 			return m.Delete(ctx, name, now)
 		}})},
-	"two create":         {subtest: "of several that create a record one must win", open: in(broken{put: compareThenWrite})},
-	"two replace":        {subtest: "of several that replace or delete a version one must win", open: in(broken{put: compareThenWrite})},
-	"get is out of date": {subtest: "get must see every write that was acknowledged before", open: func() storage.Store { return new(stale) }},
+	"two create":                      {subtest: "of several that create a record one must win", open: in(broken{put: compareThenWrite})},
+	"two replace":                     {subtest: "of several that replace or delete a version one must win", open: in(broken{put: compareThenWrite})},
+	"get is out of date":              {subtest: seesAll, open: func() storage.Store { return new(stale) }},
+	"get joins one that is under way": {subtest: seesAll, open: func() storage.Store { return new(joining) }},
+	"a cache is filled after a write": {subtest: seesAll, open: func() storage.Store { return new(filling) }},
+	"value and version are read apart": {subtest: seesAll, open: in(broken{
+		get: func(m *storage.Memory, ctx context.Context, name string) ([]byte, storage.Version, error) {
+			value, _, err := m.Get(ctx, name)
+			if err != nil {
+				return nil, "", err
+			}
+			_, v, err := m.Get(ctx, name)
+			return value, v, err
+		}})},
+	"a version is read after the write": {subtest: seesAll, open: in(broken{
+		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+			v, err := m.Put(ctx, name, value, old)
+			if err == nil {
+				_, v, err = m.Get(ctx, name)
+			}
+			return v, err
+		}})},
+	"a record is absent while it is replaced": {subtest: seesAll, open: in(broken{
+		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+			if old == "" {
+				return m.Put(ctx, name, value, old)
+			}
+			if err := m.Delete(ctx, name, old); err != nil {
+				return "", err
+			}
+			return m.Put(ctx, name, value, "")
+		}})},
 	"a value is written in two steps": {subtest: "get sees a whole value while it is replaced", open: in(broken{
 		put: func(m *storage.Memory, ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 			before, _, _ := m.Get(ctx, name)
@@ -355,6 +392,8 @@ var faults = map[string]fault{
 	"names pages by offset from the newest":        {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 64, newestFirst: true, next: byOffset} }},
 	"names pages from a record that may have gone": {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 100, next: behindTheLast} }},
 	"names pages by the time of the last write":    {subtest: wholeWalk, open: func() storage.Store { return new(reordered) }},
+	"names leaves out what is being replaced":      {subtest: wholeWalk, open: func() storage.Store { return new(hiding) }},
+	"names pages by names in lower case":           {subtest: wholeWalk, open: func() storage.Store { return &paged{size: 100, fold: true, next: behindFolded} }},
 	"names has what was deleted":                   {subtest: "names yields every name that has a record exactly once", open: func() storage.Store { return new(tombstones) }},
 	"names locks the store":                        {subtest: "the caller may call the store's other methods in between", open: func() storage.Store { return new(walker) }},
 	"two walks share a place":                      {subtest: "names may be called concurrently and left early", open: func() storage.Store { return new(oneCursor) }},
@@ -375,6 +414,8 @@ func ofServer(subtest string, s *served, forgets bool) fault {
 }
 
 const wholeWalk = "each name that has a record for as long as the walk lasts is yielded exactly once"
+
+const seesAll = "get must see every write that was acknowledged before"
 
 const oneStep = "the comparison and the write must be one atomic step"
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,6 +101,7 @@ type paged struct {
 	storage.Memory
 	size        int
 	newestFirst bool
+	fold        bool                                             // case
 	next        func(all []string, yielded int, last string) int // where the next page begins
 
 	mu    sync.Mutex
@@ -119,6 +121,17 @@ func behindTheLast(all []string, yielded int, last string) int {
 	return i + 1
 }
 
+func behindFolded(all []string, yielded int, last string) int {
+	if yielded == 0 {
+		return 0
+	}
+	i := slices.IndexFunc(all, func(name string) bool { return strings.ToLower(name) > strings.ToLower(last) })
+	if i < 0 {
+		return len(all)
+	}
+	return i
+}
+
 func (s *paged) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
 	v, err := s.Memory.Put(ctx, name, value, old)
 	if err == nil && old == "" {
@@ -134,6 +147,9 @@ func (s *paged) all(ctx context.Context) (names []string) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	if s.fold {
+		slices.SortStableFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	}
 	if s.newestFirst {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -196,6 +212,29 @@ func (s *reordered) Names(ctx context.Context) iter.Seq2[string, error] {
 			name := s.order[i]
 			s.mu.Unlock()
 			if _, _, err := s.Get(ctx, name); err == nil && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// hiding lists nothing that is being replaced.
+type hiding struct {
+	storage.Memory
+	busy sync.Map // names
+}
+
+func (s *hiding) Put(ctx context.Context, name string, value []byte, old storage.Version) (storage.Version, error) {
+	s.busy.Store(name, true)
+	defer s.busy.Delete(name)
+	spin(50 * time.Microsecond)
+	return s.Memory.Put(ctx, name, value, old)
+}
+
+func (s *hiding) Names(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for name, err := range s.Memory.Names(ctx) {
+			if _, hidden := s.busy.Load(name); !hidden && !yield(name, err) {
 				return
 			}
 		}

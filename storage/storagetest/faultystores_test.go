@@ -286,25 +286,23 @@ func (s *versioned) Delete(_ context.Context, name string, old storage.Version) 
 	return nil
 }
 
-// stale returns what it read before.
-type stale struct {
+// reviving deletes a record by the version of one that was deleted before.
+type reviving struct {
 	storage.Memory
-	mu     sync.Mutex
-	values map[string][]byte
+	deleted sync.Map // versions
 }
 
-func (s *stale) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
-	value, v, err := s.Memory.Get(ctx, name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.values == nil {
-		s.values = make(map[string][]byte)
+func (s *reviving) Delete(ctx context.Context, name string, old storage.Version) error {
+	if _, ok := s.deleted.Load(old); ok {
+		if _, now, err := s.Get(ctx, name); err == nil {
+			old = now
+		}
 	}
-	if before, ok := s.values[name]; ok && err == nil {
-		return bytes.Clone(before), v, nil
+	err := s.Memory.Delete(ctx, name, old)
+	if err == nil && old != "" {
+		s.deleted.Store(old, true)
 	}
-	s.values[name] = value
-	return value, v, err
+	return err
 }
 
 // impatient refuses to do two things at once.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -27,11 +29,13 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 	return l
 }
 
-// populate makes n records.
+// populate makes n records. Three names each differ by case only: a page must be able
+// to end between them.
 func populate(t *testing.T, s storage.Store, n int) (names []string) {
 	t.Helper()
 	for i := range n {
-		names = append(names, fmt.Sprintf("customer/%d/%d", i%97, i))
+		name := fmt.Sprintf("customer/%d/%d", i/3%97, i/3)
+		names = append(names, []string{name, "C" + name[1:], strings.ToUpper(name)}[i%3])
 	}
 	forEach(t, names, func(ctx context.Context, name string) error {
 		_, err := s.Put(ctx, name, []byte("value"), "")
@@ -89,6 +93,44 @@ func wantNames(t *testing.T, l storage.Lister, want []string) {
 	}
 }
 
+// walkAmidWrites lists names whose records others replace all the time.
+func walkAmidWrites(t *testing.T, l storage.Lister, s storage.Store, names []string) {
+	t.Helper()
+	var ended atomic.Bool
+	deadline := time.Now().Add(4 * collisionTime())
+	together(t, 4, func(ctx context.Context, i int) error {
+		for n := i; i > 0 && !ended.Load(); n += 3 {
+			name := names[n*7%len(names)]
+			_, v, err := s.Get(ctx, name)
+			if err == nil {
+				_, err = s.Put(ctx, name, []byte("new"), v)
+			}
+			if err != nil && !errors.Is(err, storage.ErrConflict) {
+				return fmt.Errorf("store: a record is replaced during a walk: %w", err)
+			}
+		}
+		defer ended.Store(true)
+		for i == 0 {
+			got := make(map[string]int)
+			for name, err := range l.Names(ctx) {
+				if err != nil {
+					return fmt.Errorf("store: Names while records are replaced: %w", err)
+				}
+				got[name]++
+			}
+			for _, name := range names {
+				if got[name] != 1 {
+					return fmt.Errorf("store: a walk, while others replaced records, yielded %s %d times", brief(name), got[name])
+				}
+			}
+			if time.Now().After(deadline) {
+				break
+			}
+		}
+		return nil
+	})
+}
+
 var listChecks = []check{
 	{"names yields every name that has a record exactly once", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
@@ -115,6 +157,7 @@ var listChecks = []check{
 		names := populate(t, s, population())
 		wantNames(t, l, names)
 		wantNames(t, lister(t, shares(t, s, 2)[1]), names)
+		walkAmidWrites(t, l, s, names)
 
 		// While records before and behind the place of the walk are replaced, while others
 		// are added at any place, and while what it has yielded is deleted, so that what is

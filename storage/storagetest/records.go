@@ -40,7 +40,8 @@ var recordChecks = []check{
 		v1 := put(t, s, "name", "first", "")
 		v2 := put(t, s, "name", "second", v1)
 		want(t, s, "name", "second", v2)
-		for _, old := range []storage.Version{v1, v2 + "0", "no such version"} {
+		elsewhere := put(t, s, "other", "value", "")
+		for _, old := range []storage.Version{v1, v2 + "0", "no such version", elsewhere} {
 			wantConflict(t, s, "name", old)
 			want(t, s, "name", "second", v2)
 		}
@@ -195,12 +196,17 @@ var versionChecks = []check{
 	{"a version must differ also across Delete", func(t *testing.T, s storage.Store) {
 		seen := newVersions()
 		for range 10 {
-			v := put(t, s, "name", "the same value", "")
-			seen.add(t, v)
-			v = put(t, s, "name", "the same value", v)
-			seen.add(t, v)
-			remove(t, s, "name", v)
-			wantConflict(t, s, "name", v)
+			v1 := put(t, s, "name", "the same value", "")
+			seen.add(t, v1)
+			v2 := put(t, s, "name", "the same value", v1)
+			seen.add(t, v2)
+			remove(t, s, "name", v2)
+			wantConflict(t, s, "name", v2)
+			v3 := put(t, s, "name", "the same value", "")
+			seen.add(t, v3)
+			wantConflict(t, s, "name", v2)
+			want(t, s, "name", "the same value", v3)
+			remove(t, s, "name", v3)
 		}
 	}},
 

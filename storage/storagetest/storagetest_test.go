@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 	patience = time.Second / 2
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
-			if f.subtest != oneStep {
+			if f.subtest != oneStep && f.subtest != seesAll {
 				t.Parallel()
 			}
 			open := f.serve
