@@ -94,8 +94,9 @@
 //
 // CreateTable refuses a table in which name_hash isn't unique by itself, columns have
 // other types, are generated or fold case, that isn't InnoDB (MySQL), is temporary or
-// UNLOGGED, or has triggers or rules that can change a write; or whose rows are hidden
-// from this user by PostgreSQL's row security. Other columns may be added to the table
+// UNLOGGED, or has triggers or rules that can change a write, as a whole or in one of its
+// partitions; that others inherit from; or whose rows are hidden from this user by
+// PostgreSQL's row security. Other columns may be added to the table
 // if they have defaults or may be NULL, and indexes if they aren't unique.
 //
 // A name without a schema is looked for along search_path, and in MySQL in the
@@ -107,7 +108,9 @@
 // Rows that one release wrote are read and written by every later release of this
 // major version. A backup needs nothing but the table. The file of an open SQLite
 // database must not be copied by cp: what was written last stands in the log beside it,
-// and a copy made meanwhile can be damaged. Use SQLite's VACUUM INTO or .backup. After
-// an older state was restored, users whose refresh tokens were rotated since have to log
+// and a copy made meanwhile can be damaged. Use SQLite's VACUUM INTO or .backup. Nor must
+// it be deleted, moved or replaced, such as by a backup, before all programs have closed
+// it: they would go on in the file that has no name any more, without an error, and what
+// they write is gone when they end. After an older state was restored, users whose refresh tokens were rotated since have to log
 // in again.
 package sqlstore

@@ -3,19 +3,23 @@ package sqlstore
 // Each of these statements returns one row for each fault of a table that exists, and
 // says what it is. A user who can read the table can read the catalogs.
 
-const postgresFaults = `WITH t AS (SELECT * FROM pg_catalog.pg_class WHERE oid = '{table}'::regclass),
+const postgresFaults = `WITH RECURSIVE t AS (SELECT * FROM pg_catalog.pg_class WHERE oid = '{table}'::regclass),
+part AS (SELECT oid FROM t UNION ALL SELECT inhrelid FROM part JOIN pg_catalog.pg_inherits ON inhparent = part.oid),
+each AS (SELECT c.*, CASE WHEN c.oid = t.oid THEN 'it' ELSE 'partition ' || c.oid::regclass END AS it FROM t, part JOIN pg_catalog.pg_class c USING (oid)),
 col AS (SELECT a.*, attname IN ('name_hash', 'version', 'name', 'value') AS ours FROM t JOIN pg_catalog.pg_attribute a ON attrelid = t.oid WHERE attnum > 0 AND NOT attisdropped),
 uni AS (SELECT i.*, (SELECT attnum FROM col WHERE attname = 'name_hash') AS hash FROM t JOIN pg_catalog.pg_index i ON indrelid = t.oid WHERE indisunique)
 SELECT 'it is temporary' FROM t WHERE relpersistence = 't'
-UNION ALL SELECT 'it is UNLOGGED: a crash of the server empties it' FROM t WHERE relpersistence = 'u'
+UNION ALL SELECT it || ' is UNLOGGED: a crash of the server empties it' FROM each WHERE relpersistence = 'u'
+UNION ALL SELECT it || ' is a view or foreign, and no table of this database' FROM each WHERE relkind NOT IN ('r', 'p')
+UNION ALL SELECT 'table ' || each.oid::regclass || ' inherits from it, and may have the same name_hash' FROM each, t WHERE each.oid <> t.oid AND NOT each.relispartition
 UNION ALL SELECT 'column ' || attname || ' is ' || format_type(atttypid, atttypmod) || ', not bytea' FROM col WHERE ours AND atttypid <> 'pg_catalog.bytea'::regtype
 UNION ALL SELECT 'column ' || attname || ' is generated' FROM col WHERE ours AND attgenerated <> ''
 UNION ALL SELECT 'column ' || attname || ' is NOT NULL and has no default' FROM col WHERE NOT ours AND attnotnull AND NOT atthasdef AND attidentity = ''
 UNION ALL SELECT 'name_hash has no primary key or unique index of its own' WHERE NOT EXISTS (SELECT FROM uni
 	WHERE indisvalid AND indimmediate AND indpred IS NULL AND indnkeyatts = 1 AND indkey[0] = hash)
 UNION ALL SELECT 'index ' || indexrelid::regclass || ' is unique and not on name_hash' FROM uni WHERE hash <> ALL (indkey)
-UNION ALL SELECT 'trigger ' || tgname || ' can change or drop what is written' FROM t JOIN pg_catalog.pg_trigger ON tgrelid = t.oid WHERE tgtype & 2 <> 0 AND tgenabled <> 'D'
-UNION ALL SELECT 'rule ' || rulename || ' can change or drop what is written' FROM t JOIN pg_catalog.pg_rewrite ON ev_class = t.oid WHERE rulename <> '_RETURN'
+UNION ALL SELECT DISTINCT 'trigger ' || tgname || ' can change or drop what is written' FROM each JOIN pg_catalog.pg_trigger ON tgrelid = each.oid WHERE tgtype & 2 <> 0 AND tgenabled <> 'D'
+UNION ALL SELECT 'rule ' || rulename || ' can change or drop what is written' FROM each JOIN pg_catalog.pg_rewrite ON ev_class = each.oid WHERE rulename <> '_RETURN'
 UNION ALL SELECT 'row security hides rows from this user: grant it BYPASSRLS, or let it own the table' FROM t WHERE row_security_active(oid)
 UNION ALL SELECT 'synchronous_commit is off: the writes before a crash of the server are lost; set it to on for this user or in the connection string' WHERE current_setting('synchronous_commit') = 'off'`
 
