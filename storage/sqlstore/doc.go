@@ -111,6 +111,6 @@
 // and a copy made meanwhile can be damaged. Use SQLite's VACUUM INTO or .backup. Nor must
 // it be deleted, moved or replaced, such as by a backup, before all programs have closed
 // it: they would go on in the file that has no name any more, without an error, and what
-// they write is gone when they end. After an older state was restored, users whose refresh tokens were rotated since have to log
-// in again.
+// they write is gone when they end. After an older state was restored, users whose
+// refresh tokens were rotated since have to log in again, if no running program has them.
 package sqlstore
