@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/mackey"
 )
 
 // Shopline is the Admin API of one store of https://www.shopline.com, whose handle, the
@@ -75,7 +77,11 @@ func signShopline(r *Request) error {
 		}
 	}
 	timestamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	mac := hmac.New(sha256.New, []byte(r.Value("client_secret")))
+	secret := []byte(r.Value("client_secret"))
+	if err := mackey.Check(secret); err != nil {
+		return fmt.Errorf("the signature of a request: %w", err)
+	}
+	mac := hmac.New(sha256.New, secret)
 	mac.Write(body)
 	mac.Write([]byte(timestamp))
 	r.HTTP.Header.Set("Content-Type", "application/json")

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/mackey"
 )
 
 const (
@@ -84,6 +86,9 @@ func newVerifier(s *scheme, secrets []string, key func(string) ([]byte, error)) 
 		}
 		if len(k) == 0 {
 			return nil, fmt.Errorf("webhook: %s: secret %d is empty", s.provider, i+1)
+		}
+		if err := mackey.Check(k); err != nil {
+			return nil, fmt.Errorf("webhook: %s: secret %d: %w", s.provider, i+1, err)
 		}
 		keys = append(keys, k)
 	}

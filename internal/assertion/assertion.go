@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/mackey"
 )
 
 // Type is the value of the parameter client_assertion_type.
@@ -87,6 +89,9 @@ func (k Key) Sign(c Claims) (string, error) {
 func SignSecret(secret string, c Claims) (string, error) {
 	if secret == "" {
 		return "", errors.New("the client's secret, which signs its assertions, is empty")
+	}
+	if err := mackey.Check([]byte(secret)); err != nil {
+		return "", fmt.Errorf("client_secret_jwt: %w", err)
 	}
 	input, err := signingInput("HS256", nil, c)
 	if err != nil {

@@ -1,0 +1,40 @@
+package mackey
+
+import (
+	"crypto/fips140"
+	"crypto/hmac"
+	"crypto/sha256"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+)
+
+const variable = "OAUTH2KEEP_TEST_MACKEY"
+
+// TestCheck is about this process, and about another one in FIPS 140-only mode.
+func TestCheck(t *testing.T) {
+	for n := range 40 {
+		key := make([]byte, n)
+		if err := Check(key); err != nil {
+			require.True(t, fips140.Enforced())
+			require.ErrorContains(t, err, "FIPS 140-only mode signs with 14 or more")
+			require.Panics(t, func() { hmac.New(sha256.New, key) }, "a key of %d bytes would do", n)
+			continue
+		}
+		hmac.New(sha256.New, key)
+	}
+	if os.Getenv(variable) != "" {
+		require.Error(t, Check(make([]byte, 13)))
+		return
+	}
+	out, err := testprocess.Test(t, []string{"-test.v", "-test.run=^TestCheck$"}, "GODEBUG=fips140=only", variable+"=yes")
+	if strings.Contains(out, "panic: fips140:") {
+		t.Skipf("this build has no FIPS 140 mode: %s", out)
+	}
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, out, "--- PASS: TestCheck")
+}
