@@ -82,7 +82,8 @@
 // significant first, and x itself. The checksum finds out what was cut short; what was
 // changed on purpose, the AEAD does. There can be 50 keys.
 //
-// A file keeps its owner when root changes it, and its directory should be one that
-// nobody else writes. Beside it lies an empty one whose name ends with .lock, which
-// must not be deleted while a program changes the file.
+// A file keeps its mode, and its owner when root changes it, but no access list (setfacl):
+// set that again after a change. Its directory should be one that nobody else writes.
+// Beside it lies an empty one whose name ends with .lock, which must not be deleted
+// while a program changes the file.
 package kms
