@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 )
@@ -43,7 +44,8 @@ func extraOf(t *oauth2.Token) (stored map[string]any, err error) {
 		return nil, errors.New("what came beside the token can't be stored as JSON")
 	}
 	// encoding/json writes this, and not the character itself, for bytes that aren't UTF-8.
-	if bytes.Contains(bytes.ReplaceAll(data, []byte(`\\`), nil), []byte(`\ufffd`)) {
+	// What a MarshalJSON returns, as that of a json.RawMessage, it leaves as it is.
+	if !utf8.Valid(data) || bytes.Contains(bytes.ReplaceAll(data, []byte(`\\`), nil), []byte(`\ufffd`)) {
 		return nil, errors.New("what came beside the token is not valid UTF-8 and can't be stored")
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))

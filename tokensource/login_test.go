@@ -204,6 +204,7 @@ func TestSaveRefusesWhatWouldNotComeBack(t *testing.T) {
 		"token type":             {&oauth2.Token{AccessToken: "a", TokenType: "t\xff"}, false},
 		"text beside":            {with("\xff"), false},
 		"text deep inside":       {with([]any{map[string]any{"x": "\xff"}}), false},
+		"JSON beside":            {with(json.RawMessage("\"\xff\"")), false},
 		"name beside":            {(&oauth2.Token{AccessToken: "a"}).WithExtra(map[string]any{"\xff": 1}), false},
 		"not a number":           {with(math.NaN()), false},
 		"infinite":               {with(math.Inf(1)), false},
