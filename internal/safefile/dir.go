@@ -23,8 +23,8 @@ func MakeDir(name string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if link, err := os.Lstat(name); err == nil && link.Mode().Type() == fs.ModeSymlink {
-		return fmt.Errorf("%s is a symbolic link to what doesn't exist", name)
+	if err := checkLink(name); err != nil {
+		return err
 	}
 	parent := filepath.Dir(name)
 	if parent != name {
@@ -52,6 +52,15 @@ func MakeDir(name string) error {
 	}
 	defer f.Close()
 	return SyncDir(f)
+}
+
+// checkLink returns an error if there is a link of that name, which leads nowhere, as
+// the caller found.
+func checkLink(name string) error {
+	if link, err := os.Lstat(name); err == nil && link.Mode().Type() == fs.ModeSymlink {
+		return fmt.Errorf("%s is a symbolic link to what doesn't exist", name)
+	}
+	return nil
 }
 
 // Mkdir makes a directory of mode 0700 if it isn't there. What root makes belongs to

@@ -86,10 +86,28 @@ func TestNewFilesHaveTheirMode(t *testing.T) {
 	}
 }
 
-func TestMakeDirAtALinkToNothing(t *testing.T) {
+func TestMakeFile(t *testing.T) {
+	path := t.TempDir()
+	file := filepath.Join(path, "file")
+	require.NoError(t, MakeFile(file))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+	require.NoError(t, os.WriteFile(file, []byte("content"), 0))
+	require.NoError(t, os.Chmod(file, 0o640))
+	require.NoError(t, MakeFile(file))
+	info, err = os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o640), info.Mode())
+	require.EqualValues(t, len("content"), info.Size())
+	require.ErrorIs(t, MakeFile(filepath.Join(path, "missing", "file")), os.ErrNotExist)
+}
+
+func TestNothingIsMadeThroughALinkToNothing(t *testing.T) {
 	path := t.TempDir()
 	link := filepath.Join(path, "link")
 	require.NoError(t, os.Symlink("nothing", link))
+	require.EqualError(t, MakeFile(link), link+" is a symbolic link to what doesn't exist")
 	for _, name := range []string{link, filepath.Join(link, "below")} {
 		require.EqualError(t, MakeDir(name), link+" is a symbolic link to what doesn't exist")
 	}
@@ -147,7 +165,8 @@ func TestRootKeepsOwners(t *testing.T) {
 	require.NoError(t, f.Close())
 	require.NoError(t, Replace(root, "replaced", nil, 0))
 	require.NoError(t, WriteNew(filepath.Join(path, "new"), nil))
-	for _, name := range []string{"above", "above/below", "directory", "directory/file", "lock", "replaced", "new"} {
+	require.NoError(t, MakeFile(filepath.Join(path, "made")))
+	for _, name := range []string{"above", "above/below", "directory", "directory/file", "lock", "replaced", "new", "made"} {
 		require.Equal(t, [2]uint32{1234, 5678}, owner(name), name)
 	}
 	require.NoError(t, Replace(root, "kept", []byte("new"), 0))

@@ -19,6 +19,30 @@ func Create(root *os.Root, name string) (*os.File, error) {
 	return f, err
 }
 
+// MakeFile makes an empty file, as Create does, if there is none. One that exists isn't
+// opened.
+func MakeFile(name string) error {
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := checkLink(name); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := Create(root, filepath.Base(name))
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was first
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // inherit gives f, which has the name, to the owner of the directory that it is in.
 func inherit(root *os.Root, name string, f *os.File) {
 	if above, err := root.Stat(path.Dir(filepath.ToSlash(name))); err == nil {

@@ -5,14 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
 // OpenSQLite opens the SQLite database in a file as a store of tokens needs it, and
@@ -27,9 +27,9 @@ import (
 //
 //	import _ "modernc.org/sqlite"
 //
-// The file must be on a local disk. One that exists keeps its mode, and SQLite gives
-// the same mode to the two files that it makes beside it. The caller closes what
-// OpenSQLite returns.
+// The file must be on a local disk. One that exists keeps its mode, and what root makes
+// belongs to the owner of the directory. SQLite gives the same mode and owner to the two
+// files that it makes beside it. The caller closes what OpenSQLite returns.
 func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	if !slices.Contains(sql.Drivers(), "sqlite") {
 		return nil, errors.New(`sqlstore: there is no driver for SQLite in this program: import _ "modernc.org/sqlite"`)
@@ -40,11 +40,7 @@ func OpenSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	// An existing file must not be opened and closed here: in POSIX that frees the
 	// locks that another connection of this process holds on it.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := safefile.MakeFile(path); err != nil {
 		return nil, fmt.Errorf("sqlstore: can't make the SQLite database: %w (its directory must exist, and this process's user must be allowed to write it)", err)
 	}
 	db, err := sql.Open("sqlite", sqliteName(path))
