@@ -94,8 +94,9 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 	}
 }
 
-// readLatest returns the record whose token is to be revoked, the latest that is known. It is
-// nil, and that is durable, if there is none; storage.ErrConflict says that there is one again.
+// readLatest reads the record whose token is to be revoked, and writes the later token of this
+// process back if the store went back to an earlier one. The record is nil, and that is durable,
+// if there is none; storage.ErrConflict says that there is one again.
 func (s *Source) readLatest(ctx context.Context) (c versioned, look span, err error) {
 	if err := s.trySave(ctx); err != nil {
 		return versioned{}, look, err // what is unsaved would have to be revoked too

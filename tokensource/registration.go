@@ -105,7 +105,10 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		}
 		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
 		if errors.Is(err, storage.ErrConflict) {
-			err = lease.lookAgain(ctx)
+			if err := lease.lookAgain(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			s.giveBack(lease)
