@@ -155,7 +155,10 @@ func TestFiveProcessesUseOneCredential(t *testing.T) {
 	as.life = max(2*time.Second, *soak/15)
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: testdir.InMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: max(80*time.Millisecond, *soak/3000)}
+	w := work{Server: s.endpoint, Store: testdir.InMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: 80 * time.Millisecond}
+	if *soak >= time.Minute {
+		w.Pause = *soak / 3000
+	}
 	out := fleet(t, 5, w)
 	consents, registrations, refreshes, reused := as.counts()
 	t.Logf("%d calls in %v, %d consents, %d registrations, %d refreshes, %d tokens reused", out.Calls, *soak, consents, registrations, refreshes, reused)
