@@ -101,13 +101,6 @@ func secretErrors() map[string]error {
 		"cancelled":               fmt.Errorf("s3cr3t: %w", context.Canceled),
 		"several":                 errors.Join(newCarrier(nil), secretAnswer(503, "s3cr3t-code"), dial),
 	}
-	for name, err := range maps.Clone(all) {
-		if testing.Short() && name != "several" {
-			continue
-		}
-		all[name+", wrapped"] = fmt.Errorf("refreshing with s3cr3t-refresh: %w", err)
-		all[name+", behind one"] = newCarrier(&url.Error{Op: "s3cr3t", URL: "https://x?s3cr3t", Err: err})
-	}
 	statuses, codes := []int{0, 200, 302, 400, 401, 403, 404, 429, 500, 502, 503}, []string{"s3cr3t-code", "invalid_grant", "", "invalid_client", "rate_limited"}
 	if testing.Short() {
 		statuses, codes = []int{0, 400, 503}, codes[:2]
@@ -116,6 +109,14 @@ func secretErrors() map[string]error {
 		for _, code := range codes {
 			all[fmt.Sprint(status, " ", code)] = secretAnswer(status, code)
 		}
+	}
+	for name, err := range maps.Clone(all) {
+		if testing.Short() && name != "several" {
+			continue
+		}
+		all[name+", wrapped"] = fmt.Errorf("refreshing with s3cr3t-refresh: %w", err)
+		all[name+", joined"] = errors.Join(newCarrier(nil), err)
+		all[name+", behind one"] = newCarrier(&url.Error{Op: "s3cr3t", URL: "https://x?s3cr3t", Err: err})
 	}
 	return all
 }
