@@ -35,7 +35,7 @@ func TestEveryDefinitionIsPlayed(t *testing.T) {
 
 var (
 	seeds = flag.Uint64("hostile", 0, "how many hostile servers play each definition; 0: one plays those that are unlike the others")
-	soak  = flag.Bool("soak", false, "also run the tests of x/oauth2 through the transport")
+	soak  = flag.Bool("soak", false, "also run the tests of x/oauth2 through the transport, and repeat each secret in each style")
 )
 
 // TestEveryDefinitionIsPlayedByAHostileServer does so where answers are lost, late or
