@@ -14,7 +14,7 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// newKey encrypts the records of tests.
+// testKeyset encrypts the records of tests.
 var testKeyset = func() *storage.Keyset {
 	k, err := storage.NewKeyset(storage.NewKey())
 	if err != nil {

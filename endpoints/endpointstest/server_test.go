@@ -122,7 +122,6 @@ func TestStatsAreACopy(t *testing.T) {
 	assert.Empty(t, s.Stats(endpoints.Finch).Rejected)
 }
 
-// TestMemoryIsBounded by the number of connections, whatever clients invent.
 // drain reads the rest of an answer, so that its connection is used again.
 func drain(t *testing.T, resp *http.Response) {
 	_, err := io.Copy(io.Discard, resp.Body)
@@ -130,6 +129,7 @@ func drain(t *testing.T, resp *http.Response) {
 	resp.Body.Close()
 }
 
+// TestMemoryIsBounded by the number of connections, whatever clients invent.
 func TestMemoryIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sends fourteen hundred requests; run without -short")

@@ -84,9 +84,9 @@ func mutated(r *rand.Rand, s string) string {
 	return string(b)
 }
 
-// A quarter of the changes are to the body, and the others to a header.
 var mutations = flag.Int("mutations", 10_000, "how many mutated requests are tried")
 
+// A quarter of the changes are to the body, and the others to a header.
 func TestMutatedRequestsAreRefused(t *testing.T) {
 	const seed = 1
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -225,7 +225,7 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestCheck: an expression that asks for what isn't there is found.
+// An expression that asks for what isn't there is found.
 func TestCheckFindsWhatIsNotExported(t *testing.T) {
 	all := exported(t)
 	for _, expr := range []string{
