@@ -1,23 +1,13 @@
 package endpointstest
 
 import (
-	"bytes"
 	"cmp"
-	_ "embed"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/endpoints"
 )
-
-//go:embed consent.html
-var consentHTML string
-
-var pages = template.Must(template.New("").Parse(consentHTML))
 
 // consent is what the user is asked for.
 type consent struct {
@@ -43,14 +33,14 @@ type authorization struct {
 // consentPage answers the authorization request, and the form on its page.
 func (s *site) consentPage(r *request) *answer {
 	if _, fragment, _ := strings.Cut(s.real.Endpoint.AuthURL, "#"); strings.Contains(fragment, "?") && r.URL.RawQuery == "" {
-		return page(http.StatusOK, "", nil) // the parameters are in the fragment: Approve reads them
+		return rendered(http.StatusOK, "") // the parameters are in the fragment: Approve reads them
 	}
 	c, state, refused := s.readConsent(r)
 	if refused != nil {
 		return s.refuse(consentPage, refused)
 	}
 	if r.Method == http.MethodGet {
-		return page(http.StatusOK, "consent", s.consentData(c))
+		return s.askingPage(c)
 	}
 	form, wrong := singleValues(string(r.body))
 	var code string
@@ -64,9 +54,7 @@ func (s *site) consentPage(r *request) *answer {
 	}
 	reply := plain{s}.callback(c, state, code)
 	if c.redirectURI == "" {
-		return page(http.StatusOK, "embedded", embeddedData{
-			Provider: s.real, Reply: reply, Message: s.dialect.message(reply),
-		})
+		return s.embeddedPage(reply)
 	}
 	callback, err := url.Parse(c.redirectURI)
 	if err != nil {
@@ -76,7 +64,7 @@ func (s *site) consentPage(r *request) *answer {
 		callback.RawQuery += "&"
 	}
 	callback.RawQuery += reply.Encode()
-	a := page(http.StatusSeeOther, "", nil)
+	a := rendered(http.StatusSeeOther, "")
 	a.header.Set("Location", callback.String())
 	return a
 }
@@ -243,55 +231,4 @@ func (s *site) deny() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Denied++
-}
-
-// consentData and embeddedData are what the pages show.
-type consentData struct {
-	Provider     endpoints.Provider
-	ClientID     string
-	RedirectHost string // "": embedded flow
-	Scopes       []scopeData
-}
-
-type scopeData struct{ Name, Meaning string }
-
-type embeddedData struct {
-	Provider endpoints.Provider
-	Reply    url.Values
-	Message  any
-}
-
-func (s *site) consentData(c consent) consentData {
-	d := consentData{Provider: s.real, ClientID: s.clientID, RedirectHost: host(c.redirectURI)}
-	for _, known := range s.dialect.scopes() {
-		for _, name := range c.scopes {
-			if name == known.name {
-				d.Scopes = append(d.Scopes, scopeData{known.name, known.meaning})
-			}
-		}
-	}
-	return d
-}
-
-// errorPage tells the user, or rather the developer, what is wrong with a request.
-func errorPage(provider string, r *refusal) *answer {
-	status, problem := http.StatusBadRequest, r.detail
-	if r.problem == wrongMethod {
-		status, problem = http.StatusMethodNotAllowed, problems[r.problem]
-	}
-	return page(status, "error", map[string]string{"Provider": provider, "Problem": problem})
-}
-
-func page(status int, name string, data any) *answer {
-	var b bytes.Buffer
-	if name != "" {
-		if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-			panic("endpointstest: " + err.Error())
-		}
-	}
-	return &answer{status: status, body: b.Bytes(), header: http.Header{
-		"Content-Type":    {"text/html; charset=utf-8"},
-		"Cache-Control":   {"no-store"},
-		"Referrer-Policy": {"no-referrer"},
-	}}
 }

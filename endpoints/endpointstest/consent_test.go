@@ -181,14 +181,14 @@ func TestApproveAndDeny(t *testing.T) {
 func TestEmbeddedPage(t *testing.T) {
 	s := endpointstest.New(t)
 	for name, p := range map[string]endpoints.Provider{"finch": endpoints.Finch, "chart": endpoints.Chart} {
-		const state = `a&b="<é`
+		const state = `a&b="<é{title}</code>`
 		q := query(s, p)
 		q.Del("redirect_uri")
 		q.Set("state", state)
 		page := consentURL(s, p, q)
 		a := send(t, "POST", page, nil, []byte("decision=approve"))
 		assert.Equal(t, http.StatusOK, a.status)
-		assert.Regexp(t, `application\.postMessage\(\{"code":"[0-9a-f-]{36}","kind":"success","name":"`+name+`-auth-message","state":"a\\u0026b=\\"\\u003cé"\}, "\*"\);`, a.body)
+		assert.Regexp(t, `application\.postMessage\(\{"code":"[0-9a-f-]{36}","kind":"success","name":"`+name+`-auth-message","state":"a\\u0026b=\\"\\u003cé\{title\}\\u003c/code\\u003e"\}, "\*"\);`, a.body)
 		a = send(t, "POST", page, nil, []byte("decision=deny"))
 		assert.Contains(t, a.body, `application.postMessage({"error":"The user said no","kind":"error","name":"`+name+`-auth-message"}, "*");`)
 

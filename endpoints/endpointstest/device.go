@@ -165,7 +165,7 @@ func (s *site) decide(userCode string, is decision) bool {
 // devicePage is where a user enters the code of a device.
 func (s *site) devicePage(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		page(http.StatusOK, "device", s.real.Name).send(w)
+		codePage(&s.real).send(w)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -173,10 +173,10 @@ func (s *site) devicePage(w http.ResponseWriter, r *http.Request) {
 	is, ok := map[string]decision{"approve": approved, "deny": denied}[form["decision"]]
 	switch {
 	case err != nil || wrong != "" || !ok:
-		errorPage(s.real.Name, malformedf("decision must be approve or deny")).send(w)
+		errorPage(&s.real, malformedf("decision must be approve or deny")).send(w)
 	case !s.decide(form["user_code"], is):
-		errorPage(s.real.Name, malformedf("no device waits with that code")).send(w)
+		errorPage(&s.real, malformedf("no device waits with that code")).send(w)
 	default:
-		page(http.StatusOK, "decided", s.real.Name).send(w)
+		decidedPage(&s.real).send(w)
 	}
 }

@@ -327,7 +327,7 @@ func (s *site) onWrongMethod(r *http.Request) Operation {
 func (s *site) refuse(on Operation, r *refusal) *answer {
 	s.countAnswer(on, r)
 	if on == consentPage {
-		return errorPage(s.real.Name, r)
+		return errorPage(&s.real, r)
 	}
 	return s.dialect.refuse(on, r)
 }
