@@ -1,27 +1,29 @@
 package loopback
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"errors"
-	"html/template"
+	"html"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
 
 var (
+	// pageHTML isn't a template of html/template, with which the linker would keep every
+	// exported method of the program.
+	//
 	//go:embed page.html
 	pageHTML string
 
 	//go:embed page.css
 	pageCSS string
-
-	pages = template.Must(template.New("page").Parse(pageHTML))
 
 	policy = "default-src 'none'; img-src data:; style-src " + hashOf(pageCSS) +
 		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -45,10 +47,10 @@ func setHeader(h http.Header) {
 // page is what the user sees.
 type page struct {
 	status  int
-	Good    bool
-	Title   string
-	Text    string
-	Details string // for whoever helps the user, or ""
+	good    bool
+	title   string
+	text    string
+	details string // for whoever helps the user, or ""
 }
 
 // pageOf returns the page for what has become of a callback. It is called with a nil
@@ -76,16 +78,17 @@ func pageOf(program string, s *pkce.Session, err error) page {
 
 // write answers with the page.
 func (p page) write(w http.ResponseWriter) {
-	var b bytes.Buffer
-	data := struct {
-		page
-		Style template.CSS
-	}{p, template.CSS(pageCSS)}
-	if err := pages.Execute(&b, data); err != nil {
-		panic("loopback: " + err.Error()) // the template fits the type
+	class, mark, details := "bad", "!", ""
+	if p.good {
+		class, mark = "good", "✓"
 	}
+	if p.details != "" {
+		details = "<pre>" + html.EscapeString(p.details) + "</pre>"
+	}
+	document := strings.NewReplacer("{title}", html.EscapeString(p.title), "{style}", pageCSS, "{class}", class,
+		"{mark}", mark, "{text}", html.EscapeString(p.text), "{details}", details).Replace(pageHTML)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.Header().Set("Content-Length", strconv.Itoa(len(document)))
 	w.WriteHeader(p.status)
-	w.Write(b.Bytes())
+	io.WriteString(w, document)
 }

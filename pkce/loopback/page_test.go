@@ -14,7 +14,7 @@ import (
 
 func TestPages(t *testing.T) {
 	s := pkce.NewSession("", 0)
-	const hostile = `"><script>alert(1)</script><img src=https://evil.example/>{{.}}` + "`"
+	const hostile = `"><script>alert(1)</script><img src=https://evil.example/>{details}{title}` + "`"
 	for name, tt := range map[string]struct {
 		session *pkce.Session
 		err     error
@@ -40,6 +40,7 @@ func TestPages(t *testing.T) {
 				assert.NotContains(t, body, tag)
 			}
 			assert.Contains(t, body, "&lt;script&gt;")
+			assert.Contains(t, body, "{details}{title}", "a text isn't filled in")
 			assert.Equal(t, tt.details, strings.Contains(body, "<pre>"))
 
 			// The style is the one that the policy allows, as a browser sees it.
