@@ -24,7 +24,6 @@ import (
 )
 
 var (
-	rsaKey    = sync.OnceValue(func() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	ecdsaKeys = map[elliptic.Curve]crypto.Signer{
 		elliptic.P256(): must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
 		elliptic.P384(): must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
