@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
 )
@@ -69,15 +70,6 @@ func TestNoSpace(t *testing.T) {
 	_, v, err = s.Get(ctx, "large")
 	require.NoError(t, err)
 	require.NoError(t, s.Delete(ctx, "large", v))
-}
-
-func TestTooLarge(t *testing.T) {
-	t.Parallel()
-	s, _ := newStore(t)
-	_, err := s.Put(ctx, "name", make([]byte, 1700<<10), "")
-	require.ErrorContains(t, err, refused+"etcdserver: request is too large (raise the server's --max-request-bytes")
-	_, _, err = s.Get(ctx, "name")
-	require.ErrorIs(t, err, storage.ErrNotFound)
 }
 
 // TestAccess has a user with what the documentation says is enough, and others.
@@ -219,10 +211,23 @@ func TestARestoredBackupCountsAnew(t *testing.T) {
 	mustPut(t, s, "name", "overwritten unknowingly", lost)
 }
 
-// TestForeignKeys are beside the Store's prefix, or another's.
-func TestForeignKeys(t *testing.T) {
+// TestRefusedAndForeign have a server in common.
+func TestRefusedAndForeign(t *testing.T) {
 	t.Parallel()
 	s, c := newStore(t)
+	t.Run("too large", func(t *testing.T) { testTooLarge(t, s) })
+	t.Run("foreign keys", func(t *testing.T) { testForeignKeys(t, s, c) })
+}
+
+func testTooLarge(t *testing.T, s *etcdstore.Store) {
+	_, err := s.Put(ctx, "large", make([]byte, 1700<<10), "")
+	require.ErrorContains(t, err, refused+"etcdserver: request is too large (raise the server's --max-request-bytes")
+	_, _, err = s.Get(ctx, "large")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+}
+
+// testForeignKeys has keys beside the Store's prefix, and another's.
+func testForeignKeys(t *testing.T, s *etcdstore.Store, c *clientv3.Client) {
 	other := &etcdstore.Store{Client: c, Prefix: "oauth2keep2/"}
 	v := mustPut(t, s, "name", "value", "")
 	mustPut(t, other, "another", "value", "")
@@ -253,7 +258,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 		_, _, err = s.Get(ctx, "name")
 		require.ErrorContains(t, err, "etcdstore: this Store has no Client")
 	}
-	o := config(start(t).addr)
+	o := config(testserver.Addr(t)) // where nobody listens
 	o.MaxUnaryRetries = 2
 	c, err := clientv3.New(o)
 	require.NoError(t, err)

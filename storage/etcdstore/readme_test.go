@@ -48,7 +48,7 @@ func TestREADME(t *testing.T) {
 // A user whom README's command grants access has enough.
 func TestREADMEAccess(t *testing.T) {
 	testserver.Find(t, "etcdctl", "apt-get install etcd-client")
-	addr := start(t).addr
+	addr := start(t, "--bcrypt-cost", "4").addr
 	root := client(t, addr)
 	require.NoError(t, second(root.RoleAdd(ctx, "myapp")))
 	grant := regexp.MustCompile("`(etcdctl role [^`]+)`").FindStringSubmatch(readme(t))
