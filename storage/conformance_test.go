@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
 )
@@ -37,15 +36,12 @@ func (d sharedDir) Spawn(t *testing.T) *storagetest.Process {
 	return storagetest.StartProcess(t, "plain:"+d.path)
 }
 
-var soak = flag.Bool("soak", false, "keep the directory that the contract is tested with on a disk, not in memory")
+var soak = flag.Bool("soak", false, "keep what is tested on a disk, not in memory")
 
 func TestDirKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store {
-		if *soak {
-			return openShared(t, t.TempDir())
-		}
-		return openShared(t, testdir.InMemory(t))
+		return openShared(t, t.TempDir())
 	})
 }
 
@@ -70,7 +66,7 @@ func TestEncryptedKeepsTheContract(t *testing.T) {
 		t.Skip("takes long: with -short those of Memory and Dir are tested")
 	}
 	t.Parallel()
-	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, testdir.InMemory(t), storage.NewKey()) })
+	storagetest.Run(t, func(t *testing.T) storage.Store { return openSealed(t, t.TempDir(), storage.NewKey()) })
 }
 
 // bareStore hides that a store can lock and list.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -30,11 +29,11 @@ func contents(t *testing.T, s storage.Store) map[string]string {
 func TestCopyThereAndBack(t *testing.T) {
 	const n = 100
 	key := storage.NewKey()
-	first := openShared(t, testdir.InMemory(t))
+	first := openShared(t, t.TempDir())
 	fill(t, first, "account/", n, key)
 	mustPut(t, first, "", "", "") // an empty value under an empty name
 
-	memory, back := new(storage.Memory), openShared(t, testdir.InMemory(t))
+	memory, back := new(storage.Memory), openShared(t, t.TempDir())
 	records, err := storage.Copy(ctx, memory, first)
 	require.NoError(t, err)
 	require.Equal(t, n+1, records)

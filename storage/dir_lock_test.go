@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -61,7 +60,7 @@ func TestDirLeavesNoLockFileOfUnknownNames(t *testing.T) {
 // TestDirLockOfUnknownNamesExcludes: the lock file is deleted by each holder, while
 // others wait for it, and still nobody has the lock beside another one.
 func TestDirLockOfUnknownNamesExcludes(t *testing.T) {
-	path := testdir.InMemory(t)
+	path := t.TempDir()
 	handles := make([]*storage.Dir, 4) // as of four processes: file locks are per open file
 	for i := range handles {
 		handles[i] = openDir(t, path)

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -184,7 +183,7 @@ func TestWriteKeyFile(t *testing.T) {
 // the key, and all have it.
 func TestWriteKeyFileAtTheSameTime(t *testing.T) {
 	for range 10 {
-		path := filepath.Join(testdir.InMemory(t), "token.key")
+		path := filepath.Join(t.TempDir(), "token.key")
 		var made atomic.Int32
 		keys := make([][]byte, 16)
 		var wg sync.WaitGroup

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -105,7 +104,7 @@ func TestLesson15LockFilesAreKept(t *testing.T) {
 // then, nearly all of which failed with "busy". A swap that loses says so by
 // ErrConflict, and by nothing else.
 func TestLesson16WritersDoNotFailUnderContention(t *testing.T) {
-	dir, err := storage.OpenDir(testdir.InMemory(t))
+	dir, err := storage.OpenDir(t.TempDir())
 	require.NoError(t, err)
 	defer dir.Close()
 	for name, store := range map[string]storage.Store{"Memory": new(storage.Memory), "Dir": dir} {

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testdir"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
 )
@@ -27,6 +29,10 @@ func TestMain(m *testing.M) {
 		way, path, _ := strings.Cut(at, ":")
 		return ways[way](path)
 	})
+	flag.Parse()
+	if _, err := os.Stat(testdir.Memory); err == nil && !*soak {
+		os.Setenv("TMPDIR", testdir.Memory) // where flushing a file takes no time
+	}
 	debug.SetGCPercent(400) // what is alive is so little that it would be marked again and again
 	os.Exit(m.Run())
 }
