@@ -1,7 +1,6 @@
 package etcdstore_test
 
 import (
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -9,12 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	provider "github.com/oauth2keep/oauth2keep/endpoints"
-	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/accounttest"
 	"github.com/oauth2keep/oauth2keep/internal/testserver"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
@@ -23,8 +20,8 @@ import (
 
 // What README.md shows keeps a token on a server.
 func TestREADME(t *testing.T) {
-	sandbox := endpointstest.New(t, provider.GitHub)
-	conf := sandbox.Provider(provider.GitHub).Config(sandbox.Config(provider.GitHub, "http://127.0.0.1/callback"))
+	account := accounttest.New(t)
+	conf := account.Config
 	keys, err := storage.NewKeyset(storage.NewKey())
 	require.NoError(t, err)
 	compaction := regexp.MustCompile("`(--auto-compaction-mode [^`]+)`").FindStringSubmatch(readme(t))
@@ -37,12 +34,7 @@ func TestREADME(t *testing.T) {
 	store := &etcdstore.Store{Client: client}
 	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(store, keys)}
 
-	require.NoError(t, manager.Save(ctx, "github/me", sandbox.Connect(provider.GitHub)))
-	next := &tokensource.Manager{Config: conf, Store: manager.Store} // of another process
-	resp, err := next.Client("github/me").Get(sandbox.Provider(provider.GitHub).APIURLs[0] + "/user")
-	require.NoError(t, err)
-	resp.Body.Close()
-	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	account.RequireKept(t, manager, &tokensource.Manager{Config: conf, Store: manager.Store})
 }
 
 // A user whom README's command grants access has enough.

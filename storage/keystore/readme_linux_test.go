@@ -2,14 +2,11 @@ package keystore_test
 
 import (
 	"log"
-	"net/http"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/endpoints"
-	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/accounttest"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/keystore"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -19,8 +16,8 @@ import (
 func TestREADME(t *testing.T) {
 	keystore.StartSecretService(t)
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	sandbox := endpointstest.New(t, endpoints.GitHub)
-	conf := sandbox.Provider(endpoints.GitHub).Config(sandbox.Config(endpoints.GitHub, "http://127.0.0.1/callback"))
+	account := accounttest.New(t)
+	conf := account.Config
 	ctx, tokenDir := t.Context(), t.TempDir()
 
 	keys, err := keystore.App{Name: "myapp"}.Open(ctx) // makes the key at the first call
@@ -34,12 +31,7 @@ func TestREADME(t *testing.T) {
 	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(dir, keys)}
 
 	defer dir.Close()
-	require.NoError(t, manager.Save(ctx, "github/me", sandbox.Connect(endpoints.GitHub)))
 	again, err := keystore.App{Name: "myapp"}.Open(ctx) // in another process
 	require.NoError(t, err)
-	next := &tokensource.Manager{Config: conf, Store: storage.Encrypt(dir, again)}
-	resp, err := next.Client("github/me").Get(sandbox.Provider(endpoints.GitHub).APIURLs[0] + "/user")
-	require.NoError(t, err)
-	resp.Body.Close()
-	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	account.RequireKept(t, manager, &tokensource.Manager{Config: conf, Store: storage.Encrypt(dir, again)})
 }

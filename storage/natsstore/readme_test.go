@@ -2,7 +2,6 @@ package natsstore_test
 
 import (
 	"log"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -12,8 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/endpoints"
-	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/accounttest"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/natsstore"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -21,8 +19,8 @@ import (
 
 // What README.md shows keeps a token on a server with README's configuration.
 func TestREADME(t *testing.T) {
-	sandbox := endpointstest.New(t, endpoints.GitHub)
-	conf := sandbox.Provider(endpoints.GitHub).Config(sandbox.Config(endpoints.GitHub, "http://127.0.0.1/callback"))
+	account := accounttest.New(t)
+	conf := account.Config
 	keys, err := storage.NewKeyset(storage.NewKey())
 	require.NoError(t, err)
 	connection, err := nats.Connect("nats://" + start(t, documented(t)).addr)
@@ -43,12 +41,7 @@ func TestREADME(t *testing.T) {
 	manager := &tokensource.Manager{Config: conf, Store: storage.Encrypt(store, keys)}
 
 	assert.Empty(t, said.String())
-	require.NoError(t, manager.Save(ctx, "github/me", sandbox.Connect(endpoints.GitHub)))
-	next := &tokensource.Manager{Config: conf, Store: manager.Store} // of another process
-	resp, err := next.Client("github/me").Get(sandbox.Provider(endpoints.GitHub).APIURLs[0] + "/user")
-	require.NoError(t, err)
-	resp.Body.Close()
-	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	account.RequireKept(t, manager, &tokensource.Manager{Config: conf, Store: manager.Store})
 }
 
 // documented returns README's configuration, with a place for the directory of a server's data.

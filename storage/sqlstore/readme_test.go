@@ -4,15 +4,12 @@ package sqlstore_test
 
 import (
 	"database/sql"
-	"net/http"
 	"os"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/endpoints"
-	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/accounttest"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -22,8 +19,8 @@ import _ "github.com/jackc/pgx/v5/stdlib" // the driver is yours to choose and i
 
 // What README.md shows keeps a token in a database.
 func TestREADME(t *testing.T) {
-	sandbox := endpointstest.New(t, endpoints.GitHub)
-	conf := sandbox.Provider(endpoints.GitHub).Config(sandbox.Config(endpoints.GitHub, "http://127.0.0.1/callback"))
+	account := accounttest.New(t)
+	conf := account.Config
 	keys, err := storage.NewKeyset(storage.NewKey())
 	require.NoError(t, err)
 	t.Setenv("DATABASE_URL", postgres.target(t).source)
@@ -36,10 +33,5 @@ func TestREADME(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close()
 	defer db.Exec("DROP TABLE oauth2keep")
-	require.NoError(t, manager.Save(ctx, "github/me", sandbox.Connect(endpoints.GitHub)))
-	next := &tokensource.Manager{Config: conf, Store: manager.Store} // of another process
-	resp, err := next.Client("github/me").Get(sandbox.Provider(endpoints.GitHub).APIURLs[0] + "/user")
-	require.NoError(t, err)
-	resp.Body.Close()
-	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	account.RequireKept(t, manager, &tokensource.Manager{Config: conf, Store: manager.Store})
 }
