@@ -154,6 +154,29 @@ func TestDueTokenOfAnotherProcessIsNotTakenForRejected(t *testing.T) {
 	})
 }
 
+// An API ends tokens that live for seconds before the client counts them as over, because the
+// answer took a while and ends are in whole seconds. So two in a row may be refused.
+func TestShortLivedTokenThatIsRefusedAgainAndAgainIsReplaced(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.life = 5 * time.Second
+		m := f.connected()
+		api := withAPI(m)
+		for _, next := range []string{"access-2", "access-3", "access-4"} {
+			time.Sleep(2750 * time.Millisecond) // none is due yet
+			api.respond = refusing(next)
+			status, body := f.get(m.Client("k"))
+			assert.Equal(f, 200, status)
+			assert.Equal(f, "ok "+next, body)
+		}
+		api.respond = refusing()
+		for range 3 {
+			status, _ := f.get(m.Client("k"))
+			assert.Equal(f, 401, status)
+		}
+		assert.Equal(f, 3, f.count(), "a new one wouldn't help")
+	})
+}
+
 func TestResetTokenOlderThan(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()

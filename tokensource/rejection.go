@@ -15,8 +15,9 @@ import (
 // it. If t is the connection's token, it isn't served any more: the next call refreshes it,
 // or has the error [ErrLoginRequired] with ReasonRejected if there is no refresh token. A
 // token that was replaced meanwhile is left alone, and so is one that a refresh brought less
-// than a minute ago in place of another that was refused: what is wrong then isn't the token.
-// The first call of a Source reads the record, and does nothing if it can't.
+// than a minute ago, and less than half of its life, in place of another that was refused: what
+// is wrong then isn't the token. The first call of a Source reads the record, and does nothing
+// if it can't.
 func (s *Source) Reject(t *oauth2.Token) {
 	if t == nil {
 		return
@@ -53,9 +54,9 @@ func (s *Source) ResetTokenOlderThan(t time.Time) {
 }
 
 // reject notes that the API refused this very token, and reports whether another is worth
-// trying. It isn't if the token itself came, less than a minute ago, because the one
-// before was refused: what is wrong then isn't the token, which is served on. A token that
-// was replaced meanwhile is left alone.
+// trying. It isn't if the token is new and came because the one before was refused: what is
+// wrong then isn't the token, which is served on. A token that was replaced meanwhile is left
+// alone.
 func (s *Source) reject(refused *view) (worthwhile bool) {
 	now := time.Now()
 	s.change(func(v *view) *view {
@@ -70,7 +71,7 @@ func (s *Source) reject(refused *view) (worthwhile bool) {
 		if worthwhile = !now.Before(was.whenNew); !worthwhile || v.isRejected() {
 			return v
 		}
-		if !was.replaced.IsZero() && apart(was.replaced, now) < refusedFor {
+		if v.replacedLately(now) {
 			worthwhile = false
 			was.whenNew = now.Add(refusedFor)
 		} else {

@@ -72,6 +72,17 @@ func (v *view) refusedWhenNew() time.Time {
 	return v.refusal.whenNew
 }
 
+// replacedLately reports whether the token came in place of a refused one so lately that it
+// can't have ended by itself. One that lives for less than two minutes is new for half of its
+// life: its end is counted from when the answer came, so that the API sees it earlier.
+func (v *view) replacedLately(now time.Time) bool {
+	if v.refusal == nil || v.refusal.replaced.IsZero() {
+		return false
+	}
+	age, r := apart(v.refusal.replaced, now), v.record
+	return age < refusedFor && (r.Expiry.IsZero() || age < r.Expiry.Sub(r.Obtained)/2)
+}
+
 // due reports whether the token should be refreshed.
 func (v *view) due(now time.Time) bool { return v.times.due(now) || v.keepAliveDue }
 
