@@ -87,7 +87,7 @@ func (c *conversation) target(in *input) (*url.URL, error) {
 	}
 	u, err := url.Parse(filled)
 	if err != nil {
-		return nil, fmt.Errorf("%s doesn't become a URL by the values of its variables", c.url.text) // err would quote them
+		return nil, fmt.Errorf("%s doesn't become a URL by the values of its variables", c.url.withoutQuery()) // err would quote them
 	}
 	return u, nil
 }

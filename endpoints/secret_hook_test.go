@@ -73,3 +73,22 @@ func TestNoErrorHoldsAKeyThatTheDefinitionSends(t *testing.T) {
 		})
 	}
 }
+
+// Nothing is sent then, and the error says what is wrong with a variable.
+func TestNoErrorAboutAVariableHoldsAKey(t *testing.T) {
+	key := secrets["API key"]
+	p := waysBase()
+	p.Vars = endpoints.Vars{"shop": {"", "*"}, "api_key": {key}}
+	p.Style.Params = endpoints.Params{"k": {"{api_key}"}}
+	p.Endpoint.TokenURL = "https://a.example/{shop}/token?api_key=" + key
+	require.NoError(t, p.Validate())
+	ctx := answering(answerText(good)).context()
+	conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
+	_, missing := conf.Exchange(ctx, secrets["code"])
+	assert.ErrorContains(t, missing, "the variable shop, which is in https://a.example/{shop}/token, has no value")
+	assertErrorHoldsNoSecrets(t, missing)
+	shop, other := oauth2.SetAuthURLParam("shop", "a"), oauth2.SetAuthURLParam("api_key", "other")
+	_, wrong := conf.Exchange(ctx, secrets["code"], shop, other)
+	assert.ErrorContains(t, wrong, "the value of the variable api_key isn't accepted")
+	assertErrorHoldsNoSecrets(t, wrong)
+}

@@ -52,6 +52,12 @@ func (t template) sample(v string) string {
 	return s
 }
 
+// withoutQuery returns what an error may know of a URL, in whose query there are keys.
+func (t template) withoutQuery() string {
+	text, _, _ := strings.Cut(t.text, "?")
+	return text
+}
+
 // names returns the names in t, in their order.
 func (t template) names() []string {
 	var names []string
@@ -104,7 +110,7 @@ func (t template) fillURL(value values, p *Provider) (string, error) {
 		case err != nil:
 			return "", err
 		case v == "":
-			return "", fmt.Errorf("the variable %s, which is in %s, has no value: give it with oauth2.SetAuthURLParam, or put it beside the token with Token.WithExtra", s.name, t.text)
+			return "", fmt.Errorf("the variable %s, which is in %s, has no value: give it with oauth2.SetAuthURLParam, or put it beside the token with Token.WithExtra", s.name, t.withoutQuery())
 		}
 		written, ok := s.at.harmless(v, p.Vars.spellsOut(s.name, v), p.InsecureHTTP)
 		if !ok {

@@ -114,7 +114,7 @@ func (p *adapter) plainMistake(grant string) error {
 	case c.auth == PrivateKeyJWT:
 		return p.mistake("a plain *oauth2.Config has no key for %s: use Provider.Config", PrivateKeyJWT)
 	case len(c.url.slots) > 0:
-		return p.mistake("%s has the variable %s, which a plain *oauth2.Config doesn't have: use Provider.Config", c.url.text, c.url.slots[0].name)
+		return p.mistake("%s has the variable %s, which a plain *oauth2.Config doesn't have: use Provider.Config", c.url.withoutQuery(), c.url.slots[0].name)
 	case grant != grantRefresh:
 		return nil
 	}

@@ -59,7 +59,7 @@ func (vs Vars) check(name, v string) error {
 }
 
 // notAccepted is the error about a value, which isn't quoted as it may be hostile. The user
-// may have typed it.
+// may have typed it. What the variable takes is, unless that is a key.
 func (vs Vars) notAccepted(name string) error {
 	text := "the value of the variable " + name + " isn't accepted"
 	const shown = 5 // of a list of regions, say
@@ -67,7 +67,7 @@ func (vs Vars) notAccepted(name string) error {
 	if len(entries) > shown {
 		entries = append(entries[:shown], "…")
 	}
-	if len(entries) > 0 {
+	if len(entries) > 0 && !isSecret(name) {
 		text += ": it takes " + strings.Join(entries, ", ")
 	}
 	return tokenerror.Input(errors.New(text))
