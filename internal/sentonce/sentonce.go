@@ -4,6 +4,7 @@ package sentonce
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -21,44 +22,72 @@ var (
 // connection is for something else from now on, which nobody has asked for, is an error: net/http
 // hands over its connection as the body, and a read of that heeds no context.
 func RoundTrip(base http.RoundTripper, r *http.Request) (*http.Response, error) {
-	resp, err := cmp.Or(base, http.DefaultTransport).RoundTrip(request(r))
+	once, end := request(r)
+	resp, err := cmp.Or(base, http.DefaultTransport).RoundTrip(once)
+	if err != nil && context.Cause(once.Context()) == errSent {
+		err = errSent
+	}
 	if err != nil || resp == nil {
+		end(nil)
 		return resp, err
 	}
 	resp.Request = r // whose body can be read for what mustn't be printed
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return resp, nil
-	}
-	if resp.Body != nil {
+	resp.Body = body{cmp.Or[io.ReadCloser](resp.Body, http.NoBody), end}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close()
+		return nil, errSwitched
 	}
-	return nil, errSwitched
+	return resp, nil
+}
+
+// body is that of an answer, which ends the request's context.
+type body struct {
+	io.ReadCloser
+	end context.CancelCauseFunc
+}
+
+func (b body) Close() error {
+	defer b.end(nil)
+	return b.ReadCloser.Close()
 }
 
 // request returns r, such as a POST, as one that net/http doesn't send again once some of
-// it was written. Over HTTP/1 it never does. Over HTTP/2 it does, many times, if r has a
-// GetBody and the server resets the stream with PROTOCOL_ERROR, which doesn't say that
-// nothing was done, or with REFUSED_STREAM, or says GOAWAY, which do say so, truly or not.
-func request(r *http.Request) *http.Request {
-	again := r.GetBody
-	if again == nil {
-		return r
+// it was written, and what to call when its answer was read. Over HTTP/1 it never does. Over
+// HTTP/2 it does, many times, if r has no body or a GetBody, and the server resets the stream
+// with PROTOCOL_ERROR, which doesn't say that nothing was done, or with REFUSED_STREAM, or
+// says GOAWAY, which do say so, truly or not.
+func request(r *http.Request) (once *http.Request, end context.CancelCauseFunc) {
+	ctx, end, again := r.Context(), func(error) {}, r.GetBody
+	bare := r.Body == nil || r.Body == http.NoBody
+	if !bare && again == nil {
+		return r, end
 	}
 	var written atomic.Bool
-	once := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+	trace := &httptrace.ClientTrace{
 		WroteHeaderField: func(name string, _ []string) {
 			if strings.HasPrefix(name, ":") { // which only HTTP/2 has
 				written.Store(true)
 			}
 		},
-	}))
-	once.GetBody = func() (io.ReadCloser, error) {
-		if written.Load() {
-			return nil, errSent
-		}
-		return again()
 	}
-	return once
+	if bare { // nobody asks for a body then
+		ctx, end = context.WithCancelCause(ctx)
+		trace.GotConn = func(httptrace.GotConnInfo) {
+			if written.Load() {
+				end(errSent)
+			}
+		}
+	}
+	once = r.WithContext(httptrace.WithClientTrace(ctx, trace))
+	if again != nil {
+		once.GetBody = func() (io.ReadCloser, error) {
+			if written.Load() {
+				return nil, errSent
+			}
+			return again()
+		}
+	}
+	return once, end
 }
 
 // Transport is the http.RoundTripper of RoundTrip.
