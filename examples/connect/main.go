@@ -79,9 +79,11 @@ func run(ctx context.Context, l net.Listener, host string) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	requests, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(end), a.manager.Flush(end))
+	saving, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(requests), a.manager.Flush(saving))
 }
 
 // application connects accounts at one provider.
