@@ -30,11 +30,15 @@ func TestMain(m *testing.M) {
 		return ways[way](path)
 	})
 	flag.Parse()
-	if _, err := os.Stat(testdir.Memory); err == nil && !*soak {
-		os.Setenv("TMPDIR", testdir.Memory) // where flushing a file takes no time
+	inMemory, err := os.MkdirTemp(testdir.Memory, "storage") // where flushing a file takes no time
+	if err == nil && !*soak {
+		_ = os.Chmod(inMemory, 0o755) // some tests are another user for a while
+		os.Setenv("TMPDIR", inMemory)
 	}
 	debug.SetGCPercent(400) // what is alive is so little that it would be marked again and again
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(inMemory)
+	os.Exit(code)
 }
 
 func versionIn(t *testing.T, s storage.Store, name string) storage.Version {
