@@ -158,7 +158,7 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 	}
 	s.m.told(c.ID)
 	s.publish(known, c.record, began)
-	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: f.Reason, Err: newError(s.name, *c.Failure, nil)})
+	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: c.Failure.Reason, Err: newError(s.name, *c.Failure, nil)})
 	return nil
 }
 

@@ -119,3 +119,28 @@ func TestRequireLoginThatSeemedToFailIsWrittenAgainAndToldOnce(t *testing.T) {
 		})
 	}
 }
+
+// What is told of an end that a refresh has found is why that came, whoever tells it.
+func TestRequireLoginTellsOfAnEarlierEndWhyItCame(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		stored, err := m.Source("k").Stored(f.Context())
+		require.NoError(f, err)
+		f.revoke()
+		time.Sleep(time.Hour)
+		f.raw.set(nil, func(op string) error {
+			if op == "put" && f.stored().Failure != nil {
+				return errStoreDown
+			}
+			return nil
+		})
+		_, err = m.Source("k").Token()
+		assert.True(f, isReason(err, ReasonStore), "%v", err)
+		f.raw.mended()
+		require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "reauth"))
+		assert.Equal(f, 1, f.seen(EventLoginRequired))
+		e := f.lastEvent(EventLoginRequired)
+		assert.Equal(f, ReasonRevoked, e.Reason)
+		assert.True(f, isReason(e.Err, e.Reason), "%v", e.Err)
+	})
+}
