@@ -111,10 +111,12 @@ func (t *apiTransport) refuseOwn(r *http.Request, api *apiAccess) error {
 	if api.origins != nil || r.Response != nil {
 		return nil // it was seen already
 	}
-	if t.source.look(r.Context()); t.origins(api) == nil {
+	t.source.look(r.Context())
+	known := t.origins(api)
+	if known == nil {
 		return nil // there is no token
 	}
-	_, err := t.takesToken(r, t.origins(api))
+	_, err := t.takesToken(r, known)
 	return err
 }
 
