@@ -43,6 +43,11 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 	m, lease := s.m, s.newLease()
 	defer lease.release()
 	var revoked *record
+	defer func() {
+		if v := s.known(); err != nil && revoked != nil && v.login() == revoked.LoginID {
+			s.markRejected(v) // what is revoked isn't served
+		}
+	}()
 	for {
 		c, look, err := s.readLatest(ctx)
 		switch {
@@ -86,9 +91,6 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 			}
 		default:
 			s.giveBack(lease)
-			if v := s.known(); v.login() == revoked.LoginID {
-				s.markRejected(v) // what is revoked isn't served
-			}
 			return false, err
 		}
 	}

@@ -132,3 +132,21 @@ func TestDisconnectAndForgetOfWhatIsConnectedMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// The store refuses the deletion, as after a write of another process, and is down from then on.
+func TestRevokedTokenIsNotServedHoweverDisconnectFails(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		f.access(m)
+		f.raw.set(func(op string) error {
+			if op == "delete" {
+				f.raw.down()
+				return storage.ErrConflict
+			}
+			return nil
+		}, nil)
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown)
+		_, err := m.Source("k").Token()
+		assert.True(f, isReason(err, ReasonStore), "%v", err)
+	})
+}
