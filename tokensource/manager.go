@@ -166,16 +166,15 @@ func (m *Manager) init() error {
 	if m.Store == nil {
 		return errors.New("tokensource: Manager.Store is not set")
 	}
-	_, m.set.twoLegged = m.Config.(twoLegged)
+	m.set.twoLegged = m.set.registration.TwoLegged
 	m.set.api, _ = m.Config.(API)
-	m.set.registration.TwoLegged = m.set.twoLegged
 	issuer, _ := url.Parse(m.set.registration.Issuer) // which may be no URL
 	return m.checkSecure(issuer)
 }
 
 // registration returns the Manager's, which Config says if the Manager doesn't, or what is
 // wrong with Config.
-func (m *Manager) registration() (Registration, error) {
+func (m *Manager) registration() (whose Registration, err error) {
 	if m.Config == nil {
 		return Registration{}, errors.New("tokensource: Manager.Config is not set")
 	}
@@ -186,13 +185,17 @@ func (m *Manager) registration() (Registration, error) {
 		return Registration{}, errors.New("tokensource: Endpoint.AuthStyle of Manager.Config is not set: auto-detection would spend a refresh token twice; " +
 			"set oauth2.AuthStyleInParams or oauth2.AuthStyleInHeader, as the provider's documentation says")
 	}
+	whose = m.Registration
 	switch {
-	case m.Registration == (Registration{}):
-		return registrationOf(m.Config)
-	case m.Registration.Issuer == "":
+	case whose == (Registration{}):
+		if whose, err = registrationOf(m.Config); err != nil {
+			return Registration{}, err
+		}
+	case whose.Issuer == "":
 		return Registration{}, errors.New("tokensource: Manager.Registration has no Issuer, and what has none can't be told apart")
 	}
-	return m.Registration, nil
+	_, whose.TwoLegged = m.Config.(twoLegged)
+	return whose, nil
 }
 
 // Save stores t as the connection's new login, in place of what was there, and

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 )
 
 // Verbs for structs, and those for strings, with which fmt follows a pointer.
@@ -100,6 +101,8 @@ func TestALogSaysWhichManagerItIs(t *testing.T) {
 			assert.Contains(t, strings.ReplaceAll(text, `\`, ""), `client "app" at `+testIssuer, how)
 		}
 	}
+	own := &Manager{Config: TwoLegged(new(clientcredentials.Config)), Registration: Registration{Issuer: testIssuer, ClientID: "app"}, Store: newMemory()}
+	assert.Contains(t, own.String(), `client "app" at `+testIssuer+" (two-legged)")
 	for _, m := range []*Manager{{}, {Config: (*oauth2.Config)(nil)}, {Config: new(oauth2.Config)}} {
 		assert.Regexp(t, `^tokensource.Manager\((<nil>|\*oauth2.Config), storage.Encrypted\(\)\)$`, m.String())
 	}
