@@ -30,19 +30,22 @@ func TestLifetimeThatARefreshLeavesOutIsTheOneBefore(t *testing.T) {
 	})
 }
 
-func TestLifetimeThatNothingSaysIsAnHourIfTheLoginHadExpired(t *testing.T) {
-	onEvery(t, func(f *fixture) {
-		m := f.process()
-		imported := f.login()
-		imported.Expiry = time.Now().Add(-24 * time.Hour)
-		require.NoError(f, m.Save(f.Context(), "k", imported))
-		f.life = -1
-		for n := 2; n < 5; n++ {
-			assert.Equal(f, fmt.Sprintf("access-%d", n), f.access(m))
-			assert.Equal(f, time.Now().Add(time.Hour).UTC(), f.stored().Expiry)
-			time.Sleep(time.Hour)
-		}
-	})
+func TestLifetimeThatNothingSaysIsAnHourIfTheLoginHadExpiredOrWasAboutTo(t *testing.T) {
+	for _, left := range []time.Duration{-24 * time.Hour, 0, 3 * time.Second} {
+		onEvery(t, func(f *fixture) {
+			m := f.process()
+			imported := f.login()
+			imported.Expiry = time.Now().Add(left)
+			require.NoError(f, m.Save(f.Context(), "k", imported))
+			time.Sleep(left)
+			f.life = -1
+			for n := 2; n < 5; n++ {
+				assert.Equal(f, fmt.Sprintf("access-%d", n), f.access(m))
+				assert.Equal(f, time.Now().Add(time.Hour).UTC(), f.stored().Expiry)
+				time.Sleep(time.Hour)
+			}
+		})
+	}
 }
 
 func TestExpiryIsCountedFromExpiresIn(t *testing.T) {

@@ -181,7 +181,7 @@ func (r *record) refreshed(t *oauth2.Token, now time.Time) *record {
 	next := newRecord(t, nil, now)
 	if next.Expiry.IsZero() && !r.Expiry.IsZero() { // what isn't said again is as before
 		life := r.Expiry.Sub(r.Obtained)
-		if life <= 0 {
+		if life < shortestLife {
 			life = assumedLife
 		}
 		next.Expiry = next.Obtained.Add(life)
@@ -259,8 +259,12 @@ func newID() string { return strings.Clone(rand.Text()[:16]) } // 80 bits
 const minLife = 2 * time.Second
 
 // assumedLife is what a refreshed token is taken to live if its lifetime isn't said, and the
-// one before had expired already when it was saved, as one that is imported.
-const assumedLife = time.Hour
+// one before had expired, or was about to, when it was saved, as one that is imported. No
+// provider leaves out a lifetime shorter than shortestLife.
+const (
+	assumedLife  = time.Hour
+	shortestLife = time.Minute
+)
 
 // maxExpiry is the last moment that JSON has a form for. A provider's mistake in the
 // unit of a lifetime must not keep its token from being saved.
