@@ -28,12 +28,12 @@ func (f *flight) giveUp(c versioned, v *view, fail failure) {
 			}
 			return stored.ended(c.ID, fail)
 		})
+		news := changed && f.m.told(c.ID)
 		if changed {
-			f.m.told(c.ID)
 			f.s.publish(f.basis, after.record, began)
 		}
 		told := v.lastFailure != nil && v.lastFailure.Final
-		if untold && changed || !untold && !told && (changed || err != nil) {
+		if untold && news || !untold && !told && (changed || err != nil) {
 			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 		}
 	}
@@ -68,11 +68,13 @@ func (m *Manager) isUntold(r *record) bool {
 	return ok && r.Failure.At.Equal(at)
 }
 
-// told ends what notTold began.
-func (m *Manager) told(id string) {
+// told ends what notTold began, and reports whether nobody has done so yet: that one tells it.
+func (m *Manager) told(id string) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	_, news = m.untold[id]
 	delete(m.untold, id)
+	return news
 }
 
 // hold settles the flight because a refresh isn't due to be tried yet.

@@ -136,11 +136,13 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 	began := time.Now()
 	f := failure{Reason: ReasonRejected, Code: code, At: wall(began), Final: true}
 	var next *record
+	again := false
 	c, changed, err := s.m.update(ctx, s.name, versioned{}, func(stored *record) *record {
+		again = s.m.isUntold(stored)
 		switch {
 		case stored == nil || !isOne(stored):
 			next = nil
-		case s.m.isUntold(stored):
+		case again:
 			next = stored
 		default:
 			if !isPrintable(code, stored.AccessToken) || !isPrintable(code, stored.RefreshToken) {
@@ -156,8 +158,11 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 	if err != nil || !changed {
 		return err
 	}
-	s.m.told(c.ID)
+	news := s.m.told(c.ID)
 	s.publish(known, c.record, began)
+	if again && !news {
+		return nil // someone else tells it
+	}
 	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: c.Failure.Reason, Err: newError(s.name, *c.Failure, nil)})
 	return nil
 }

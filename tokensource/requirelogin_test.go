@@ -1,6 +1,10 @@
 package tokensource
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,4 +147,57 @@ func TestRequireLoginTellsOfAnEarlierEndWhyItCame(t *testing.T) {
 		assert.Equal(f, ReasonRevoked, e.Reason)
 		assert.True(f, isReason(e.Err, e.Reason), "%v", e.Err)
 	})
+}
+
+// A webhook is delivered twice at a time, or a call finds the end meanwhile.
+func TestEndWhoseWriteSeemedToFailIsToldOnceByWhoeverWritesItAgain(t *testing.T) {
+	for name, second := range map[string]func(s *Source, stored *oauth2.Token) error{
+		"RequireLogin": func(s *Source, stored *oauth2.Token) error {
+			return s.RequireLogin(context.Background(), stored, "reauth")
+		},
+		"Token": func(s *Source, _ *oauth2.Token) error {
+			if _, err := s.Token(); !errors.Is(err, ErrLoginRequired) {
+				return fmt.Errorf("unexpected: %w", err)
+			}
+			return nil
+		},
+	} {
+		for _, isFirst := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, first: %v", name, isFirst), func(t *testing.T) {
+				onSwap(t, func(f *fixture) {
+					m := f.connected()
+					s := m.Source("k")
+					stored, err := s.Stored(f.Context())
+					require.NoError(f, err)
+					f.raw.set(nil, func(op string) error {
+						if op == "put" {
+							return errStoreDown
+						}
+						return nil
+					})
+					require.Error(f, s.RequireLogin(f.Context(), stored, "reauth"))
+					time.Sleep(time.Hour) // and the next call looks at the record
+					var slow atomic.Bool
+					slow.Store(true)
+					f.raw.set(nil, func(op string) error {
+						if op == "put" && slow.Swap(false) {
+							time.Sleep(200 * time.Millisecond) // until the answer is there
+						}
+						return nil
+					})
+					first := func() error { return s.RequireLogin(f.Context(), stored, "reauth") }
+					then := func() error { return second(s, stored) }
+					if isFirst {
+						first, then = then, first
+					}
+					ended := make(chan error)
+					go func() { ended <- first() }()
+					time.Sleep(50 * time.Millisecond)
+					require.NoError(f, then())
+					require.NoError(f, <-ended)
+					assert.Equal(f, 1, f.seen(EventLoginRequired))
+				})
+			})
+		}
+	}
 }
