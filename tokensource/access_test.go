@@ -234,3 +234,23 @@ func TestRedirectFromAnAPIOfTheTokens(t *testing.T) {
 		assert.Empty(f, body)
 	})
 }
+
+// This process makes such requests only, and so asks for no token.
+func TestAuthorizationOfItsOwnGoesToTheOriginsOfALaterLogin(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m, other := f.process(), f.process()
+		for _, m := range f.all {
+			m.Config = tenants{f.fakeProvider, "Authorization", "Bearer "}
+			m.Base = roundTripper(func(*http.Request) (*http.Response, error) { return reply(200, ""), nil })
+		}
+		f.connectTenant(m, "k", "tea")
+		const own = "https://client:secret@coffee.example.com"
+		_, err := m.Client("k").Get(own)
+		require.ErrorContains(f, err, "is not sent to https://coffee.example.com")
+		f.connectTenant(other, "k", "coffee")
+		time.Sleep(defaultStale + time.Second)
+		resp, err := m.Client("k").Get(own)
+		require.NoError(f, err)
+		resp.Body.Close()
+	})
+}

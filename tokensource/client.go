@@ -111,12 +111,21 @@ func (t *apiTransport) refuseOwn(r *http.Request, api *apiAccess) error {
 	if api.origins != nil || r.Response != nil {
 		return nil // it was seen already
 	}
-	t.source.look(r.Context())
-	known := t.origins(api)
-	if known == nil {
-		return nil // there is no token
+	s := t.source
+	check := func() error {
+		known := t.origins(api)
+		if known == nil {
+			return nil // there is no token
+		}
+		_, err := t.takesToken(r, known)
+		return err
 	}
-	_, err := t.takesToken(r, known)
+	v := s.look(r.Context())
+	err := check()
+	if err != nil && v.isStale(time.Now(), s.m.set.stale) { // perhaps there is a token for it by now
+		s.lookAnew(r.Context())
+		err = check()
+	}
 	return err
 }
 

@@ -31,11 +31,15 @@ func (s *Source) Reject(t *oauth2.Token) {
 // look returns what is known of the connection, after a look at its record if that is
 // nothing.
 func (s *Source) look(ctx context.Context) *view {
-	v := s.known()
-	if v.record != nil {
+	if v := s.known(); v.record != nil {
 		return v
 	}
-	began := time.Now()
+	return s.lookAnew(ctx)
+}
+
+// lookAnew returns what is known of the connection after a look at its record.
+func (s *Source) lookAnew(ctx context.Context) *view {
+	v, began := s.known(), time.Now()
 	if c, err := s.m.read(ctx, s.name); err == nil {
 		s.publish(v, c.record, began)
 	}
