@@ -150,3 +150,20 @@ func TestRevokedTokenIsNotServedHoweverDisconnectFails(t *testing.T) {
 		assert.True(f, isReason(err, ReasonStore), "%v", err)
 	})
 }
+
+func TestLoginThatIsSavedBeforeDisconnectFailsIsServed(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		f.raw.set(func(op string) error {
+			if op == "delete" {
+				f.raw.mended()
+				require.NoError(f, m.Save(f.Context(), "k", f.login()))
+				return errStoreDown
+			}
+			return nil
+		}, nil)
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown)
+		assert.Equal(f, "access-2", f.access(m))
+		assert.Zero(f, f.count(), "no refresh was needed")
+	})
+}
