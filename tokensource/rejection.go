@@ -115,8 +115,18 @@ const refusedFor = time.Minute
 // before asking the provider whether it is still good. If there is no record, or it can't be
 // read or is another registration's, the error is an [*Error], and nothing is recorded. If it
 // can't be written, that may have happened or not: call RequireLogin again.
+//
+// A two-legged grant has no user who could log in: there it is [Source.Reject], and the next
+// call obtains another token.
 func (s *Source) RequireLogin(ctx context.Context, t *oauth2.Token, code string) error {
-	if t == nil || t.AccessToken == "" && t.RefreshToken == "" {
+	set, err := s.m.settings()
+	switch {
+	case err != nil:
+		return err
+	case t == nil || t.AccessToken == "" && t.RefreshToken == "":
+		return nil
+	case set.twoLegged:
+		s.Reject(t)
 		return nil
 	}
 	return s.recordEnd(ctx, s.known(), code, func(stored *record) bool {

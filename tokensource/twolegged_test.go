@@ -344,3 +344,16 @@ func TestTwoLeggedConfigsOfXOAuth2(t *testing.T) {
 		})
 	}
 }
+
+func TestTwoLeggedGrantThatHasEndedIsObtainedAgain(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		g := new(grants)
+		m := f.twoLegged(g)
+		assert.Equal(f, "own-1", f.access(m))
+		stored, err := m.Source("k").Stored(f.Context())
+		require.NoError(f, err)
+		require.NoError(f, m.Source("k").RequireLogin(f.Context(), stored, "revoked"))
+		assert.Equal(f, "own-2", f.access(m), "there is nobody who could log in")
+		assert.Zero(f, f.seen(EventLoginRequired))
+	})
+}
