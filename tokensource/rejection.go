@@ -166,7 +166,7 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 		}
 		return next
 	})
-	if err != nil && next != nil {
+	if err != nil && next != nil && !again {
 		s.m.notTold(next.ID, next.Failure.At)
 	}
 	if err != nil || !changed {

@@ -201,3 +201,35 @@ func TestEndWhoseWriteSeemedToFailIsToldOnceByWhoeverWritesItAgain(t *testing.T)
 		}
 	}
 }
+
+// The write of one seems to fail again, and by then the other has written and told the end.
+func TestEndThatIsToldIsNotToldAgainAfterALateError(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		s := m.Source("k")
+		stored, err := s.Stored(f.Context())
+		require.NoError(f, err)
+		var puts atomic.Int32
+		f.raw.set(nil, func(op string) error {
+			if op != "put" {
+				return nil
+			}
+			switch puts.Add(1) {
+			case 2:
+				time.Sleep(200 * time.Millisecond)
+				return errStoreDown
+			case 1:
+				return errStoreDown
+			}
+			return nil
+		})
+		require.Error(f, s.RequireLogin(f.Context(), stored, "reauth"))
+		late := make(chan error)
+		go func() { late <- s.RequireLogin(f.Context(), stored, "reauth") }()
+		time.Sleep(50 * time.Millisecond)
+		require.NoError(f, s.RequireLogin(f.Context(), stored, "reauth"))
+		require.Error(f, <-late)
+		require.NoError(f, s.RequireLogin(f.Context(), stored, "reauth"))
+		assert.Equal(f, 1, f.seen(EventLoginRequired))
+	})
+}
