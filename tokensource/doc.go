@@ -165,7 +165,8 @@ error ReasonStore.
 # What can't be prevented
 
 A grant is lost if a process dies after the provider has taken the refresh token and before
-the answer is saved, unless the provider has a grace window. It can also be lost if the
+the answer is saved, unless another process takes over, as in step 6, while the provider's
+grace window is open, and lives until it has saved an answer. It can also be lost if the
 answers to both requests are lost, or if a living process is taken for a dead one, because
 between step 5 and step 9 it has slept, or couldn't reach the store that others reach,
 for longer than a lease: they send the token as well. The connection then has
