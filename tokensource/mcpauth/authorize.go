@@ -178,17 +178,19 @@ func (h *Handler) state(ctx context.Context) (state, error) {
 		return s, nil
 	}
 	s.client = &c.client
-	st, err := c.manager.Status(ctx, h.name)
+	// The token is read first: if another process saves a login in between, it isn't taken for
+	// one that has ended.
+	t, err := c.source.Stored(ctx)
 	if err == nil {
-		s.alive, s.login = st.State != tokensource.StateLoginRequired, st.Login
-		var t *oauth2.Token
-		if t, err = c.source.Stored(ctx); err == nil {
-			s.token = t.AccessToken
+		s.token = t.AccessToken
+		var st tokensource.Status
+		if st, err = c.manager.Status(ctx, h.name); err == nil {
+			s.alive, s.login = st.State != tokensource.StateLoginRequired, st.Login
 			return s, nil
 		}
 	}
 	if reasonFor(err, c.client) != "" {
-		return s, nil // there is no token of this client's
+		return state{client: s.client, declined: s.declined}, nil // there is no token of this client's
 	}
 	return state{}, err
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -225,4 +227,51 @@ func TestSeveralServers(t *testing.T) {
 		names = append(names, st.Connection)
 	}
 	assert.Equal(t, []string{name}, names)
+}
+
+// interrupted is a store that calls a function after the next Get under a name, once.
+type interrupted struct {
+	storage.Store
+	name  string
+	after *atomic.Pointer[func()]
+}
+
+func (s interrupted) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
+	value, version, err := s.Store.Get(ctx, name)
+	if name == s.name {
+		if f := s.after.Swap(nil); f != nil {
+			(*f)()
+		}
+	}
+	return value, version, err
+}
+
+// Another process saves a new login between two looks at the record, whose grant had ended. Its
+// token isn't taken for the one that has ended: the user isn't asked again.
+func TestConsentBetweenTwoLooks(t *testing.T) {
+	as := newIssuer(t)
+	s := newServer(t, as)
+	memory := new(storage.Memory)
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	looking := interrupted{memory, "mcp/" + s.endpoint, new(atomic.Pointer[func()])}
+	one := handler(s.endpoint, storage.Encrypt(looking, keys))
+	declines := false
+	one.OnConsent = func(context.Context, mcpauth.Consent) error {
+		if declines {
+			return errDenied
+		}
+		return nil
+	}
+	require.NoError(t, call(one))
+	as.end()
+	declines = true
+	require.ErrorIs(t, call(one), errDenied, "the end is recorded, and nobody consents")
+	declines = false
+	another := func() { assert.NoError(t, call(handler(s.endpoint, storage.Encrypt(memory, keys)))) }
+	looking.after.Store(&another)
+	require.NoError(t, call(one))
+	require.Nil(t, looking.after.Load())
+	consents, _, _, _ := as.counts()
+	assert.Equal(t, 2, consents)
 }
