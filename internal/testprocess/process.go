@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -82,6 +83,21 @@ func Test(t testing.TB, args []string, env ...string) (out string, err error) {
 	t.Helper()
 	b, err := command(t, args, env).CombinedOutput()
 	return string(b), err
+}
+
+// InFIPSMode is Test in a process where Go refuses what FIPS 140-3 doesn't approve. It
+// returns what is printed there by tests that have passed. Where the build has no such mode,
+// the test is skipped, or fails if CI is true.
+func InFIPSMode(t testing.TB, args []string, env ...string) (out string) {
+	t.Helper()
+	out, err := Test(t, args, append(env, "GODEBUG=fips140=only")...)
+	if strings.Contains(out, "panic: fips140:") && os.Getenv("CI") != "true" {
+		t.Skipf("this build has no FIPS 140 mode: %s", out)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out
 }
 
 func command(t testing.TB, args, env []string) *exec.Cmd {
