@@ -13,8 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
-	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -96,7 +96,7 @@ func (p *adapter) send(r *http.Request, base http.RoundTripper, a *answer) (*htt
 	if a.sent, a.params, err = p.request(r, a.in); err != nil {
 		return nil, p.mistake("%w", redact.Error(err, a.secrets()))
 	}
-	if a.resp, err = sentonce.RoundTrip(base, a.sent); err != nil {
+	if a.resp, err = httpclient.RoundTripOnce(base, a.sent); err != nil {
 		return nil, redact.Error(err, a.secrets())
 	}
 	if a.resp == nil {

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
-	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 )
 
 // Exchanger is what an attempt needs of an OAuth 2.0 client. An *oauth2.Config is
@@ -66,7 +65,7 @@ func check(c Exchanger, name string) error {
 // elsewhere, and sends the code once.
 func withClient(ctx context.Context) context.Context {
 	client := httpclient.WithoutRedirects(httpclient.From(ctx, http.DefaultClient))
-	client.Transport = sentonce.Transport{Base: client.Transport}
+	client.Transport = httpclient.OnceTransport{Base: client.Transport}
 	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
-	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 )
 
 // lateness is how long after RefreshTimeout a Refresher may still answer before its flight
@@ -174,7 +173,7 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.m.checkSecure(r.URL); err != nil {
 		return nil, closing(r, err)
 	}
-	return sentonce.RoundTrip(t.base, r)
+	return httpclient.RoundTripOnce(t.base, r)
 }
 
 // checkSecure returns an error if tokens may not go to u: an http URL that isn't on the

@@ -1,4 +1,5 @@
-// Package httpclient finds the HTTP client to make a request with that has secrets in it.
+// Package httpclient makes requests that have secrets in them: with the client of the context,
+// without redirects, and a single time.
 package httpclient
 
 import (

@@ -12,7 +12,6 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
-	"github.com/oauth2keep/oauth2keep/internal/sentonce"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
@@ -152,7 +151,7 @@ func (l *Login) deviceOptions(ctx context.Context) []oauth2.AuthCodeOption {
 // follow redirects, which would take the codes elsewhere, and sends nothing twice.
 func (l *Login) deviceContext(ctx context.Context) context.Context {
 	client := httpclient.WithoutRedirects(httpclient.From(ctx, http.DefaultClient))
-	client.Transport = sentonce.Transport{Base: client.Transport}
+	client.Transport = httpclient.OnceTransport{Base: client.Transport}
 	if client.Timeout == 0 {
 		client.Timeout = requestTimeout
 	}

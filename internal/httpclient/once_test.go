@@ -1,4 +1,4 @@
-package sentonce
+package httpclient
 
 import (
 	"crypto/tls"
@@ -119,15 +119,15 @@ func TestNothingIsSentTwiceOverHTTP2(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, body := range []io.Reader{strings.NewReader("spent"), http.NoBody, nil} {
-				for _, sentOnce := range []bool{true, false} {
+				for _, once := range []bool{true, false} {
 					s := newServer(t, answer)
-					if sentOnce {
-						s.client.Transport = Transport{s.client.Transport}
+					if once {
+						s.client.Transport = OnceTransport{s.client.Transport}
 					}
 					_, err := s.client.Post(s.url, "text/plain", body)
 					assert.Error(t, err)
-					assert.Equal(t, sentOnce, s.requests.Load() == 1, "%d requests", s.requests.Load())
-					if sentOnce {
+					assert.Equal(t, once, s.requests.Load() == 1, "%d requests", s.requests.Load())
+					if once {
 						assert.ErrorIs(t, err, errSent)
 					}
 				}
@@ -141,7 +141,7 @@ func TestWhatWasNotWrittenCanBeSent(t *testing.T) {
 	defer s.Close()
 	r, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader("text"))
 	require.NoError(t, err)
-	once, _ := request(r)
+	once, _ := sentOnce(r)
 	resp, err := http.DefaultTransport.RoundTrip(once) // HTTP/1, which knows what was written
 	require.NoError(t, err)
 	resp.Body.Close()
@@ -152,7 +152,7 @@ func TestWhatWasNotWrittenCanBeSent(t *testing.T) {
 	assert.Equal(t, "text", string(text))
 
 	r.GetBody = nil
-	once, _ = request(r)
+	once, _ = sentOnce(r)
 	assert.Same(t, r, once)
 }
 
@@ -163,7 +163,7 @@ func TestAnswerLeadsToTheRequestAsItWas(t *testing.T) {
 	defer s.Close()
 	r, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader("text"))
 	require.NoError(t, err)
-	resp, err := RoundTrip(s.Client().Transport, r)
+	resp, err := RoundTripOnce(s.Client().Transport, r)
 	require.NoError(t, err)
 	resp.Body.Close()
 	assert.Equal(t, 2, resp.ProtoMajor)
@@ -184,7 +184,7 @@ func TestAnswerOnAnotherProtocolIsNotRead(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn) // until the client ends it
 	}))
 	defer s.Close()
-	client := &http.Client{Transport: Transport{}}
+	client := &http.Client{Transport: OnceTransport{}}
 	_, err := client.Post(s.URL, "text/plain", strings.NewReader("text"))
 	assert.ErrorIs(t, err, errSwitched)
 }

@@ -1,6 +1,4 @@
-// Package sentonce has net/http make a request whose secrets are spent by it: a single time,
-// and without waiting for an answer that has no end.
-package sentonce
+package httpclient
 
 import (
 	"cmp"
@@ -18,11 +16,12 @@ var (
 	errSwitched = errors.New("the server has switched protocols, which it wasn't asked to do")
 )
 
-// RoundTrip has base, or else http.DefaultTransport, make a request once. An answer that the
-// connection is for something else from now on, which nobody has asked for, is an error: net/http
-// hands over its connection as the body, and a read of that heeds no context.
-func RoundTrip(base http.RoundTripper, r *http.Request) (*http.Response, error) {
-	once, end := request(r)
+// RoundTripOnce has base, or else http.DefaultTransport, make a request a single time, since
+// its secrets are spent by it. An answer that the connection is for something else from now
+// on, which nobody has asked for, is an error: net/http hands over its connection as the
+// body, and a read of that heeds no context.
+func RoundTripOnce(base http.RoundTripper, r *http.Request) (*http.Response, error) {
+	once, end := sentOnce(r)
 	resp, err := cmp.Or(base, http.DefaultTransport).RoundTrip(once)
 	if err != nil && context.Cause(once.Context()) == errSent {
 		err = errSent
@@ -32,7 +31,7 @@ func RoundTrip(base http.RoundTripper, r *http.Request) (*http.Response, error) 
 		return resp, err
 	}
 	resp.Request = r // whose body can be read for what mustn't be printed
-	resp.Body = body{cmp.Or[io.ReadCloser](resp.Body, http.NoBody), end}
+	resp.Body = endingBody{cmp.Or[io.ReadCloser](resp.Body, http.NoBody), end}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close()
 		return nil, errSwitched
@@ -40,23 +39,23 @@ func RoundTrip(base http.RoundTripper, r *http.Request) (*http.Response, error) 
 	return resp, nil
 }
 
-// body is that of an answer, which ends the request's context.
-type body struct {
+// endingBody is an answer's body, which ends the request's context.
+type endingBody struct {
 	io.ReadCloser
 	end context.CancelCauseFunc
 }
 
-func (b body) Close() error {
+func (b endingBody) Close() error {
 	defer b.end(nil)
 	return b.ReadCloser.Close()
 }
 
-// request returns r, such as a POST, as one that net/http doesn't send again once some of
+// sentOnce returns r, such as a POST, as one that net/http doesn't send again once some of
 // it was written, and what to call when its answer was read. Over HTTP/1 it never does. Over
 // HTTP/2 it does, many times, if r has no body or a GetBody, and the server resets the stream
 // with PROTOCOL_ERROR, which doesn't say that nothing was done, or with REFUSED_STREAM, or
 // says GOAWAY, which do say so, truly or not.
-func request(r *http.Request) (once *http.Request, end context.CancelCauseFunc) {
+func sentOnce(r *http.Request) (once *http.Request, end context.CancelCauseFunc) {
 	ctx, end, again := r.Context(), func(error) {}, r.GetBody
 	bare := r.Body == nil || r.Body == http.NoBody
 	if !bare && again == nil {
@@ -90,10 +89,10 @@ func request(r *http.Request) (once *http.Request, end context.CancelCauseFunc) 
 	return once, end
 }
 
-// Transport is the http.RoundTripper of RoundTrip.
-type Transport struct{ Base http.RoundTripper }
+// OnceTransport is the http.RoundTripper of [RoundTripOnce].
+type OnceTransport struct{ Base http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return RoundTrip(t.Base, r)
+func (t OnceTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return RoundTripOnce(t.Base, r)
 }
