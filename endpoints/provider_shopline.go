@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/mackey"
+	"github.com/oauth2keep/oauth2keep/internal/assertion"
 )
 
 // Shopline is the Admin API of one store of https://www.shopline.com, whose handle, the
@@ -78,7 +78,7 @@ func signShopline(r *Request) error {
 	}
 	timestamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	secret := []byte(r.Value("client_secret"))
-	if err := mackey.Check(secret); err != nil {
+	if err := assertion.CheckMACKey(secret); err != nil {
 		return fmt.Errorf("the signature of a request: %w", err)
 	}
 	mac := hmac.New(sha256.New, secret)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oauth2keep/oauth2keep/internal/mackey"
+	"github.com/oauth2keep/oauth2keep/internal/assertion"
 )
 
 const (
@@ -87,7 +87,7 @@ func newVerifier(s *scheme, secrets []string, key func(string) ([]byte, error)) 
 		if len(k) == 0 {
 			return nil, fmt.Errorf("webhook: %s: secret %d is empty", s.provider, i+1)
 		}
-		if err := mackey.Check(k); err != nil {
+		if err := assertion.CheckMACKey(k); err != nil {
 			return nil, fmt.Errorf("webhook: %s: secret %d: %w", s.provider, i+1, err)
 		}
 		keys = append(keys, k)

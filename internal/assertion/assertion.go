@@ -1,6 +1,7 @@
 // Package assertion makes the assertions by which a client authenticates at a token
 // endpoint instead of sending its secret: private_key_jwt and client_secret_jwt
-// (RFC 7523, section 2.2; OpenID Connect Core, section 9).
+// (RFC 7523, section 2.2; OpenID Connect Core, section 9). CheckMACKey is for whatever
+// else is signed with a client's secret.
 package assertion
 
 import (
@@ -13,8 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/internal/mackey"
 )
 
 // Type is the value of the parameter client_assertion_type.
@@ -90,7 +89,7 @@ func SignSecret(secret string, c Claims) (string, error) {
 	if secret == "" {
 		return "", errors.New("the client's secret, which signs its assertions, is empty")
 	}
-	if err := mackey.Check([]byte(secret)); err != nil {
+	if err := CheckMACKey([]byte(secret)); err != nil {
 		return "", fmt.Errorf("client_secret_jwt: %w", err)
 	}
 	input, err := signingInput("HS256", nil, c)

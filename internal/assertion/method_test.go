@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"io"
+	"math/big"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,7 +62,7 @@ func TestKeyThatCannotSign(t *testing.T) {
 }
 
 // shortRSA has a modulus of 1024 bits, and isn't a key.
-var shortRSA = fakeSigner{public: &rsa.PublicKey{N: must(rand.Prime(rand.Reader, 1024)), E: 65537}}
+var shortRSA = fakeSigner{public: &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}}
 
 func TestSignerThatMisbehaves(t *testing.T) {
 	down := errors.New("the KMS is down")

@@ -1,4 +1,4 @@
-package mackey
+package assertion
 
 import (
 	"crypto/fips140"
@@ -12,13 +12,13 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/testprocess"
 )
 
-const variable = "OAUTH2KEEP_TEST_MACKEY"
+const macKeyVariable = "OAUTH2KEEP_TEST_MACKEY"
 
-// TestCheck is about this process, and about another one in FIPS 140-only mode.
-func TestCheck(t *testing.T) {
+// TestCheckMACKey is about this process, and about another one in FIPS 140-only mode.
+func TestCheckMACKey(t *testing.T) {
 	for n := range 40 {
 		key := make([]byte, n)
-		if err := Check(key); err != nil {
+		if err := CheckMACKey(key); err != nil {
 			require.True(t, fips140.Enforced())
 			require.ErrorContains(t, err, "FIPS 140-only mode signs with 14 or more")
 			require.Panics(t, func() { hmac.New(sha256.New, key) }, "a key of %d bytes would do", n)
@@ -26,10 +26,10 @@ func TestCheck(t *testing.T) {
 		}
 		hmac.New(sha256.New, key)
 	}
-	if os.Getenv(variable) != "" {
-		require.Error(t, Check(make([]byte, 13)))
+	if os.Getenv(macKeyVariable) != "" {
+		require.Error(t, CheckMACKey(make([]byte, 13)))
 		return
 	}
-	out := testprocess.InFIPSMode(t, []string{"-test.v", "-test.run=^TestCheck$"}, variable+"=yes")
-	require.Contains(t, out, "--- PASS: TestCheck")
+	out := testprocess.InFIPSMode(t, []string{"-test.v", "-test.run=^TestCheckMACKey$"}, macKeyVariable+"=yes")
+	require.Contains(t, out, "--- PASS: TestCheckMACKey")
 }
