@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/oauth2keep/oauth2keep/internal/filelock"
 	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
@@ -122,9 +121,9 @@ func (d *Dir) sweep() {
 		if err != nil {
 			return
 		}
-		if ok, _ := filelock.Try(f); ok {
+		if ok, _ := safefile.TryLock(f); ok {
 			d.root.Remove(tempDir + "/" + temp)
-			filelock.Unlock(f)
+			safefile.Unlock(f)
 		}
 		f.Close()
 	}

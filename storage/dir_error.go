@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/oauth2keep/oauth2keep/internal/filelock"
 	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
@@ -27,7 +26,7 @@ func dirError(doing, path string, err error) error {
 		advice = "it is on a disk that is mounted read-only: mount it for writing, or use another directory"
 	case errors.Is(err, fs.ErrPermission):
 		advice = "let this process's user read and write that directory, and what is in it"
-	case filelock.IsUnsupported(err):
+	case safefile.IsLockUnsupported(err):
 		advice = "its file system has no file locks: use a directory on a local disk"
 	case errors.Is(err, errGone), errors.Is(err, fs.ErrNotExist):
 		advice = "the directory was removed, moved or replaced while it was open: put it back, or start the program again"

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oauth2keep/oauth2keep/internal/filelock"
 	"github.com/oauth2keep/oauth2keep/internal/safefile"
 )
 
@@ -60,7 +59,7 @@ func (d *Dir) acquire(ctx context.Context, file string, longest time.Duration) (
 	return sync.OnceFunc(func() {
 		d.held.Delete(f)
 		d.forget(file, f)
-		filelock.Unlock(f)
+		safefile.Unlock(f)
 		f.Close()
 		leave()
 	}), nil
@@ -75,12 +74,12 @@ func (d *Dir) lockFile(ctx context.Context, file string, longest time.Duration) 
 		if err != nil {
 			return nil, err
 		}
-		if err = filelock.Wait(ctx, f, longest); err == nil {
+		if err = safefile.WaitLock(ctx, f, longest); err == nil {
 			var same bool
 			if same, err = d.isLockFile(file, f); same {
 				return f, nil
 			}
-			filelock.Unlock(f)
+			safefile.Unlock(f)
 		}
 		f.Close()
 		if err != nil {

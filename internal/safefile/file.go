@@ -1,6 +1,10 @@
-// Package safefile opens, makes and replaces files that hold keys or tokens: it
+// Package safefile opens, makes, locks and replaces files that hold keys or tokens: it
 // never waits for a writer of a pipe, takes no file that others may change, loses
 // none in a crash, and leaves each to its owner when root writes it.
+//
+// A lock ends with its process, however it ends. It belongs to an open file: two that were
+// opened by one name exclude each other, in one process too, and closing one doesn't drop
+// the lock of another. A process that is stopped, as by SIGSTOP, keeps its locks.
 package safefile
 
 import (

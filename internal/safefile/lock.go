@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"time"
-
-	"github.com/oauth2keep/oauth2keep/internal/filelock"
 )
 
-// OpenLock opens a file to be locked by package filelock, and makes it if need be.
-// What can only be read can be locked, too.
+// OpenLock opens a file to be locked, and makes it if need be. What can only be read can
+// be locked, too.
 func OpenLock(root *os.Root, name string) (*os.File, error) {
 	for {
 		f, err := Create(root, name)
@@ -28,6 +27,27 @@ func OpenLock(root *os.Root, name string) (*os.File, error) {
 	}
 }
 
+// WaitLock locks f, or returns the error of ctx when that is done. Between two looks at
+// a file that is locked, it waits for longest at most: a blocked flock couldn't be
+// called off.
+func WaitLock(ctx context.Context, f *os.File, longest time.Duration) error {
+	for pause := longest / 16; ; pause = min(2*pause, longest) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ok, err := TryLock(f)
+		if ok || err != nil {
+			return err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
 // longestPause is between two looks at a lock.
 const longestPause = 32 * time.Millisecond
 
@@ -38,12 +58,12 @@ func Lock(ctx context.Context, root *os.Root, name string) (unlock func(), err e
 	if err != nil {
 		return nil, err
 	}
-	if err := filelock.Wait(ctx, f, longestPause); err != nil {
+	if err := WaitLock(ctx, f, longestPause); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return func() {
-		filelock.Unlock(f)
+		Unlock(f)
 		f.Close()
 	}, nil
 }

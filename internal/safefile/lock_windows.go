@@ -1,4 +1,4 @@
-package filelock
+package safefile
 
 import (
 	"errors"
@@ -21,9 +21,9 @@ const (
 	errorLockViolation = syscall.Errno(33)
 )
 
-// Try locks the first byte of f, which need not exist, and reports false if another
+// TryLock locks the first byte of f, which need not exist, and reports false if another
 // handle has it locked.
-func Try(f *os.File) (bool, error) {
+func TryLock(f *os.File) (bool, error) {
 	ok, _, err := lockFileEx.Call(f.Fd(), lockfileFailImmediately|lockfileExclusiveLock, 0, 1, 0,
 		uintptr(unsafe.Pointer(new(syscall.Overlapped))))
 	switch {
@@ -40,5 +40,5 @@ func Unlock(f *os.File) {
 	unlockFileEx.Call(f.Fd(), 0, 1, 0, uintptr(unsafe.Pointer(new(syscall.Overlapped))))
 }
 
-// IsUnsupported reports whether err says that a file system has no locks.
-func IsUnsupported(err error) bool { return errors.Is(err, errors.ErrUnsupported) }
+// IsLockUnsupported reports whether err says that a file system has no locks.
+func IsLockUnsupported(err error) bool { return errors.Is(err, errors.ErrUnsupported) }

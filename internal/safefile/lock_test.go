@@ -1,4 +1,4 @@
-package filelock
+package safefile
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTryBetweenOpenFiles(t *testing.T) {
+func TestTryLockBetweenOpenFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	open := func() *os.File {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -20,7 +20,7 @@ func TestTryBetweenOpenFiles(t *testing.T) {
 		return f
 	}
 	try := func(f *os.File) bool {
-		ok, err := Try(f)
+		ok, err := TryLock(f)
 		require.NoError(t, err)
 		return ok
 	}
@@ -45,25 +45,25 @@ func TestWait(t *testing.T) {
 		b, err := os.Open(path) // reading is enough
 		require.NoError(t, err)
 		defer b.Close()
-		require.NoError(t, Wait(t.Context(), a, time.Second))
+		require.NoError(t, WaitLock(t.Context(), a, time.Second))
 
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		require.Equal(t, context.DeadlineExceeded, Wait(short, b, time.Second))
+		require.Equal(t, context.DeadlineExceeded, WaitLock(short, b, time.Second))
 		start, unlocked := time.Now(), make(chan struct{})
 		time.AfterFunc(time.Minute, func() {
 			Unlock(a)
 			close(unlocked)
 		})
-		require.NoError(t, Wait(t.Context(), b, time.Second))
+		require.NoError(t, WaitLock(t.Context(), b, time.Second))
 		<-unlocked
 		require.Less(t, time.Since(start), time.Minute+time.Second, "it was free for longer than the longest pause")
 
 		done, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.NoError(t, b.Close())
-		require.Equal(t, context.Canceled, Wait(done, a, time.Second), "a context that is done gets no lock")
+		require.Equal(t, context.Canceled, WaitLock(done, a, time.Second), "a context that is done gets no lock")
 		require.NoError(t, a.Close())
-		require.Error(t, Wait(t.Context(), a, time.Second))
+		require.Error(t, WaitLock(t.Context(), a, time.Second))
 	})
 }

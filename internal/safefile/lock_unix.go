@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package filelock
+package safefile
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Try locks f, and reports false if another open file has it locked.
-func Try(f *os.File) (bool, error) {
+// TryLock locks f, and reports false if another open file has it locked.
+func TryLock(f *os.File) (bool, error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch err {
@@ -30,7 +30,7 @@ func Unlock(f *os.File) {
 	syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // at worst, closing f does it
 }
 
-// IsUnsupported reports whether err says that a file system has no locks.
-func IsUnsupported(err error) bool {
+// IsLockUnsupported reports whether err says that a file system has no locks.
+func IsLockUnsupported(err error) bool {
 	return errors.Is(err, syscall.ENOLCK) || errors.Is(err, errors.ErrUnsupported)
 }
