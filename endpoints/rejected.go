@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -29,7 +28,7 @@ func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool)
 	if resp.StatusCode != http.StatusUnauthorized && !ruled {
 		return "", false
 	}
-	challenge, _ := httpauth.Refused(resp.Header)
+	challenge, _ := tokenerror.Refused(resp.Header)
 	if challenge != "" && !ruled {
 		return refused(challenge)
 	}
@@ -44,7 +43,7 @@ func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool)
 		found.code = challenge
 	}
 	rule, matched := ruleFor(rules, resp.StatusCode, members, codes)
-	if rule == nil && httpauth.RefusalOf(found.code) == httpauth.RefusalUnknown {
+	if rule == nil && tokenerror.RefusalOf(found.code) == tokenerror.RefusalUnknown {
 		rule = lastResort(rules, resp.StatusCode)
 		if rule != nil && rule.Kind == KindLoginRequired && mediaOf(resp.Header) == "text/html" {
 			rule = nil // a firewall's page must not end a connection
@@ -70,7 +69,7 @@ func apiMembers(resp *http.Response) (members map[string]any, readable bool) {
 			return nil, false
 		}
 	}
-	body := httpauth.Peek(resp, maxRejection, rejectionPatience)
+	body := tokenerror.Peek(resp, maxRejection, rejectionPatience)
 	members, err := decodeMembers(resp.Header.Get("Content-Type"), body, nil)
 	return members, err == nil
 }
@@ -88,10 +87,10 @@ func (r *ErrorRule) refuses(code string) (string, bool) {
 
 // refused returns what a code of an API says about the token.
 func refused(code string) (string, bool) {
-	switch httpauth.RefusalOf(code) {
-	case httpauth.RefusalToken:
+	switch tokenerror.RefusalOf(code) {
+	case tokenerror.RefusalToken:
 		return code, true
-	case httpauth.RefusalOther:
+	case tokenerror.RefusalOther:
 		return code, false
 	}
 	return "", true

@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/origin"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // API is an optional ability of a [Refresher]: it knows where the provider's API is, and how
@@ -170,9 +170,9 @@ func (m *Manager) tokenRejected(resp *http.Response) (code string, rejected bool
 	if resp.StatusCode != http.StatusUnauthorized {
 		return "", false
 	}
-	code, refusal := httpauth.Refused(resp.Header)
-	if refusal != httpauth.RefusalToken {
+	code, refusal := tokenerror.Refused(resp.Header)
+	if refusal != tokenerror.RefusalToken {
 		code = "" // it doesn't say that the connection has ended
 	}
-	return code, refusal != httpauth.RefusalOther
+	return code, refusal != tokenerror.RefusalOther
 }

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -125,7 +124,7 @@ func newError(name string, f failure, cause error) *Error {
 // but its status, its code and Retry-After.
 func retrieveError(status int, code string, h http.Header) *oauth2.RetrieveError {
 	kept := http.Header{}
-	if after := httpauth.RetryAfter(h); after > 0 {
+	if after := tokenerror.RetryAfter(h); after > 0 {
 		kept.Set("Retry-After", strconv.Itoa(int(after.Round(time.Second)/time.Second)))
 	}
 	return &oauth2.RetrieveError{

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -184,7 +183,7 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 // isPrintable reports whether code looks like an error code, and neither is a part of the token
 // nor has it in it: an API may repeat what it was sent.
 func isPrintable(code, token string) bool {
-	if httpauth.RefusalOf(code) != httpauth.RefusalUnknown {
+	if tokenerror.RefusalOf(code) != tokenerror.RefusalUnknown {
 		return true
 	}
 	short, long := code, token

@@ -1,6 +1,7 @@
-// Package tokenerror decides what an error of a token endpoint means, once: what
-// packages endpoints, pkce and tokensource say of an error is all made from the Kind
-// that it has here.
+// Package tokenerror decides what an error about a token means, once. What packages
+// endpoints, pkce and tokensource say of an error of a token endpoint is all made from
+// the [Kind] that it has here, and what they say of an API that doesn't take a token from
+// its [Refusal].
 package tokenerror
 
 import (

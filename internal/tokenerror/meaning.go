@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
-
-	"github.com/oauth2keep/oauth2keep/internal/httpauth"
 )
 
 // Meaning is what is known of an error of a token endpoint.
@@ -26,7 +24,7 @@ type Meaning struct {
 
 	Status     int           // of the answer, or 0
 	Grant      string        // the grant_type of the request, if package endpoints made it
-	RetryAfter time.Duration // how long the provider asks to wait, at most httpauth.MaxRetryAfter
+	RetryAfter time.Duration // how long the provider asks to wait, at most MaxRetryAfter
 }
 
 // DeviceGrant is the grant_type of RFC 8628, section 3.4.
@@ -47,7 +45,7 @@ func Of(err error) (Meaning, bool) {
 	adapted := false
 	if resp := retrieve.Response; resp != nil {
 		m.Status = resp.StatusCode
-		m.RetryAfter = httpauth.RetryAfter(resp.Header)
+		m.RetryAfter = RetryAfter(resp.Header)
 		if resp.Request != nil {
 			a, adapted = AdaptedFrom(resp.Request.Context())
 		}

@@ -1,6 +1,4 @@
-// Package httpauth reads the header fields in which an HTTP server says why it
-// doesn't take a request: WWW-Authenticate and Retry-After.
-package httpauth
+package tokenerror
 
 import (
 	"net/http"
@@ -23,15 +21,15 @@ const maxChallenges = 32
 func Challenges(h http.Header) []Challenge {
 	var all []Challenge
 	for _, field := range h.Values("WWW-Authenticate") {
-		all = append(all, parse(field, maxChallenges-len(all))...)
+		all = append(all, parseChallenges(field, maxChallenges-len(all))...)
 	}
 	return all
 }
 
-// parse reads the challenges of one field. Challenges and the parameters of one are
-// both separated by commas: a token that no "=" follows is the scheme of another
+// parseChallenges reads the challenges of one field. Challenges and the parameters of
+// one are both separated by commas: a token that no "=" follows is the scheme of another
 // challenge.
-func parse(field string, limit int) []Challenge {
+func parseChallenges(field string, limit int) []Challenge {
 	var all []Challenge
 	s := scanner{rest: field}
 	for len(all) <= limit {
