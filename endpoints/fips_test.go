@@ -9,14 +9,14 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // TestSecretsInFIPSMode has another process, in which an HMAC of a short secret panics,
 // sign requests with secrets as providers issue them.
 func TestSecretsInFIPSMode(t *testing.T) {
 	if !fips140.Enforced() {
-		out := testprocess.InFIPSMode(t, []string{"-test.v", "-test.run=^TestSecretsInFIPSMode$"})
+		out := testenv.InFIPSMode(t, []string{"-test.v", "-test.run=^TestSecretsInFIPSMode$"})
 		require.Contains(t, out, "--- PASS: TestSecretsInFIPSMode")
 		return
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -377,7 +377,7 @@ func TestInFIPSMode(t *testing.T) {
 		t.Skip("takes long")
 	}
 	t.Parallel()
-	out := testprocess.InFIPSMode(t, []string{"-test.v", "-test.short", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))"})
+	out := testenv.InFIPSMode(t, []string{"-test.v", "-test.short", "-test.run=^(TestXAES|TestKeyset|TestNewKey|TestParseKey|TestRekey|TestEncryptedOf|TestEncrypted(Stores|Reads|Never|Names|Tells))"})
 	require.Contains(t, out, "FIPS 140 mode is on")
 	require.Contains(t, out, "--- PASS: TestXAESVectors")
 	require.Contains(t, out, "--- PASS: TestRekeyMovesEveryRecord")

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
 )
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		return ways[way](path)
 	})
 	flag.Parse()
-	inMemory, err := os.MkdirTemp(testdir.Memory, "storage") // where flushing a file takes no time
+	inMemory, err := os.MkdirTemp(testenv.Memory, "storage") // where flushing a file takes no time
 	if err == nil && !*soak {
 		_ = os.Chmod(inMemory, 0o755) // some tests are another user for a while
 		os.Setenv("TMPDIR", inMemory)

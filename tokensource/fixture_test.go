@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -187,7 +187,7 @@ func onEvery(t *testing.T, run func(f *fixture)) {
 	}
 	t.Run("lock", func(t *testing.T) { onLock(t, run) })
 	t.Run("dir", func(t *testing.T) {
-		path := testdir.InMemory(t)
+		path := testenv.DirInMemory(t)
 		on(t, func(t *testing.T) storage.Store {
 			d, err := storage.OpenDir(path)
 			require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // few is how many records a test has: two whole pages, and so a third that is empty.
@@ -38,7 +38,7 @@ func testEngine(t *testing.T, o options) {
 	}
 	o.n, o.dir = few, t.TempDir()
 	if !*soak {
-		o.dir = testdir.InMemory(t)
+		o.dir = testenv.DirInMemory(t)
 	} else if os.Geteuid() == 0 { // then the server runs as another user, and has to get there
 		var err error
 		o.dir, err = os.MkdirTemp("", "million")

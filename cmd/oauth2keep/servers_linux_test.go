@@ -10,8 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // TestServers runs the scripts that need a PostgreSQL and a Redis.
@@ -35,8 +34,8 @@ func TestServers(t *testing.T) {
 const password = "hunter2"
 
 func startRedis(t *testing.T) string {
-	path := testserver.Find(t, "redis-server", "apt-get install redis-server")
-	addr := testserver.Addr(t)
+	path := testenv.FindProgram(t, "redis-server", "apt-get install redis-server")
+	addr := testenv.Addr(t)
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	listens := func() error {
@@ -46,17 +45,17 @@ func startRedis(t *testing.T) string {
 		}
 		return err
 	}
-	testserver.Start(t, listens, path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--requirepass", password,
+	testenv.StartServer(t, listens, path, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--requirepass", password,
 		"--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 	return fmt.Sprintf("redis://:%s@%s/0", password, addr)
 }
 
 func startPostgres(t *testing.T) string {
-	testserver.Find(t, testserver.InitDB, "apt-get install postgresql")
-	dir := testdir.InMemory(t)
+	testenv.FindProgram(t, testenv.InitDB, "apt-get install postgresql")
+	dir := testenv.DirInMemory(t)
 	secret := filepath.Join(dir, "password")
 	require.NoError(t, os.WriteFile(secret, []byte(password+"\n"), 0o644))
-	server, port, err := testserver.Postgres(dir, []string{"--auth=scram-sha-256", "--pwfile=" + secret, "--username=app"}, "fsync=off")
+	server, port, err := testenv.NewPostgres(dir, []string{"--auth=scram-sha-256", "--pwfile=" + secret, "--username=app"}, "fsync=off")
 	require.NoError(t, err)
 	require.NoError(t, server.Run())
 	t.Cleanup(server.Stop)

@@ -7,14 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // TestSecretsInFIPSMode has another process, in which an HMAC of a short secret panics,
 // make a Verifier of one.
 func TestSecretsInFIPSMode(t *testing.T) {
 	if !fips140.Enforced() {
-		out := testprocess.InFIPSMode(t, []string{"-test.v", "-test.run=^TestSecretsInFIPSMode$"})
+		out := testenv.InFIPSMode(t, []string{"-test.v", "-test.run=^TestSecretsInFIPSMode$"})
 		require.Contains(t, out, "--- PASS: TestSecretsInFIPSMode")
 		return
 	}

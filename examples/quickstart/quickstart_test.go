@@ -14,7 +14,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 func TestSandbox(t *testing.T) {
@@ -34,7 +34,7 @@ func TestReal(t *testing.T) {
 		t.Run(tt.provider, func(t *testing.T) {
 			sandbox := endpointstest.New(t)
 			actual := providers[tt.provider]
-			port, err := testserver.Port()
+			port, err := testenv.Port()
 			require.NoError(t, err)
 			redirect := fmt.Sprintf("http://localhost:%d/callback", port)
 			client := sandbox.Config(actual, redirect)

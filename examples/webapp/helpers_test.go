@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // running is an application that a test has started.
@@ -34,7 +34,7 @@ type running struct {
 func start(t testing.TB, change func(*settings)) *running {
 	t.Helper()
 	lines := &logs{}
-	s := settings{listen: "127.0.0.1:0", data: testdir.InMemory(t), log: slog.New(slog.NewTextHandler(lines, nil))}
+	s := settings{listen: "127.0.0.1:0", data: testenv.DirInMemory(t), log: slog.New(slog.NewTextHandler(lines, nil))}
 	if change != nil {
 		change(&s)
 	}

@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // TestPostgreSQL goes through the application with -postgres.
@@ -46,8 +45,8 @@ func postgres(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("starts a server: runs without -short")
 	}
-	testserver.Find(t, testserver.InitDB, "apt-get install postgresql; or set OAUTH2KEEP_POSTGRES_DSN")
-	server, port, err := testserver.Postgres(testdir.InMemory(t), []string{"--auth=trust", "--username=postgres"}, "fsync=off")
+	testenv.FindProgram(t, testenv.InitDB, "apt-get install postgresql; or set OAUTH2KEEP_POSTGRES_DSN")
+	server, port, err := testenv.NewPostgres(testenv.DirInMemory(t), []string{"--auth=trust", "--username=postgres"}, "fsync=off")
 	require.NoError(t, err)
 	require.NoError(t, server.Run())
 	t.Cleanup(server.Stop)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 const macKeyVariable = "OAUTH2KEEP_TEST_MACKEY"
@@ -30,6 +30,6 @@ func TestCheckMACKey(t *testing.T) {
 		require.Error(t, CheckMACKey(make([]byte, 13)))
 		return
 	}
-	out := testprocess.InFIPSMode(t, []string{"-test.v", "-test.run=^TestCheckMACKey$"}, macKeyVariable+"=yes")
+	out := testenv.InFIPSMode(t, []string{"-test.v", "-test.run=^TestCheckMACKey$"}, macKeyVariable+"=yes")
 	require.Contains(t, out, "--- PASS: TestCheckMACKey")
 }

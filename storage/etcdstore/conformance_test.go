@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -141,7 +141,7 @@ func TestFleetWhileLeadersAreKilled(t *testing.T) {
 	direct := client(t, addresses(members)...)
 	tokensourcetest.Run(t, func(t *testing.T) string {
 		// In the forty seconds that it takes, and not at the end.
-		testserver.Meanwhile(t, 2, 12*time.Second, func() error { return killLeader(members, direct) })
+		testenv.Meanwhile(t, 2, 12*time.Second, func() error { return killLeader(members, direct) })
 		return place{addresses(members), newPrefix()}.String()
 	}, tokensourcetest.Size{TokenLife: 20 * time.Second})
 }

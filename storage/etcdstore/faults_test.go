@@ -11,8 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
 )
@@ -191,7 +190,7 @@ func TestVersionsOutliveCompaction(t *testing.T) {
 func TestARestoredBackupCountsAnew(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
-	dir, backup := testdir.InMemory(t), testdir.InMemory(t)
+	dir, backup := testenv.DirInMemory(t), testenv.DirInMemory(t)
 	server := start(t, "--data-dir", dir)
 	s := &etcdstore.Store{Client: client(t, server.addr)}
 	first := mustPut(t, s, "name", "in the backup", "")
@@ -258,7 +257,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 		_, _, err = s.Get(ctx, "name")
 		require.ErrorContains(t, err, "etcdstore: this Store has no Client")
 	}
-	o := config(testserver.Addr(t)) // where nobody listens
+	o := config(testenv.Addr(t)) // where nobody listens
 	o.MaxUnaryRetries = 2
 	c, err := clientv3.New(o)
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/oauth2keep/oauth2keep/internal/accounttest"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -39,7 +39,7 @@ func TestREADME(t *testing.T) {
 
 // A user whom README's command grants access has enough.
 func TestREADMEAccess(t *testing.T) {
-	testserver.Find(t, "etcdctl", "apt-get install etcd-client")
+	testenv.FindProgram(t, "etcdctl", "apt-get install etcd-client")
 	addr := start(t, "--bcrypt-cost", "4").addr
 	root := client(t, addr)
 	require.NoError(t, second(root.RoleAdd(ctx, "myapp")))

@@ -19,8 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage/etcdstore"
 )
 
@@ -28,7 +27,7 @@ var ctx = context.Background()
 
 // member is one server of a cluster.
 type member struct {
-	*testserver.Server
+	*testenv.Server
 	addr string
 }
 
@@ -38,8 +37,8 @@ func start(t testing.TB, args ...string) member { return cluster(t, 1, args...)[
 // cluster starts so many servers that replicate each other.
 func cluster(t testing.TB, size int, args ...string) []member {
 	t.Helper()
-	path := testserver.Find(t, "etcd", "apt-get install etcd-server")
-	dir := testdir.InMemory(t)
+	path := testenv.FindProgram(t, "etcd", "apt-get install etcd-server")
+	dir := testenv.DirInMemory(t)
 	if *soak {
 		dir = t.TempDir()
 	}
@@ -47,11 +46,11 @@ func cluster(t testing.TB, size int, args ...string) []member {
 	peers := make([]string, size)
 	var all []string
 	for i := range members {
-		members[i].addr = testserver.Addr(t)
-		peers[i] = "http://" + testserver.Addr(t)
+		members[i].addr = testenv.Addr(t)
+		peers[i] = "http://" + testenv.Addr(t)
 		all = append(all, fmt.Sprintf("%d=%s", i, peers[i]))
 	}
-	started := make(chan *testserver.Server, size)
+	started := make(chan *testenv.Server, size)
 	for i, m := range members {
 		url := "http://" + m.addr
 		full := append([]string{path, "--name", strconv.Itoa(i), "--data-dir", filepath.Join(dir, strconv.Itoa(i)), "--log-level", "error",
@@ -62,7 +61,7 @@ func cluster(t testing.TB, size int, args ...string) []member {
 		}
 		go func() {
 			defer func() { started <- members[i].Server }()
-			members[i].Server = testserver.Start(t, healthy(url), full...)
+			members[i].Server = testenv.StartServer(t, healthy(url), full...)
 		}()
 	}
 	for range members {

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // The tests in this file run this test program again. roles are what such a process
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // process is a child that hasn't ended yet.
 type process struct {
-	*testprocess.Process
+	*testenv.Process
 	out *bufio.Reader
 }
 
@@ -56,7 +56,7 @@ func child(t testing.TB, role string, a App) process {
 	if a.File {
 		env = append(env, "CHILD_FILE=1")
 	}
-	started := testprocess.Start(t, env...)
+	started := testenv.StartProcess(t, env...)
 	p := process{started, bufio.NewReader(started.Stdout)}
 	require.Equal(t, "ready", p.line(t))
 	return p

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/natsstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -192,7 +192,7 @@ func TestFleetWhileLeadersAreKilled(t *testing.T) {
 	tokensourcetest.Run(t, func(t *testing.T) string {
 		bucket := newBucket(t, direct, 3)
 		// In the forty seconds that it takes, and not at the end.
-		testserver.Meanwhile(t, 2, 12*time.Second, func() error { return killLeader(members, &natsstore.Store{JetStream: direct, Bucket: bucket}) })
+		testenv.Meanwhile(t, 2, 12*time.Second, func() error { return killLeader(members, &natsstore.Store{JetStream: direct, Bucket: bucket}) })
 		return place{addresses(members), bucket}.String()
 	}, tokensourcetest.Size{TokenLife: 20 * time.Second})
 }

@@ -14,8 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/natsstore"
 )
@@ -24,7 +23,7 @@ var ctx = context.Background()
 
 // member is one server of a cluster.
 type member struct {
-	*testserver.Server
+	*testenv.Server
 	name, addr string
 }
 
@@ -41,18 +40,18 @@ func start(t testing.TB, config string) member { return cluster(t, 1, config)[0]
 // cluster starts so many servers that replicate each other.
 func cluster(t testing.TB, size int, config string) []member {
 	t.Helper()
-	path := testserver.Find(t, "nats-server", "go install github.com/nats-io/nats-server/v2@v2.15.3")
-	dir := testdir.InMemory(t)
+	path := testenv.FindProgram(t, "nats-server", "go install github.com/nats-io/nats-server/v2@v2.15.3")
+	dir := testenv.DirInMemory(t)
 	if *soak {
 		dir = t.TempDir()
 	}
 	members := make([]member, size)
 	routes := make([]string, size)
 	for i := range members {
-		members[i].name, members[i].addr = fmt.Sprint("server", i), testserver.Addr(t)
-		routes[i] = testserver.Addr(t)
+		members[i].name, members[i].addr = fmt.Sprint("server", i), testenv.Addr(t)
+		routes[i] = testenv.Addr(t)
 	}
-	started := make(chan *testserver.Server, size)
+	started := make(chan *testenv.Server, size)
 	for i, m := range members {
 		text := fmt.Sprintf("server_name: %s\nlisten: %q\n"+config, m.name, m.addr, filepath.Join(dir, m.name))
 		if size > 1 {
@@ -62,7 +61,7 @@ func cluster(t testing.TB, size int, config string) []member {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		go func() {
 			defer func() { started <- members[i].Server }()
-			members[i].Server = testserver.Start(t, ready(m.addr), path, "-c", file)
+			members[i].Server = testenv.StartServer(t, ready(m.addr), path, "-c", file)
 		}()
 	}
 	for range members {

@@ -12,8 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage/redisstore"
 )
 
@@ -25,7 +24,7 @@ var ctx = context.Background()
 
 // server is a redis-server process with a directory and a port of its own.
 type server struct {
-	*testserver.Server
+	*testenv.Server
 	addr string
 	bus  string // the port for the others of its cluster
 	dir  string
@@ -38,7 +37,7 @@ var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--save
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
 	return launch(t, func(s *server, port string) []string {
-		_, s.bus, _ = net.SplitHostPort(testserver.Addr(t))
+		_, s.bus, _ = net.SplitHostPort(testenv.Addr(t))
 		return append([]string{"--port", port, "--cluster-port", s.bus, "--bind", "127.0.0.1", "--dir", s.dir,
 			"--enable-debug-command", "yes"}, args...)
 	})
@@ -47,11 +46,11 @@ func start(t testing.TB, args ...string) *server {
 // launch starts a redis-server with the arguments that it is given for a port.
 func launch(t testing.TB, args func(s *server, port string) []string) *server {
 	t.Helper()
-	path := testserver.Find(t, "redis-server", "apt-get install redis-server")
-	s := &server{addr: testserver.Addr(t), dir: memoryDir(t)}
+	path := testenv.FindProgram(t, "redis-server", "apt-get install redis-server")
+	s := &server{addr: testenv.Addr(t), dir: memoryDir(t)}
 	_, port, err := net.SplitHostPort(s.addr)
 	require.NoError(t, err)
-	s.Server = testserver.Start(t, s.loaded, append([]string{path}, args(s, port)...)...)
+	s.Server = testenv.StartServer(t, s.loaded, append([]string{path}, args(s, port)...)...)
 	return s
 }
 
@@ -61,7 +60,7 @@ func memoryDir(t testing.TB) string {
 	if *soak {
 		return t.TempDir()
 	}
-	return testdir.InMemory(t)
+	return testenv.DirInMemory(t)
 }
 
 // loaded returns nil when the server has loaded its data.

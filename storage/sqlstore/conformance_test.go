@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -146,14 +146,14 @@ func mysqlSetting(t testing.TB, to target, setting string) string {
 // pgbouncer starts a PgBouncer in front of a PostgreSQL server. It has fewer connections
 // than its clients, and hands them out for one transaction each.
 func pgbouncer(t testing.TB, behind *server) target {
-	bin := testserver.Find(t, "/usr/sbin/pgbouncer", "apt-get install pgbouncer")
+	bin := testenv.FindProgram(t, "/usr/sbin/pgbouncer", "apt-get install pgbouncer")
 	dir, err := os.MkdirTemp("", "pgbouncer")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	users := filepath.Join(dir, "users")
 	require.NoError(t, os.WriteFile(users, []byte("\"postgres\" \"\"\n"), 0o644))
-	port, err := testserver.Port()
+	port, err := testenv.Port()
 	require.NoError(t, err)
 	config := fmt.Sprintf(`[databases]
 postgres = host=127.0.0.1 port=%d user=postgres
@@ -169,11 +169,11 @@ server_login_retry = 1
 `, behind.port, port, users)
 	path := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o644))
-	user, err := testserver.Own(dir, "postgres")
+	user, err := testenv.OwnDir(dir, "postgres")
 	require.NoError(t, err)
 	to := behind.to
 	to.source = strings.Replace(to.source, strconv.Itoa(behind.port), strconv.Itoa(port), 1)
-	s := testserver.New(to.ping, func() *exec.Cmd { return testserver.AsUser(user, bin, path) })
+	s := testenv.NewServer(to.ping, func() *exec.Cmd { return testenv.AsUser(user, bin, path) })
 	require.NoError(t, s.Run())
 	// PgBouncer 1.18 ends itself at times when clients leave in the middle of a query.
 	s.Supervise()

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 	"github.com/oauth2keep/oauth2keep/storage/storagetest"
@@ -141,7 +141,7 @@ func memoryDir(t testing.TB) string {
 	if *soak {
 		return t.TempDir()
 	}
-	return testdir.InMemory(t)
+	return testenv.DirInMemory(t)
 }
 
 // onEach runs a test on all engines at the same time.

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
@@ -119,7 +119,7 @@ func TestAdviceOfCreateTable(t *testing.T) {
 	mustExec(t, myDB, "CREATE USER reader")
 	mustExec(t, myDB, "GRANT SELECT ON app.* TO reader")
 	mustExec(t, myDB, "CREATE USER locked IDENTIFIED BY 'hush'")
-	closed := testserver.Addr(t)
+	closed := testenv.Addr(t)
 	for _, test := range []struct {
 		name     string
 		to       target

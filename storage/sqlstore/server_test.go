@@ -13,8 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage/sqlstore"
 )
 
@@ -35,7 +34,7 @@ var postgres = &kind{
 	variable: "OAUTH2KEEP_POSTGRES_DSN", missing: "postgresql",
 	fast: []string{"fsync=off", "full_page_writes=off", "autovacuum=off"},
 	make: func(dir string, fast []string) (*server, error) {
-		process, port, err := testserver.Postgres(dir, []string{"--auth=trust", "--username=postgres"},
+		process, port, err := testenv.NewPostgres(dir, []string{"--auth=trust", "--username=postgres"},
 			append([]string{"max_connections=300", "shared_buffers=32MB"}, fast...)...)
 		return &server{process, dir, port, target{dialect: sqlstore.PostgreSQL,
 			source: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)}}, err
@@ -46,30 +45,30 @@ var mysql = &kind{
 	variable: "OAUTH2KEEP_MYSQL_DSN", missing: "mariadb-server",
 	fast: []string{"--innodb-flush-log-at-trx-commit=2", "--innodb-log-file-size=8M"},
 	make: func(dir string, fast []string) (*server, error) {
-		install, err := testserver.Look("mariadb-install-db")
-		daemon, missing := testserver.Look("/usr/sbin/mariadbd")
+		install, err := testenv.LookProgram("mariadb-install-db")
+		daemon, missing := testenv.LookProgram("/usr/sbin/mariadbd")
 		if err := errors.Join(err, missing); err != nil {
 			return nil, err
 		}
-		user, err := testserver.Own(dir, "mysql")
+		user, err := testenv.OwnDir(dir, "mysql")
 		if err != nil {
 			return nil, err
 		}
 		data := filepath.Join(dir, "data")
-		if err := testserver.Output(testserver.AsUser(user, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")); err != nil {
+		if err := testenv.Output(testenv.AsUser(user, install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")); err != nil {
 			return nil, err
 		}
 		first := filepath.Join(dir, "first.sql")
 		if err := os.WriteFile(first, []byte("CREATE DATABASE IF NOT EXISTS app;\n"), 0o644); err != nil {
 			return nil, err
 		}
-		port, err := testserver.Port()
+		port, err := testenv.Port()
 		if err != nil {
 			return nil, err
 		}
 		to := target{dialect: sqlstore.MySQL, source: fmt.Sprintf("root@tcp(127.0.0.1:%d)/app", port)}
-		return &server{testserver.New(to.ping, func() *exec.Cmd {
-			return testserver.AsUser(user, daemon, append([]string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port),
+		return &server{testenv.NewServer(to.ping, func() *exec.Cmd {
+			return testenv.AsUser(user, daemon, append([]string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port),
 				"--init-file=" + first, "--bind-address=127.0.0.1", "--socket=" + filepath.Join(dir, "socket"), "--skip-name-resolve",
 				"--pid-file=" + filepath.Join(dir, "pid"), "--max-connections=300", "--innodb-buffer-pool-size=64M"}, fast...)...)
 		}), dir, port, to}, nil
@@ -137,7 +136,7 @@ func skipIfShort(t testing.TB) {
 // should be.
 func (k *kind) check(t testing.TB, err error) {
 	t.Helper()
-	if errors.Is(err, testserver.ErrNotInstalled) {
+	if errors.Is(err, testenv.ErrNotInstalled) {
 		message := fmt.Sprintf("install it: apt-get install -y %s; or set %s", k.missing, k.variable)
 		if os.Getenv("CI") == "true" {
 			t.Fatal(message)
@@ -166,7 +165,7 @@ func (k *kind) newServer(fast []string) (*server, error) {
 // newDir makes a directory for a server's data, in memory if it may be and there is one.
 func newDir(inMemory bool) (string, error) {
 	if inMemory {
-		if dir, err := os.MkdirTemp(testdir.Memory, "sqlstore"); err == nil {
+		if dir, err := os.MkdirTemp(testenv.Memory, "sqlstore"); err == nil {
 			return dir, nil
 		}
 	}
@@ -182,7 +181,7 @@ func (k *kind) close() {
 
 // server is a process with a directory.
 type server struct {
-	*testserver.Server
+	*testenv.Server
 	dir  string
 	port int
 	to   target

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -50,7 +50,7 @@ func Child(open func(at string) (storage.Store, error)) {
 // [storage.Lister] if that is.
 type Process struct {
 	*remote
-	process *testprocess.Process
+	process *testenv.Process
 	killed  atomic.Bool
 }
 
@@ -59,7 +59,7 @@ type Process struct {
 // understands. The process ends with the test.
 func StartProcess(t *testing.T, at string) *Process {
 	t.Helper()
-	p := &Process{process: testprocess.Start(t, atVariable+"="+at)}
+	p := &Process{process: testenv.StartProcess(t, atVariable+"="+at)}
 	t.Cleanup(func() {
 		p.process.Stdin.Close()
 		if err := p.process.Wait(); err != nil && !p.killed.Load() {

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -56,7 +56,7 @@ func TestSuiteSeesEveryFault(t *testing.T) {
 	skipIfShort(t)
 	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m",
 		"-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2", "-storagetest.collisions=50"}
-	out, err := testprocess.Test(t, args, faultsVariable+"=yes", "TMPDIR="+t.TempDir())
+	out, err := testenv.RunTests(t, args, faultsVariable+"=yes", "TMPDIR="+t.TempDir())
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, "all subtests passed:\n%s", out)
 	require.NotContains(t, out, "panic:", "%s", out)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
@@ -296,7 +296,7 @@ func TestRegisterAtOnce(t *testing.T) {
 	both.Add(2)
 	as.gate = func() { both.Done(); both.Wait() }
 	s := newServer(t, as)
-	dir, err := storage.OpenDir(testdir.InMemory(t))
+	dir, err := storage.OpenDir(testenv.DirInMemory(t))
 	require.NoError(t, err)
 	defer dir.Close()
 	keys, err := storage.NewKeyset(storage.NewKey())

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -213,7 +213,7 @@ func (s hooked) Put(ctx context.Context, name string, value []byte, old storage.
 func TestCallerGivesUpAfterConsent(t *testing.T) {
 	as := newIssuer(t)
 	s := newServer(t, as)
-	dir, err := storage.OpenDir(testdir.InMemory(t))
+	dir, err := storage.OpenDir(testenv.DirInMemory(t))
 	require.NoError(t, err)
 	defer dir.Close()
 	keys, err := storage.NewKeyset(storage.NewKey())

@@ -16,8 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -119,12 +118,12 @@ func fleet(t *testing.T, processes int, w work) outcome {
 	data, err := json.Marshal(w)
 	require.NoError(t, err)
 	type started struct {
-		*testprocess.Process
+		*testenv.Process
 		out *bufio.Reader
 	}
 	var all []started
 	for range processes {
-		p := testprocess.Start(t, childVariable+"="+string(data))
+		p := testenv.StartProcess(t, childVariable+"="+string(data))
 		all = append(all, started{p, bufio.NewReader(p.Stdout)})
 	}
 	for _, p := range all {
@@ -155,7 +154,7 @@ func TestFiveProcessesUseOneCredential(t *testing.T) {
 	as.life = max(2*time.Second, *soak/15)
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: testdir.InMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: 80 * time.Millisecond}
+	w := work{Server: s.endpoint, Store: testenv.DirInMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 3, For: *soak, Pause: 80 * time.Millisecond}
 	if *soak >= time.Minute {
 		w.Pause = *soak / 3000
 	}
@@ -175,7 +174,7 @@ func TestFiveProcessesAskOnce(t *testing.T) {
 	as := newIssuer(t)
 	s := newServer(t, as)
 	key := storage.NewKey()
-	w := work{Server: s.endpoint, Store: testdir.InMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 2, For: time.Second / 2, Pause: 10 * time.Millisecond}
+	w := work{Server: s.endpoint, Store: testenv.DirInMemory(t), Key: base64.StdEncoding.EncodeToString(key), Sessions: 2, For: time.Second / 2, Pause: 10 * time.Millisecond}
 	require.NoError(t, call(handler(s.endpoint, openStore(t, w.Store, key))))
 	ends := time.AfterFunc(200*time.Millisecond, as.end)
 	defer ends.Stop()

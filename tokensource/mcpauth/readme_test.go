@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testserver"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/pkce/loopback"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
@@ -28,7 +28,7 @@ func TestREADME(t *testing.T) {
 		t.Skip("the browser is a script")
 	}
 	as := newIssuer(t)
-	url, redirectURL := newServer(t, as).endpoint, "http://"+testserver.Addr(t)+"/callback"
+	url, redirectURL := newServer(t, as).endpoint, "http://"+testenv.Addr(t)+"/callback"
 	ctx, configDir, key := t.Context(), t.TempDir(), storage.NewKey()
 	program, err := os.Executable()
 	require.NoError(t, err)

@@ -21,7 +21,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testdir"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -116,7 +116,7 @@ func (s *server) admits(w http.ResponseWriter, r *http.Request) bool {
 
 // newStore returns a store, and opens it again for another process.
 func newStore(t testing.TB) (store *storage.Encrypted, again func() *storage.Encrypted) {
-	key, at := storage.NewKey(), testdir.InMemory(t)
+	key, at := storage.NewKey(), testenv.DirInMemory(t)
 	again = func() *storage.Encrypted { return openStore(t, at, key) }
 	return again(), again
 }

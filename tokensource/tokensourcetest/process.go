@@ -8,11 +8,11 @@ import (
 	"io"
 	"testing"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // process is a process of the fleet, as its parent sees it.
-type process struct{ *testprocess.Process }
+type process struct{ *testenv.Process }
 
 func (j *job) start(t *testing.T) process {
 	t.Helper()
@@ -20,7 +20,7 @@ func (j *job) start(t *testing.T) process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return process{testprocess.Start(t, variable+"="+string(text))}
+	return process{testenv.StartProcess(t, variable+"="+string(text))}
 }
 
 // over reports whether the process has ended.

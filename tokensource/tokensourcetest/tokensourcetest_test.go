@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testprocess"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -134,7 +134,7 @@ func TestRunWithoutChild(t *testing.T) {
 
 // again runs a test in another process.
 func again(t *testing.T, run string, env ...string) (out string, ok bool) {
-	out, err := testprocess.Test(t, []string{"-test.run=" + run, "-test.v", "-test.timeout=2m"}, env...)
+	out, err := testenv.RunTests(t, []string{"-test.run=" + run, "-test.v", "-test.timeout=2m"}, env...)
 	return out, err == nil
 }
 
@@ -159,11 +159,11 @@ func TestProcessesTellWhatIsWrong(t *testing.T) {
 		})
 	}
 	t.Run("no job", func(t *testing.T) {
-		p := process{testprocess.Start(t, variable+"={")}
+		p := process{testenv.StartProcess(t, variable+"={")}
 		assert.ErrorContains(t, p.Wait(), "tokensourcetest: unexpected end of JSON input")
 	})
 	t.Run("no report", func(t *testing.T) {
-		p := process{testprocess.Start(t, silentVariable+"=yes")}
+		p := process{testenv.StartProcess(t, silentVariable+"=yes")}
 		_, err := p.report()
 		assert.ErrorContains(t, err, "a process made no report")
 	})

@@ -1,4 +1,4 @@
-package testserver
+package testenv
 
 import (
 	"encoding/binary"
@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// InitDB is where [Look] finds PostgreSQL.
+// InitDB is where [LookProgram] finds PostgreSQL.
 const InitDB = "/usr/lib/postgresql/*/bin/initdb"
 
 // ErrNotInstalled is the error of servers that aren't installed.
 var ErrNotInstalled = errors.New("not installed")
 
-// Own gives a directory to the user as whom a server runs that refuses to run as root. It
+// OwnDir gives a directory to the user as whom a server runs that refuses to run as root. It
 // returns the name for AsUser: "" unless this process is root's.
-func Own(dir, name string) (string, error) {
+func OwnDir(dir, name string) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", nil
 	}
@@ -36,15 +36,15 @@ func Own(dir, name string) (string, error) {
 	return name, os.Chown(dir, uid, gid)
 }
 
-// Postgres returns a PostgreSQL server that isn't started yet, and its port on loopback. Its
-// data are below dir, to which others need access if this process is root's. initdb are
+// NewPostgres returns a PostgreSQL server that isn't started yet, and its port on loopback.
+// Its data are below dir, to which others need access if this process is root's. initdb are
 // arguments of that program, and settings those of the server.
-func Postgres(dir string, initdb []string, settings ...string) (*Server, int, error) {
-	bin, err := Look(InitDB)
+func NewPostgres(dir string, initdb []string, settings ...string) (*Server, int, error) {
+	bin, err := LookProgram(InitDB)
 	if err != nil {
 		return nil, 0, err
 	}
-	name, err := Own(dir, "postgres")
+	name, err := OwnDir(dir, "postgres")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -60,7 +60,7 @@ func Postgres(dir string, initdb []string, settings ...string) (*Server, int, er
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
-	return New(func() error { return postgresIsReady(addr) }, func() *exec.Cmd {
+	return NewServer(func() error { return postgresIsReady(addr) }, func() *exec.Cmd {
 		return AsUser(name, filepath.Join(filepath.Dir(bin), "postgres"), args...)
 	}), port, err
 }

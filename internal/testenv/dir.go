@@ -1,5 +1,4 @@
-// Package testdir makes directories for tests.
-package testdir
+package testenv
 
 import (
 	"os"
@@ -9,9 +8,9 @@ import (
 // Memory is a directory in memory, which may be missing.
 const Memory = "/dev/shm"
 
-// InMemory returns a new directory in memory, where flushing a file takes no time, or on a
+// DirInMemory returns a new directory in memory, where flushing a file takes no time, or on a
 // disk where the system has none in memory. It is removed when the test ends.
-func InMemory(t testing.TB) string {
+func DirInMemory(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(Memory, "oauth2keep")
 	if err != nil {

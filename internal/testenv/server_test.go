@@ -1,4 +1,4 @@
-package testserver
+package testenv
 
 import (
 	"errors"
@@ -12,21 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const addrVariable = "OAUTH2KEEP_TESTSERVER_ADDR"
-
-// TestMain is the server, if the environment has an address.
-func TestMain(m *testing.M) {
-	if addr := os.Getenv(addrVariable); addr != "" {
-		if l, err := net.Listen("tcp", addr); err == nil {
-			for {
-				l.Accept()
-			}
-		}
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
 func TestAServerIsKilledAndStartedAgain(t *testing.T) {
 	addr := Addr(t)
 	require.NotEqual(t, addr, Addr(t))
@@ -38,7 +23,7 @@ func TestAServerIsKilledAndStartedAgain(t *testing.T) {
 		}
 		return err
 	}
-	s := Start(t, dial, os.Args[0])
+	s := StartServer(t, dial, os.Args[0])
 	s.Kill()
 	require.Error(t, dial())
 	require.NoError(t, s.Run())
@@ -51,7 +36,7 @@ func TestAServerWhosePortIsTakenIsStartedAgain(t *testing.T) {
 	taken, err := net.Listen("tcp", addr)
 	require.NoError(t, err)
 	starts := 0
-	Start(t, func() error {
+	StartServer(t, func() error {
 		if starts++; starts < 4 {
 			return errors.New("it can't be")
 		}
@@ -63,7 +48,7 @@ func TestAServerWhosePortIsTakenIsStartedAgain(t *testing.T) {
 		return err
 	}, os.Args[0])
 
-	ended := New(func() error { return errors.New("never") }, func() *exec.Cmd { return exec.Command(os.Args[0]) })
+	ended := NewServer(func() error { return errors.New("never") }, func() *exec.Cmd { return exec.Command(os.Args[0]) })
 	require.NoError(t, ended.start(false))
 	ended.Kill()
 	require.Equal(t, errKilled, ended.startIfEnded(0), "what a test killed stays dead")
@@ -79,7 +64,7 @@ func TestASupervisedServerIsStartedAgain(t *testing.T) {
 		}
 		return err
 	}
-	s := Start(t, answers, os.Args[0])
+	s := StartServer(t, answers, os.Args[0])
 	cmd, ended := s.cmd, s.ended
 	s.Supervise()
 	cmd.Process.Kill() // not by Kill
@@ -139,7 +124,7 @@ func TestAMissingProgramSkipsLocallyAndFailsInCI(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				Find(said, "no such program", "do something")
+				FindProgram(said, "no such program", "do something")
 			}()
 			<-done
 			require.Equal(t, want+": no such program isn't installed: do something", said.what)

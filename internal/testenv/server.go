@@ -1,6 +1,4 @@
-// Package testserver runs the servers that tests of the stores need, as processes of
-// their own that a test kills and stops.
-package testserver
+package testenv
 
 import (
 	"bytes"
@@ -15,9 +13,9 @@ import (
 	"time"
 )
 
-// Look returns the path of a program: of the last that matches a pattern of paths, or where
-// the environment has one of its name. The error is ErrNotInstalled.
-func Look(program string) (string, error) {
+// LookProgram returns the path of a program: of the last that matches a pattern of paths,
+// or where the environment has one of its name. The error is ErrNotInstalled.
+func LookProgram(program string) (string, error) {
 	if strings.Contains(program, "/") {
 		if found, _ := filepath.Glob(program); len(found) > 0 {
 			return found[len(found)-1], nil
@@ -30,11 +28,11 @@ func Look(program string) (string, error) {
 	return path, nil
 }
 
-// Find is Look for a test. Where the program isn't installed the test is skipped, or fails
-// if the environment has CI=true; install says what to do then.
-func Find(t testing.TB, program, install string) string {
+// FindProgram is LookProgram for a test. Where the program isn't installed the test is
+// skipped, or fails if the environment has CI=true; install says what to do then.
+func FindProgram(t testing.TB, program, install string) string {
 	t.Helper()
-	path, err := Look(program)
+	path, err := LookProgram(program)
 	if err == nil {
 		return path
 	}
@@ -60,16 +58,17 @@ type Server struct {
 	output bytes.Buffer
 }
 
-// New returns a server that isn't started yet. It is ready when that function returns nil;
-// command makes its process.
-func New(ready func() error, command func() *exec.Cmd) *Server {
+// NewServer returns a server that isn't started yet. It is ready when that function returns
+// nil; command makes its process.
+func NewServer(ready func() error, command func() *exec.Cmd) *Server {
 	return &Server{ready: ready, command: command}
 }
 
-// Start starts a server and waits until ready returns nil. The process ends with the test.
-func Start(t testing.TB, ready func() error, args ...string) *Server {
+// StartServer starts a server and waits until ready returns nil. The process ends with the
+// test.
+func StartServer(t testing.TB, ready func() error, args ...string) *Server {
 	t.Helper()
-	s := New(ready, func() *exec.Cmd { return exec.Command(args[0], args[1:]...) })
+	s := NewServer(ready, func() *exec.Cmd { return exec.Command(args[0], args[1:]...) })
 	if err := s.Run(); err != nil {
 		t.Fatal(err)
 	}

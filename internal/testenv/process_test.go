@@ -1,34 +1,16 @@
-package testprocess
+package testenv
 
 import (
 	"bufio"
-	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-const variable = "OAUTH2KEEP_TESTPROCESS"
-
-func TestMain(m *testing.M) {
-	switch os.Getenv(variable) {
-	case "echo":
-		fmt.Println("ready")
-		io.Copy(os.Stdout, os.Stdin)
-		os.Exit(0)
-	case "fail":
-		fmt.Println("some output")
-		fmt.Fprintln(os.Stderr, "the reason")
-		os.Exit(3)
-	}
-	os.Exit(m.Run())
-}
-
 func TestProcessEndsWithItsInput(t *testing.T) {
-	p := Start(t, variable+"=echo")
+	p := StartProcess(t, processVariable+"=echo")
 	out := bufio.NewReader(p.Stdout)
 	for _, want := range []string{"ready\n", "one\n", "two\n"} {
 		line, err := out.ReadString('\n')
@@ -48,7 +30,7 @@ func TestProcessEndsWithItsInput(t *testing.T) {
 }
 
 func TestKilledProcessHasEnded(t *testing.T) {
-	p := Start(t, variable+"=echo")
+	p := StartProcess(t, processVariable+"=echo")
 	select {
 	case <-p.Ended():
 		t.Fatal("it ended by itself")
@@ -61,7 +43,7 @@ func TestKilledProcessHasEnded(t *testing.T) {
 }
 
 func TestFailedProcessSaysWhy(t *testing.T) {
-	p := Start(t, variable+"=fail")
+	p := StartProcess(t, processVariable+"=fail")
 	err := p.Wait()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
@@ -72,11 +54,11 @@ func TestFailedProcessSaysWhy(t *testing.T) {
 	require.Equal(t, "some output\n", string(out))
 }
 
-func TestTestRunsTests(t *testing.T) {
-	out, err := Test(t, []string{"-test.run=^TestKilled", "-test.v"})
+func TestRunTests(t *testing.T) {
+	out, err := RunTests(t, []string{"-test.run=^TestKilled", "-test.v"})
 	require.NoError(t, err, out)
 	require.Contains(t, out, "--- PASS: TestKilledProcessHasEnded")
-	out, err = Test(t, nil, variable+"=fail")
+	out, err = RunTests(t, nil, processVariable+"=fail")
 	require.Error(t, err)
 	require.Contains(t, out, "the reason")
 }

@@ -1,9 +1,4 @@
-// Package testprocess runs a test program again, in processes of its own that a test
-// talks to, kills and waits for. The test kits and the tests of the stores share it.
-//
-// A program that is run again must find out by its environment what it is to do, in
-// TestMain, before it runs any test.
-package testprocess
+package testenv
 
 import (
 	"bytes"
@@ -26,9 +21,10 @@ type Process struct {
 	err    error
 }
 
-// Start runs this program again, without arguments. env, each "NAME=value", is added to
-// its environment. A process that still runs when the test ends is killed.
-func Start(t testing.TB, env ...string) *Process {
+// StartProcess runs this program again, without arguments. env, each "NAME=value", is added
+// to its environment, by which it must find out in TestMain, before it runs any test, what
+// it is to do. A process that still runs when the test ends is killed.
+func StartProcess(t testing.TB, env ...string) *Process {
 	t.Helper()
 	p := &Process{cmd: command(t, nil, env), ended: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
@@ -77,20 +73,20 @@ func (p *Process) Wait() error {
 	return nil
 }
 
-// Test runs this program again with arguments, such as -test.run=^TestFault$, and
+// RunTests runs this program again with arguments, such as -test.run=^TestFault$, and
 // returns what it printed.
-func Test(t testing.TB, args []string, env ...string) (out string, err error) {
+func RunTests(t testing.TB, args []string, env ...string) (out string, err error) {
 	t.Helper()
 	b, err := command(t, args, env).CombinedOutput()
 	return string(b), err
 }
 
-// InFIPSMode is Test in a process where Go refuses what FIPS 140-3 doesn't approve. It
+// InFIPSMode is RunTests in a process where Go refuses what FIPS 140-3 doesn't approve. It
 // returns what is printed there by tests that have passed. Where the build has no such mode,
 // the test is skipped, or fails if CI is true.
 func InFIPSMode(t testing.TB, args []string, env ...string) (out string) {
 	t.Helper()
-	out, err := Test(t, args, append(env, "GODEBUG=fips140=only")...)
+	out, err := RunTests(t, args, append(env, "GODEBUG=fips140=only")...)
 	if strings.Contains(out, "panic: fips140:") && os.Getenv("CI") != "true" {
 		t.Skipf("this build has no FIPS 140 mode: %s", out)
 	}

@@ -1,4 +1,4 @@
-package testdir
+package testenv
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 func TestInMemoryIsRemoved(t *testing.T) {
 	var dirs []string
 	t.Run("test", func(t *testing.T) {
-		dirs = []string{InMemory(t), InMemory(t)}
+		dirs = []string{DirInMemory(t), DirInMemory(t)}
 		require.NotEqual(t, dirs[0], dirs[1])
 		for _, dir := range dirs {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
