@@ -11,7 +11,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
-	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // Client returns an HTTP client that sends t, refreshed when it expires, to the
@@ -51,7 +50,7 @@ type apiTransport struct {
 // access is what a token opens.
 type access struct {
 	token  *oauth2.Token
-	apis   origin.Set
+	apis   httpclient.Origins
 	header http.Header
 }
 
@@ -64,7 +63,7 @@ func (t *apiTransport) take(token *oauth2.Token) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
-	apis, err := origin.ParseSet(urls)
+	apis, err := httpclient.ParseOrigins(urls)
 	if err != nil {
 		return nil, t.config.config().mistake("APIURLs: %w", err)
 	}

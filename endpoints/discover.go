@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
-	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // Discover makes a [Provider] of the metadata that an authorization server publishes
@@ -92,7 +91,7 @@ func parseIssuer(issuer string) (*url.URL, error) {
 	switch {
 	case err != nil || u.Host == "" || strings.ContainsAny(issuer, "{}"):
 		return nil, errors.New("an issuer is an https URL such as https://accounts.google.com")
-	case !origin.Secure(u):
+	case !httpclient.SecureURL(u):
 		return nil, errors.New("an issuer is an https URL, or one of http at this machine")
 	case u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return nil, errors.New("an issuer has no user, query or fragment (RFC 8414, section 2)")

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 )
 
 // site is a web server that answers for every host.
@@ -320,7 +320,7 @@ func FuzzServerMetadata(f *testing.F) {
 		for _, u := range metadataURLs(issuer) {
 			r, err := http.NewRequest(http.MethodGet, u, nil)
 			require.NoError(t, err)
-			require.True(t, origin.Same(issuer, r.URL), u)
+			require.True(t, httpclient.SameOrigin(issuer, r.URL), u)
 		}
 		if p, err := m.provider(issuer); err == nil {
 			requireRoundTrip(t, p)

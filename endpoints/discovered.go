@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 )
 
 // serverMetadata is what is taken over of an authorization server's metadata: RFC 8414,
@@ -93,12 +93,12 @@ func (m *serverMetadata) checkURLs(issuer *url.URL) error {
 		}
 		u, err := url.Parse(e.url)
 		if err == nil {
-			_, err = origin.Of(u)
+			_, err = httpclient.OriginOf(u)
 		}
 		switch {
 		case err != nil || strings.ContainsAny(e.url, "{}"):
 			return fmt.Errorf("%s is not an absolute https URL", e.member)
-		case u.Scheme != "https" && (issuer.Scheme == "https" || !origin.Secure(u)):
+		case u.Scheme != "https" && (issuer.Scheme == "https" || !httpclient.SecureURL(u)):
 			return fmt.Errorf("%s is not an https URL", e.member)
 		case u.User != nil || strings.Contains(e.url, "#"):
 			return fmt.Errorf("%s has a user or a fragment in it (RFC 6749, section 3)", e.member)

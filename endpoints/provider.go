@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -191,7 +191,7 @@ func (p *Provider) errorf(format string, args ...any) error {
 // originOf returns the origin of a URL as text. Of one that has variables, it is what
 // stands where the origin is, with its braces.
 func originOf(rawURL string) string {
-	if o, err := origin.Parse(rawURL); err == nil {
+	if o, err := httpclient.ParseOrigin(rawURL); err == nil {
 		return o.String()
 	}
 	head, rest, found := strings.Cut(rawURL, "://")

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -271,7 +271,7 @@ func (p *adapter) request(r *http.Request, in *input) (sent *http.Request, their
 // addCookies gives sent those of r, which http.Client's jar has put there, unless it goes
 // to another origin, by the definition or by a hook.
 func addCookies(sent, r *http.Request) {
-	if jar := r.Header["Cookie"]; jar != nil && origin.Same(sent.URL, r.URL) {
+	if jar := r.Header["Cookie"]; jar != nil && httpclient.SameOrigin(sent.URL, r.URL) {
 		sent.Header.Set("Cookie", strings.Join(append(sent.Header["Cookie"], jar...), "; "))
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 )
 
 // template is a text of a definition in which names in braces stand for values.
@@ -173,7 +173,7 @@ func (at place) harmless(v string, spelledOut, insecure bool) (string, bool) {
 	switch at {
 	case asURL:
 		u, err := url.Parse(v)
-		ok := err == nil && (u.Scheme == "https" || u.Scheme == "http" && (insecure || origin.Secure(u))) &&
+		ok := err == nil && (u.Scheme == "https" || u.Scheme == "http" && (insecure || httpclient.SecureURL(u))) &&
 			u.User == nil && hostname.MatchString(u.Host) && !strings.ContainsAny(v, "?#\\{}%") && !strings.Contains(v, "/..")
 		return strings.TrimSuffix(v, "/"), ok
 	case asHost:

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 )
 
 type namedURL struct{ field, url string }
@@ -78,12 +78,12 @@ func (p *Provider) checkURL(u namedURL) error {
 	sample := t.sample("x")
 	parsed, err := url.Parse(sample)
 	if err == nil {
-		_, err = origin.Of(parsed)
+		_, err = httpclient.OriginOf(parsed)
 	}
 	switch {
 	case err != nil || strings.ContainsAny(sample, "{}"):
 		return wrong(u.field, "must be an absolute http or https URL")
-	case !p.InsecureHTTP && !origin.Secure(parsed):
+	case !p.InsecureHTTP && !httpclient.SecureURL(parsed):
 		return wrong(u.field, "must be an https URL, or one of http at this machine; InsecureHTTP allows others")
 	case parsed.User != nil:
 		return wrong(u.field, "has a user in it")
@@ -128,7 +128,7 @@ func (p *Provider) checkEntries(name string, at place, tail string) error {
 // isSecure reports whether an entry begins with an origin that a secret can be sent to.
 func (p *Provider) isSecure(entry string) bool {
 	u, err := url.Parse(strings.ReplaceAll(entry, "*", "x"))
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && p.InsecureHTTP || origin.Secure(u))
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && p.InsecureHTTP || httpclient.SecureURL(u))
 }
 
 func (p *Provider) checkVars() error {

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -44,16 +44,16 @@ type API interface {
 
 // access is where a token may be sent, and how.
 type access struct {
-	origins origin.Set
+	origins httpclient.Origins
 	header  http.Header // nil: it is an Authorization, as a bearer token
 	err     error       // it can't be sent anywhere
 }
 
 // apiAccess is what is known of the API before there is a token.
 type apiAccess struct {
-	origins origin.Set // of Manager.APIURLs; nil: each token has its own
-	scheme  string     // of the Authorization that a token is sent in, such as "Bearer"
-	fields  []string   // that a token is sent in, or that SDKs take it to be sent in
+	origins httpclient.Origins // of Manager.APIURLs; nil: each token has its own
+	scheme  string             // of the Authorization that a token is sent in, such as "Bearer"
+	fields  []string           // that a token is sent in, or that SDKs take it to be sent in
 	err     error
 
 	names headerNames // of requests
@@ -102,13 +102,13 @@ func (m *Manager) initAPI(a *apiAccess) error {
 var errNoAPI = errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")
 
 // originsOf returns the origins of URLs.
-func (m *Manager) originsOf(urls []string) (origins origin.Set, err error) {
+func (m *Manager) originsOf(urls []string) (origins httpclient.Origins, err error) {
 	if len(urls) == 0 {
 		return nil, errNoAPI
 	}
 	for _, raw := range urls {
 		u, _ := url.Parse(raw)
-		o, err := origin.Of(u)
+		o, err := httpclient.OriginOf(u)
 		if err != nil {
 			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
 		}

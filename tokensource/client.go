@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -96,7 +96,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // origins returns the origins that tokens may be sent to, as far as that is known without
 // a look at the record: those that were configured, or those of the token that is known,
 // also if it has ended.
-func (t *apiTransport) origins(api *apiAccess) origin.Set {
+func (t *apiTransport) origins(api *apiAccess) httpclient.Origins {
 	if api.origins == nil {
 		if v := t.source.known(); v.record != nil && v.record.AccessToken != "" {
 			return t.source.accessOf(v).origins
@@ -153,7 +153,7 @@ func (t *apiTransport) CloseIdleConnections() {
 
 // takesToken reports whether the token goes with r. It is an error to ask for that where
 // it mustn't go.
-func (t *apiTransport) takesToken(r *http.Request, origins origin.Set) (bool, error) {
+func (t *apiTransport) takesToken(r *http.Request, origins httpclient.Origins) (bool, error) {
 	switch {
 	case r.Response != nil: // net/http follows a redirect
 		return !origins.Left(r), nil

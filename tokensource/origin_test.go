@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
@@ -188,8 +188,8 @@ func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		want, err := origin.Parse(test.want)
+		want, err := httpclient.ParseOrigin(test.want)
 		require.NoError(t, err)
-		assert.Equal(t, origin.Set{want}, got)
+		assert.Equal(t, httpclient.Origins{want}, got)
 	}
 }

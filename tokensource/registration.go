@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -54,7 +54,7 @@ func registrationOf(c Refresher) (Registration, error) {
 		}
 		return Registration{Issuer: issuer, ClientID: clientID}, nil
 	case *oauth2.Config:
-		o, err := origin.Parse(c.Endpoint.TokenURL)
+		o, err := httpclient.ParseOrigin(c.Endpoint.TokenURL)
 		if err != nil {
 			return Registration{}, errors.New("tokensource: Endpoint.TokenURL of Manager.Config is not an absolute URL")
 		}

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
-	"github.com/oauth2keep/oauth2keep/internal/origin"
 )
 
 // lateness is how long after RefreshTimeout a Refresher may still answer before its flight
@@ -179,8 +178,8 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // checkSecure returns an error if tokens may not go to u: an http URL that isn't on the
 // loopback, unless InsecureHTTP is set.
 func (m *Manager) checkSecure(u *url.URL) error {
-	o, err := origin.Of(u)
-	if err != nil || m.InsecureHTTP || origin.Secure(u) {
+	o, err := httpclient.OriginOf(u)
+	if err != nil || m.InsecureHTTP || httpclient.SecureURL(u) {
 		return nil
 	}
 	return fmt.Errorf("tokensource: tokens would be sent to %v, where anyone on the way can read them: use https, or set Manager.InsecureHTTP", o)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/oauth2/jwt"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 )
 
 // TwoLegged makes a [Refresher] of what gets tokens without a user, such as a
@@ -68,7 +68,7 @@ func (t twoLegged) Registration() (issuer, clientID string) {
 	case *jwt.Config:
 		tokenURL, clientID = c.TokenURL, c.Email
 	}
-	o, err := origin.Parse(tokenURL)
+	o, err := httpclient.ParseOrigin(tokenURL)
 	if err != nil {
 		return "", clientID
 	}

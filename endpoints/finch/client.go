@@ -10,7 +10,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -124,7 +124,7 @@ func withState(connectURL, state string, plain *url.URL) (string, error) {
 		return "", errors.New("there is no connect_url in it")
 	case err != nil || len(connectURL) > maxURL:
 		return "", errors.New("the connect_url in it is no URL")
-	case !origin.Same(u, plain) || u.User != nil:
+	case !httpclient.SameOrigin(u, plain) || u.User != nil:
 		return "", errors.New("the connect_url in it doesn't lead to Finch's consent page")
 	case u.Query().Has("state"):
 		return "", errors.New("the connect_url in it has a state already")

@@ -1,5 +1,5 @@
 // Package httpclient makes requests that have secrets in them: with the client of the context,
-// without redirects, and a single time.
+// to the origins that the secrets are for, without redirects, and a single time.
 package httpclient
 
 import (

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
@@ -106,7 +106,7 @@ func (s *clientStream) RecvMsg(m any) error {
 // callCredentials are the credentials of one call.
 type callCredentials struct {
 	token   *oauth2.Token
-	origins origin.Set
+	origins httpclient.Origins
 	plain   bool // the token may go over a connection without TLS
 	sent    atomic.Bool
 }
@@ -123,7 +123,7 @@ func (c *Conn) authorize(ctx context.Context) (*callCredentials, error) {
 			return nil, fmt.Errorf("grpctoken: the token can't be sent: %w", redact.Error(err, []string{t.AccessToken, t.RefreshToken}))
 		}
 	}
-	origins, err := origin.ParseSet(urls)
+	origins, err := httpclient.ParseOrigins(urls)
 	if err != nil || len(origins) == 0 {
 		return nil, errors.New("grpctoken: Manager.APIURLs has to say which services the tokens are for, such as https://ledger.example")
 	}

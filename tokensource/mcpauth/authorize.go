@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
@@ -32,7 +32,7 @@ func (h *Handler) Authorize(ctx context.Context, req *http.Request, resp *http.R
 	if server, err := canonical(req.URL.String()); err != nil || server != h.server {
 		return fmt.Errorf("mcpauth: the Handler of %s was given a request to %s://%s: make one for each MCP server", h.server, req.URL.Scheme, req.URL.Host)
 	}
-	if at := resp.Request; at != nil && !origin.Same(at.URL, req.URL) {
+	if at := resp.Request; at != nil && !httpclient.SameOrigin(at.URL, req.URL) {
 		// Where it says that tokens come from is nothing to the MCP server.
 		return fmt.Errorf("mcpauth: %s has redirected to %s://%s, which refuses the request: make a Handler for that server, if you trust it", h.server, at.URL.Scheme, at.URL.Host)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 )
 
 // discovery is what an MCP server and its authorization server say of themselves, as the
@@ -102,11 +102,11 @@ func (h *Handler) discoverServer(ctx context.Context, d *discovery, c *client) e
 // authorization server: what listens on the loopback takes who can reach it for a user of
 // the machine. The SDK lets them through, so that one can try with a server of one's own.
 func (h *Handler) checkOutside(urls ...string) error {
-	if u, err := url.Parse(h.server); err != nil || origin.Loopback(u) {
+	if u, err := url.Parse(h.server); err != nil || httpclient.LoopbackURL(u) {
 		return err
 	}
 	for _, raw := range urls {
-		if u, err := url.Parse(raw); err == nil && origin.Loopback(u) {
+		if u, err := url.Parse(raw); err == nil && httpclient.LoopbackURL(u) {
 			return fmt.Errorf("mcpauth: %s, which isn't on this machine, names a server that is: %s://%s", h.server, u.Scheme, u.Host)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/internal/origin"
+	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
@@ -124,11 +124,11 @@ func canonical(server string) (string, error) {
 	if err != nil {
 		return "", errServer
 	}
-	o, err := origin.Of(u)
+	o, err := httpclient.OriginOf(u)
 	switch {
 	case err != nil || u.User != nil:
 		return "", errServer
-	case !origin.Secure(u):
+	case !httpclient.SecureURL(u):
 		return "", errors.New("mcpauth: Handler.Server is not an https URL, nor one of this machine: tokens would be sent in the clear")
 	}
 	rest := url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}

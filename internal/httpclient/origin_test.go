@@ -1,4 +1,4 @@
-package origin
+package httpclient
 
 import (
 	"net/http"
@@ -51,10 +51,10 @@ func TestSameOrigin(t *testing.T) {
 		{"https://api.example.com:99999", "https://api.example.com:99999", false},
 	} {
 		a, b := parse(t, test.a), parse(t, test.b)
-		assert.Equal(t, test.same, Same(a, b), "%s and %s", test.a, test.b)
-		assert.Equal(t, test.same, Same(b, a), "%s and %s", test.b, test.a)
+		assert.Equal(t, test.same, SameOrigin(a, b), "%s and %s", test.a, test.b)
+		assert.Equal(t, test.same, SameOrigin(b, a), "%s and %s", test.b, test.a)
 	}
-	assert.False(t, Same(nil, nil))
+	assert.False(t, SameOrigin(nil, nil))
 	assert.False(t, Origin{}.Is(&url.URL{}))
 }
 
@@ -64,17 +64,17 @@ func TestOriginIsPrintedInOneWay(t *testing.T) {
 		"http://Localhost:8080":          "http://localhost:8080",
 		"https://u:p@[::0001]:444/?q":    "https://[::1]:444",
 	} {
-		o, err := Parse(raw)
+		o, err := ParseOrigin(raw)
 		require.NoError(t, err)
 		assert.Equal(t, want, o.String())
 	}
 	assert.Empty(t, Origin{}.String())
-	_, err := Parse("https://user:secret@host:port/%zz")
+	_, err := ParseOrigin("https://user:secret@host:port/%zz")
 	assert.EqualError(t, err, "not an absolute http or https URL")
 }
 
 func TestRequestGoesToAnOriginByItsHostToo(t *testing.T) {
-	o, err := Parse("https://api.example.com")
+	o, err := ParseOrigin("https://api.example.com")
 	require.NoError(t, err)
 	for _, test := range []struct {
 		url, host string
@@ -105,7 +105,7 @@ func TestRequestGoesToAnOriginByItsHostToo(t *testing.T) {
 }
 
 func TestOrdinaryRequestIsComparedWithoutAllocating(t *testing.T) {
-	o, err := Parse("https://api.example.com")
+	o, err := ParseOrigin("https://api.example.com")
 	require.NoError(t, err)
 	r := &http.Request{URL: parse(t, "https://api.example.com/v1"), Host: "api.example.com"}
 	assert.Zero(t, testing.AllocsPerRun(100, func() { o.Takes(r) }))
@@ -137,18 +137,18 @@ func TestSecretsGoOverHTTPSOrStayOnTheMachine(t *testing.T) {
 		"":                              false,
 	} {
 		u := parse(t, raw)
-		assert.Equal(t, want, Secure(u), raw)
+		assert.Equal(t, want, SecureURL(u), raw)
 		if u.Scheme == "http" {
-			assert.Equal(t, want, Loopback(u), raw)
+			assert.Equal(t, want, LoopbackURL(u), raw)
 		}
 	}
-	assert.False(t, Secure(nil))
-	assert.False(t, Loopback(nil))
-	assert.True(t, Loopback(parse(t, "https://[::1]:8443/")))
+	assert.False(t, SecureURL(nil))
+	assert.False(t, LoopbackURL(nil))
+	assert.True(t, LoopbackURL(parse(t, "https://[::1]:8443/")))
 }
 
 func TestChainOfRedirectsThatHasLeft(t *testing.T) {
-	set, err := ParseSet([]string{"https://api.example.com", "https://uploads.example.com:8443"})
+	set, err := ParseOrigins([]string{"https://api.example.com", "https://uploads.example.com:8443"})
 	require.NoError(t, err)
 	assert.Equal(t, "https://api.example.com, https://uploads.example.com:8443", set.String())
 	for _, test := range []struct {
@@ -175,9 +175,9 @@ func TestChainOfRedirectsThatHasLeft(t *testing.T) {
 	}
 	r := &http.Request{URL: parse(t, "https://api.example.com"), Response: new(http.Response)}
 	assert.True(t, set.Left(r), "a redirect from nowhere")
-	_, err = ParseSet([]string{"https://api.example.com", "/v1"})
+	_, err = ParseOrigins([]string{"https://api.example.com", "/v1"})
 	assert.Error(t, err)
-	assert.False(t, Set(nil).Takes(r))
+	assert.False(t, Origins(nil).Takes(r))
 }
 
 // FuzzOrigin checks that what counts as one origin is dialed as one, and that an
@@ -192,8 +192,8 @@ func FuzzOrigin(f *testing.F) {
 		if errA != nil || errB != nil {
 			return
 		}
-		if o, err := Of(ua); err == nil {
-			again, err := Parse(o.String())
+		if o, err := OriginOf(ua); err == nil {
+			again, err := ParseOrigin(o.String())
 			if err == nil && again != o {
 				t.Fatalf("the origin of %q is %q, whose origin is %q", a, o, again)
 			}
@@ -201,10 +201,10 @@ func FuzzOrigin(f *testing.F) {
 				t.Fatalf("%q isn't of its own origin %q", a, o)
 			}
 		}
-		if Same(ua, ub) != Same(ub, ua) {
+		if SameOrigin(ua, ub) != SameOrigin(ub, ua) {
 			t.Fatalf("%q and %q are one origin in one order only", a, b)
 		}
-		if Same(ua, ub) && lower(ua.Scheme) != lower(ub.Scheme) {
+		if SameOrigin(ua, ub) && lower(ua.Scheme) != lower(ub.Scheme) {
 			t.Fatalf("%q and %q have two schemes and one origin", a, b)
 		}
 	})

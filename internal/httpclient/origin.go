@@ -1,6 +1,4 @@
-// Package origin tells where a secret may be sent: to the origin that it is for, and
-// over which connection.
-package origin
+package httpclient
 
 import (
 	"errors"
@@ -24,18 +22,18 @@ type Origin struct {
 	host   string // as in url.URL.Host, without the default port
 }
 
-var errNone = errors.New("not an absolute http or https URL")
+var errNoOrigin = errors.New("not an absolute http or https URL")
 
-// Of returns the origin of an absolute http or https URL.
-func Of(u *url.URL) (Origin, error) {
+// OriginOf returns the origin of an absolute http or https URL.
+func OriginOf(u *url.URL) (Origin, error) {
 	if u == nil {
-		return Origin{}, errNone
+		return Origin{}, errNoOrigin
 	}
 	o := Origin{scheme: lower(u.Scheme)}
 	port, ok := portOf(u.Port(), o.scheme)
 	host := canonicalHost(u.Hostname())
 	if !ok || host == "" {
-		return Origin{}, errNone
+		return Origin{}, errNoOrigin
 	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -44,14 +42,14 @@ func Of(u *url.URL) (Origin, error) {
 	return o, nil
 }
 
-// Parse returns the origin of rawURL. Its error doesn't quote rawURL, in which there
+// ParseOrigin returns the origin of rawURL. Its error doesn't quote rawURL, in which there
 // may be a password.
-func Parse(rawURL string) (Origin, error) {
+func ParseOrigin(rawURL string) (Origin, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return Origin{}, errNone
+		return Origin{}, errNoOrigin
 	}
-	return Of(u)
+	return OriginOf(u)
 }
 
 // String returns the origin as in an Origin header: "https://api.example.com". It is
@@ -71,7 +69,7 @@ func (o Origin) Is(u *url.URL) bool {
 	if u.Scheme == o.scheme && u.Host == o.host {
 		return true // as nearly every URL is written
 	}
-	other, err := Of(u)
+	other, err := OriginOf(u)
 	return err == nil && other == o
 }
 
@@ -94,24 +92,24 @@ func (o Origin) Takes(r *http.Request) bool {
 	return r.Host == "" || r.Host == r.URL.Host || o.Is(&url.URL{Scheme: r.URL.Scheme, Host: r.Host})
 }
 
-// Same reports whether a and b have one origin.
-func Same(a, b *url.URL) bool {
-	o, err := Of(a)
+// SameOrigin reports whether a and b have one origin.
+func SameOrigin(a, b *url.URL) bool {
+	o, err := OriginOf(a)
 	return err == nil && o.Is(b)
 }
 
-// Secure reports whether a secret may be sent to u: over https, or over http that
+// SecureURL reports whether a secret may be sent to u: over https, or over http that
 // doesn't leave the machine (OAuth 2.1, section 1.5; RFC 8252, section 7.3). The
 // loopback is "localhost" and the addresses 127.0.0.0/8 and ::1. A name below
 // localhost is none of them, since a resolver may ask the network for it.
-func Secure(u *url.URL) bool {
-	o, err := Of(u)
+func SecureURL(u *url.URL) bool {
+	o, err := OriginOf(u)
 	return err == nil && (o.scheme == "https" || isLoopback(u.Hostname()))
 }
 
-// Loopback reports whether u is a server on this machine: see [Secure].
-func Loopback(u *url.URL) bool {
-	_, err := Of(u)
+// LoopbackURL reports whether u is a server on this machine: see [SecureURL].
+func LoopbackURL(u *url.URL) bool {
+	_, err := OriginOf(u)
 	return err == nil && isLoopback(u.Hostname())
 }
 
@@ -164,14 +162,14 @@ func lower(s string) string {
 	}, s)
 }
 
-// A Set is the origins that a secret is for.
-type Set []Origin
+// Origins are those that a secret is for.
+type Origins []Origin
 
-// ParseSet returns the origins of the URLs.
-func ParseSet(rawURLs []string) (Set, error) {
-	set := make(Set, 0, len(rawURLs))
+// ParseOrigins returns the origins of the URLs.
+func ParseOrigins(rawURLs []string) (Origins, error) {
+	set := make(Origins, 0, len(rawURLs))
 	for _, raw := range rawURLs {
-		o, err := Parse(raw)
+		o, err := ParseOrigin(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +179,7 @@ func ParseSet(rawURLs []string) (Set, error) {
 }
 
 // String lists the origins.
-func (s Set) String() string {
+func (s Origins) String() string {
 	var all []string
 	for _, o := range s {
 		all = append(all, o.String())
@@ -190,7 +188,7 @@ func (s Set) String() string {
 }
 
 // Takes reports whether r goes to one of the origins.
-func (s Set) Takes(r *http.Request) bool {
+func (s Origins) Takes(r *http.Request) bool {
 	for _, o := range s {
 		if o.Takes(r) {
 			return true
@@ -202,7 +200,7 @@ func (s Set) Takes(r *http.Request) bool {
 // Left reports whether r is part of a chain of redirects, as net/http follows them,
 // that is or once was outside of the origins. From there on a request goes where a
 // stranger has sent it, also if that is one of the origins again.
-func (s Set) Left(r *http.Request) bool {
+func (s Origins) Left(r *http.Request) bool {
 	if r.Response == nil {
 		return false // no redirect
 	}
