@@ -1,4 +1,4 @@
-package clienttest_test
+package oauth2keep_test
 
 import (
 	"context"
