@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -110,6 +111,8 @@ type Manager struct {
 
 	apiOnce sync.Once // guards api
 	api     apiAccess
+
+	second atomic.Pointer[second] // the last that began; nil: none
 
 	mu      sync.Mutex // guards what follows
 	sources map[string]weak.Pointer[Source]

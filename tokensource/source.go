@@ -96,7 +96,7 @@ func (s *Source) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // get is TokenContext without the copy.
 func (s *Source) get(ctx context.Context) (*view, error) {
-	if c := s.fastPath.Load(); c != nil && monotonic() < c.until {
+	if c := s.fastPath.Load(); c != nil && !c.second.over.Load() {
 		return c.view, nil
 	}
 	now := time.Now()
@@ -138,32 +138,6 @@ const (
 	// what made the call necessary.
 	maxFlights = 4
 )
-
-// fastPath is a view, and until when it can be served without a look at anything else. It
-// saves most calls all but one reading of the monotonic clock, the cheapest there is.
-type fastPath struct {
-	view  *view
-	until int64 // as monotonic returns it
-
-	access atomic.Pointer[access] // of the view's token; nil: Client hasn't sent it yet
-}
-
-// maxFastPath is how long a fast path is open at most: the wall clock may tell sooner than the
-// monotonic clock that a token is over, as when the machine was asleep.
-const maxFastPath = time.Second
-
-// openFastPath lets v be served for a while without a look at anything else, if v allows it.
-func (s *Source) openFastPath(v *view, now time.Time) {
-	d := min(v.goodFor(now, s.m.set.stale), maxFastPath)
-	if d <= 0 {
-		return
-	}
-	c := &fastPath{view: v, until: monotonic() + int64(d)}
-	s.fastPath.Store(c)
-	if s.view.Load() != v {
-		s.fastPath.CompareAndSwap(c, nil)
-	}
-}
 
 // known returns the view, never nil.
 func (s *Source) known() *view {
