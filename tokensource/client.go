@@ -1,7 +1,6 @@
 package tokensource
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -258,28 +257,6 @@ func (t *apiTransport) another(r *http.Request, v *view) (*view, *access) {
 		return nil, nil // the API is elsewhere now
 	}
 	return fresh, access
-}
-
-// replacedElsewhere reports whether another token than v's has been got meanwhile, or is
-// under way: some providers end the old one at the moment they issue the next, before
-// whoever asked for that could save it.
-func (s *Source) replacedElsewhere(ctx context.Context, v *view) bool {
-	c, err := s.m.read(ctx, s.name)
-	switch {
-	case err != nil:
-		return false
-	case c.ID != v.record.ID:
-		s.publish(v, c.record, time.Now())
-		return true
-	case c.Attempt == nil:
-		return false
-	}
-	select {
-	case <-s.start(ctx).done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // drain reads what is left of a body, a little and for a moment at most, so that its

@@ -180,7 +180,7 @@ func TestAPIThatRefusesEveryTokenMakesNoLoop(t *testing.T) {
 		assert.Equal(f, "refused Bearer access-2", body)
 		assert.Len(f, api.calls(), 2)
 		for range 59 {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second - lookPause)
 			status, _ = f.get(m.Client("k")) // a new client each time, as a handler would
 			assert.Equal(f, 401, status)
 		}
@@ -190,6 +190,34 @@ func TestAPIThatRefusesEveryTokenMakesNoLoop(t *testing.T) {
 		f.get(m.Client("k"))
 		assert.Equal(f, 2, f.count(), "or would it, by now?")
 		assert.Zero(f, api.unclosed())
+	})
+}
+
+// TestRefusedRequestsShareLooks: an API that refuses all that it is asked doesn't have the store asked
+// as often.
+func TestRefusedRequestsShareLooks(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		api := withAPI(m)
+		api.respond = refusing()
+		client := m.Client("k")
+		f.get(client)
+		before := f.raw.count("get")
+		const looks = 10
+		end := time.Now().Add(looks * lookPause)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				for time.Now().Before(end) {
+					status, _ := f.get(client)
+					assert.Equal(f, 401, status)
+					time.Sleep(lookPause / 50)
+				}
+			})
+		}
+		wg.Wait()
+		assert.LessOrEqual(f, f.raw.count("get")-before, looks)
+		assert.Greater(f, len(api.calls()), 10*looks)
 	})
 }
 

@@ -114,13 +114,14 @@ type Manager struct {
 
 	second atomic.Pointer[second] // the last that began; nil: none
 
-	mu      sync.Mutex // guards what follows
-	sources map[string]weak.Pointer[Source]
-	cleanup func(name string)     // collected, made once
-	pinned  map[*Source]time.Time // kept although nobody holds them: see pin
-	untold  map[string]time.Time  // final failures that were perhaps written, by the token's ID: see notTold
-	unsaved map[*Source]*unsaved
-	saveNow chan struct{} // wakes the goroutine that saves them; nil if there is none
+	mu       sync.Mutex // guards what follows
+	sources  map[string]weak.Pointer[Source]
+	cleanup  func(name string)     // collected, made once
+	pinned   map[*Source]time.Time // kept although nobody holds them: see pin
+	untold   map[string]time.Time  // final failures that were perhaps written, by the token's ID: see notTold
+	unsaved  map[*Source]*unsaved
+	saveNow  chan struct{}           // wakes the goroutine that saves them; nil if there is none
+	nextLook map[*Source]*sharedLook // that hasn't begun: see sharedLook
 
 	inflight   inflight
 	testRandom func() float64
