@@ -12,6 +12,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/chart"
 )
 
 func TestAuthCodeURLIsWhatTheProviderDocuments(t *testing.T) {
@@ -47,7 +48,7 @@ func TestAuthCodeURLIsWhatTheProviderDocuments(t *testing.T) {
 			"https://connect.trychart.com?client_id=id-of-the-client&state=st%26te",
 		},
 		{
-			"Chart, whose option of the exchange has no place in a URL", endpoints.Chart, "", nil, []oauth2.AuthCodeOption{endpoints.ChartAsync},
+			"Chart, whose option of the exchange has no place in a URL", endpoints.Chart, "", nil, []oauth2.AuthCodeOption{chart.Async},
 			"https://connect.trychart.com?client_id=id-of-the-client&state=st%26te",
 		},
 		{

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/finch"
 )
 
 // A provider that isn't defined here: it takes JSON, calls the client's id
@@ -103,10 +104,10 @@ func ExampleKindOf() {
 		io.WriteString(w, `{"code": 400, "name": "invalid_grant", "message": "Invalid grant: authorization code is invalid"}`)
 	}))
 	defer server.Close()
-	finch := endpoints.Finch
-	finch.Endpoint.TokenURL = server.URL + "/auth/token"
+	provider := endpoints.Finch
+	provider.Endpoint.TokenURL = server.URL + "/auth/token"
 
-	_, err := finch.Config(oauth2.Config{ClientID: "my-id"}).Exchange(context.Background(), "an-old-code")
+	_, err := provider.Config(oauth2.Config{ClientID: "my-id"}).Exchange(context.Background(), "an-old-code")
 	fmt.Println(err) // for the log
 	switch kind := endpoints.KindOf(err); kind {
 	case endpoints.KindCodeRejected, endpoints.KindLoginRequired:
@@ -124,15 +125,15 @@ func ExampleMetadata() {
 		io.WriteString(w, `{"access_token": "…", "connection_id": "c-1", "provider_id": "gusto", "products": ["company"]}`)
 	}))
 	defer server.Close()
-	finch := endpoints.Finch
-	finch.Endpoint.TokenURL = server.URL + "/auth/token"
+	provider := endpoints.Finch
+	provider.Endpoint.TokenURL = server.URL + "/auth/token"
 
-	token, err := finch.Config(oauth2.Config{ClientID: "my-id"}).Exchange(context.Background(), "the-code")
+	token, err := provider.Config(oauth2.Config{ClientID: "my-id"}).Exchange(context.Background(), "the-code")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	var connection endpoints.FinchConnection
+	var connection finch.Connection
 	if err := endpoints.Metadata(token, &connection); err != nil {
 		fmt.Println(err)
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // Metadata decodes what the provider sent beside the access and refresh token into
-// v, as encoding/json would: into a *[FinchConnection], a *[ChartConnection], a pointer
+// v, as encoding/json would: into a *finch.Connection, a *chart.Connection, a pointer
 // to a struct of your own, or to a map. Single members are there as
 // t.Extra(name) too, and a map[string]any has them as Extra does.
 func Metadata(t *oauth2.Token, v any) error {

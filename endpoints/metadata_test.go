@@ -10,19 +10,21 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/chart"
+	"github.com/oauth2keep/oauth2keep/endpoints/finch"
 )
 
 func TestFinchConnectionHoldsWhatFinchSends(t *testing.T) {
 	for _, test := range []struct {
 		name, body string
-		want       endpoints.FinchConnection
+		want       finch.Connection
 	}{
 		{
 			"today", `{
 				"access_token": "issued-token", "token_type": "bearer", "connection_id": "c1", "client_type": "sandbox",
 				"connection_type": "finch", "entity_ids": ["e1", "e2"], "products": ["company", "directory"],
 				"provider_id": "gusto", "customer_id": "cu1", "customer_name": "Acme", "account_id": "a1", "company_id": "co1"}`,
-			endpoints.FinchConnection{
+			finch.Connection{
 				ConnectionID: "c1", ClientType: "sandbox", ConnectionType: "finch", EntityIDs: []string{"e1", "e2"},
 				Products: []string{"company", "directory"}, ProviderID: "gusto", CustomerID: "cu1", CustomerName: "Acme",
 				AccountID: "a1", CompanyID: "co1",
@@ -30,14 +32,14 @@ func TestFinchConnectionHoldsWhatFinchSends(t *testing.T) {
 		},
 		{
 			"with nulls", `{"access_token": "issued-token", "connection_id": "c1", "customer_id": null, "customer_name": null, "entity_ids": null}`,
-			endpoints.FinchConnection{ConnectionID: "c1"},
+			finch.Connection{ConnectionID: "c1"},
 		},
 		{
 			"formerly", `{
 				"company_id": "4ab15e51-11ad-49f4-acae-f343b7794375", "account_id": "ac3a2af9-ce03-46c4-9142-81abe789c64d",
 				"provider_id": "gusto", "products": ["directory", "employment", "individual"], "client_type": "production",
 				"connection_type": "provider", "access_token": "7e965183-9332-423c-9259-3edafb332ad2"}`,
-			endpoints.FinchConnection{
+			finch.Connection{
 				CompanyID: "4ab15e51-11ad-49f4-acae-f343b7794375", AccountID: "ac3a2af9-ce03-46c4-9142-81abe789c64d",
 				ProviderID: "gusto", Products: []string{"directory", "employment", "individual"},
 				ClientType: "production", ConnectionType: "provider",
@@ -50,7 +52,7 @@ func TestFinchConnectionHoldsWhatFinchSends(t *testing.T) {
 				ctx, conf := way.use(net.context(), endpoints.Finch, oauth2.Config{ClientID: "id"})
 				token, err := conf.Exchange(ctx, "c0de")
 				require.NoError(t, err)
-				var got endpoints.FinchConnection
+				var got finch.Connection
 				require.NoError(t, endpoints.Metadata(token, &got))
 				assert.Equal(t, test.want, got)
 				assert.Equal(t, "Bearer", token.Type())
@@ -60,7 +62,7 @@ func TestFinchConnectionHoldsWhatFinchSends(t *testing.T) {
 }
 
 func TestChartConnectionTakesTheAccountUnderEitherName(t *testing.T) {
-	for body, want := range map[string]endpoints.ChartConnection{
+	for body, want := range map[string]chart.Connection{
 		`{"account_id":"ac1","provider_id":"turbotax","access_token":"issued-token"}`:                   {AccountID: "ac1", ProviderID: "turbotax"},
 		`{"taxpayer_id":"tp1","provider_id":"irs","access_token":"issued-token"}`:                       {AccountID: "tp1", ProviderID: "irs"},
 		`{"account_id":"ac1","taxpayer_id":"tp1","provider_id":"irs","access_token":"issued-token"}`:    {AccountID: "ac1", ProviderID: "irs"},
@@ -72,12 +74,12 @@ func TestChartConnectionTakesTheAccountUnderEitherName(t *testing.T) {
 			ctx, conf := way.use(net.context(), endpoints.Chart, oauth2.Config{ClientID: "id"})
 			token, err := conf.Exchange(ctx, "c0de")
 			require.NoError(t, err)
-			got := endpoints.ChartConnection{AccountID: "of another connection"}
+			got := chart.Connection{AccountID: "of another connection"}
 			require.NoError(t, endpoints.Metadata(token, &got))
 			assert.Equal(t, want, got)
 		}
 	}
-	assert.Error(t, json.Unmarshal([]byte(`{"account_id":7}`), new(endpoints.ChartConnection)))
+	assert.Error(t, json.Unmarshal([]byte(`{"account_id":7}`), new(chart.Connection)))
 }
 
 func TestMetadataOfATokenThatWasMadeOtherwise(t *testing.T) {
@@ -101,8 +103,8 @@ func TestMetadataOfATokenThatWasMadeOtherwise(t *testing.T) {
 func TestMetadataReportsWhatItCantDecode(t *testing.T) {
 	token := (&oauth2.Token{}).WithExtra(map[string]any{"products": "not a list"})
 	assert.EqualError(t, endpoints.Metadata(nil, &map[string]any{}), "endpoints: no token to take metadata from")
-	err := endpoints.Metadata(token, new(endpoints.FinchConnection))
-	assert.EqualError(t, err, "endpoints: can't decode what came beside the token: json: cannot unmarshal string into Go struct field FinchConnection.products of type []string")
+	err := endpoints.Metadata(token, new(finch.Connection))
+	assert.EqualError(t, err, "endpoints: can't decode what came beside the token: json: cannot unmarshal string into Go struct field Connection.products of type []string")
 	var wrongType *json.UnmarshalTypeError
 	assert.ErrorAs(t, err, &wrongType)
 	assert.ErrorContains(t, endpoints.Metadata(token, nil), "endpoints: can't decode")

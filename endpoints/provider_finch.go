@@ -7,7 +7,7 @@ import "golang.org/x/oauth2"
 // oauth2.Config.Scopes become Finch's products. A token doesn't expire; it lives
 // until it is revoked or the employer has to reconnect, which [Config.Introspect]
 // tells. For the embedded flow of Finch Connect, which must not send a redirect_uri,
-// see [Config.Exchange].
+// see [Config.Exchange]. What it sends beside a token is a finch.Connection.
 //
 // https://developer.tryfinch.com/api-reference/management/create-access-token
 var Finch = Provider{
@@ -51,17 +51,3 @@ var Finch = Provider{
 }
 
 var finchVersion = map[string]string{"Finch-API-Version": "2020-09-17"}
-
-// FinchConnection is what Finch sends beside an access token. See [Metadata].
-type FinchConnection struct {
-	ConnectionID   string   `json:"connection_id"`
-	ConnectionType string   `json:"connection_type"` // finch or provider
-	ClientType     string   `json:"client_type"`     // development, production or sandbox
-	ProviderID     string   `json:"provider_id"`     // the payroll provider, such as gusto
-	Products       []string `json:"products"`
-	EntityIDs      []string `json:"entity_ids"`
-	CustomerID     string   `json:"customer_id"`   // "" if Finch sends null
-	CustomerName   string   `json:"customer_name"` // "" if Finch sends null
-	CompanyID      string   `json:"company_id"`    // deprecated by Finch
-	AccountID      string   `json:"account_id"`    // deprecated by Finch
-}

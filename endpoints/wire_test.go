@@ -9,6 +9,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/chart"
 )
 
 const (
@@ -60,7 +61,7 @@ User-Agent: Go-http-client/1.1
 
 {"client_id":"id-of-the-client","client_secret":"se\"cret+/&=<é>","code":"code/with+specials==","redirect_uri":"https://app.example/callback?a=1&b=2"}`},
 
-		{"Chart, redirect flow, asynchronous", endpoints.Chart, callback, []oauth2.AuthCodeOption{endpoints.ChartAsync}, `POST /auth/token HTTP/1.1
+		{"Chart, redirect flow, asynchronous", endpoints.Chart, callback, []oauth2.AuthCodeOption{chart.Async}, `POST /auth/token HTTP/1.1
 Host: api.trychartapi.com
 Accept: application/json
 Accept-Encoding: gzip
@@ -71,7 +72,7 @@ X-Chart-Async: true
 
 {"client_id":"id-of-the-client","client_secret":"se\"cret+/&=<é>","code":"code/with+specials==","redirect_uri":"https://app.example/callback?a=1&b=2"}`},
 
-		{"Chart, embedded flow, asynchronous", endpoints.Chart, "", []oauth2.AuthCodeOption{endpoints.ChartAsync}, `POST /auth/token HTTP/1.1
+		{"Chart, embedded flow, asynchronous", endpoints.Chart, "", []oauth2.AuthCodeOption{chart.Async}, `POST /auth/token HTTP/1.1
 Host: api.trychartapi.com
 Accept: application/json
 Accept-Encoding: gzip

@@ -1,6 +1,6 @@
-// Package chart gets a token of Chart again that the program has lost, or never had. Chart
-// is the tax document API of https://www.trychart.com. What else it needs is in package
-// endpoints.
+// Package chart has what Chart, the tax document API of https://www.trychart.com, needs beside
+// endpoints.Chart: what it sends beside a token, an exchange that is answered sooner, and a way
+// to get a token again that the program has lost, or never had.
 package chart
 
 import (
@@ -15,12 +15,18 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
+// Async is an option of Exchange that makes Chart answer as soon as it has
+// pulled the documents, before it has parsed them. Without it an exchange can take
+// minutes. The parsed data may be read only once a webhook has said that the
+// taxpayer's status is COMPLETED.
+var Async oauth2.AuthCodeOption = oauth2.SetAuthURLParam("x-chart-async", "true")
+
 // ids are those of taxpayers: UUIDs, and in examples of Chart's such as
 // clt0szoxp0001p82z45ufj6t4.
 var ids = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // RecoverToken returns the token of the taxpayer who has that id, with what came beside
-// it: see [endpoints.Metadata] and [endpoints.ChartConnection]. C is a client of
+// it: see [endpoints.Metadata] and [Connection]. C is a client of
 // endpoints.Chart. The token is the one that is in use, no new one: if the connection is
 // kept under a name, save it there.
 //
@@ -44,7 +50,7 @@ func RecoverToken(ctx context.Context, c *endpoints.Config, taxpayerID string) (
 	if err != nil {
 		return nil, err
 	}
-	var told endpoints.ChartConnection
+	var told Connection
 	if err := endpoints.Metadata(t, &told); err != nil || told.AccountID != "" && told.AccountID != taxpayerID {
 		return nil, reply.Unusable(errors.New("it is about another taxpayer"))
 	}

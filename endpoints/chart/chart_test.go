@@ -79,9 +79,9 @@ Accept-Encoding: gzip
 	assert.True(t, token.Expiry.IsZero())
 	assert.Equal(t, "TAX_AUTHORIZATION_SUBMITTED", token.Extra("status"))
 	assert.Equal(t, map[string]any{"a": 1.}, token.Extra("metadata"))
-	var told endpoints.ChartConnection
+	var told chart.Connection
 	require.NoError(t, endpoints.Metadata(token, &told))
-	assert.Equal(t, endpoints.ChartConnection{AccountID: id, ProviderID: "irs-tax-pro"}, told)
+	assert.Equal(t, chart.Connection{AccountID: id, ProviderID: "irs-tax-pro"}, told)
 }
 
 func TestIDThatIsNoneIsNotSent(t *testing.T) {

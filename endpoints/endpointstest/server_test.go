@@ -19,6 +19,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/endpoints/finch"
 )
 
 func origin(t *testing.T, rawURL string) string {
@@ -100,7 +101,7 @@ func TestConfig(t *testing.T) {
 func TestConnect(t *testing.T) {
 	s := endpointstest.New(t)
 	token := s.Connect(endpoints.Finch, "company", "ssn")
-	var c endpoints.FinchConnection
+	var c finch.Connection
 	require.NoError(t, endpoints.Metadata(token, &c))
 	assert.Equal(t, []string{"company", "ssn"}, c.Products)
 	assert.Equal(t, "gusto", c.ProviderID)

@@ -1,6 +1,7 @@
 /*
-Package finch begins connections by the Connect sessions of Finch, the payroll API of
-https://www.tryfinch.com. What else Finch needs is in package endpoints.
+Package finch has what Finch, the payroll API of https://www.tryfinch.com, needs beside
+endpoints.Finch: what it sends beside a token, and the Connect sessions that connections
+begin by.
 
 A [Client] is a client of endpoints.Finch for pkce.Flow. What the session is for is an
 option of Begin:
@@ -29,7 +30,7 @@ webhook is account.updated with the status reauth), begin an attempt for the sam
 connection:
 
 	s, err := flow.Begin(w, r, "acme", finch.Reauthentication{
-		ConnectionID: id, // endpoints.FinchConnection.ConnectionID
+		ConnectionID: id, // Connection.ConnectionID
 	}.Option())
 
 Its callback brings a new access token, which takes the place of the old one: save it

@@ -16,7 +16,7 @@ func TestReauthenticationPutsANewTokenInThePlaceOfTheOldOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newApplication(t, embedded)
 			first := a.connect(finch.Session{CustomerID: "acme", CustomerName: "Acme, Inc."}.Option())
-			var connection endpoints.FinchConnection
+			var connection finch.Connection
 			require.NoError(t, endpoints.Metadata(first, &connection))
 			assert.Equal(t, "acme", connection.CustomerID)
 			assert.Equal(t, "Acme, Inc.", connection.CustomerName)

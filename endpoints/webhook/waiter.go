@@ -21,7 +21,7 @@ const (
 var ErrRejected = errors.New("webhook: the connection was rejected or disconnected")
 
 // Waiter waits for Chart to complete a connection: after an exchange with the option
-// endpoints.ChartAsync, a taxpayer's data may be read once the status is COMPLETED, of
+// chart.Async, a taxpayer's data may be read once the status is COMPLETED, of
 // which a webhook tells. A zero Waiter can be used, by any number of goroutines.
 //
 // It knows of events only by Feed, which Handle calls, or whatever brings them from the

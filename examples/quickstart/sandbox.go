@@ -23,6 +23,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/endpoints/finch"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
@@ -184,12 +185,12 @@ func (t *tour) connect(ctx context.Context) error {
 // share shows what is in the one store.
 func (t *tour) share(ctx context.Context) error {
 	step("What the provider sent beside a token is kept with it")
-	finch, err := t.app.managers["finch"].Source(alice("finch")).TokenContext(ctx)
+	token, err := t.app.managers["finch"].Source(alice("finch")).TokenContext(ctx)
 	if err != nil {
 		return err
 	}
-	var connection endpoints.FinchConnection
-	if err := endpoints.Metadata(finch, &connection); err != nil {
+	var connection finch.Connection
+	if err := endpoints.Metadata(token, &connection); err != nil {
 		return err
 	}
 	if connection.ConnectionID == "" || connection.ProviderID == "" {
