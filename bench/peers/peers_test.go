@@ -99,8 +99,8 @@ func TestEveryClientSendsItsTokenAndLeavesTheRequestAlone(t *testing.T) {
 		google:  g.Transport.RoundTrip,
 		smithy:  smithySigned(noop{}),
 	} {
-		var call noopCall
-		r := request(context.WithValue(t.Context(), noopKey{}, &call), noopURL)
+		call := newNoopCall()
+		r := request(call, noopURL)
 		before := r.Clone(r.Context())
 		_, err := trip(r)
 		require.NoError(t, err, library)
