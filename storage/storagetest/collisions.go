@@ -192,11 +192,8 @@ func (m *meeting) run(ctx context.Context, t *testing.T, n int) {
 			for ready.Load() < 2 {
 				runtime.Gosched()
 			}
+			spin(delays[i])
 			start := time.Now()
-			for time.Since(start) < delays[i] {
-				runtime.Gosched() // not Sleep, which is late by more than a quick write takes
-			}
-			start = time.Now()
 			versions[i], errs[i] = m.changes[i].do(ctx, m.handles[i], m.name, m.v)
 			if errs[i] == nil {
 				m.lengths[i] = (3*m.lengths[i] + time.Since(start)) / 4
@@ -220,4 +217,11 @@ func (m *meeting) run(ctx context.Context, t *testing.T, n int) {
 		want(t, m.handles[loser], m.name, m.changes[winner].value, versions[winner])
 	}
 	m.v = versions[winner]
+}
+
+// spin waits for exactly as long, unlike Sleep, which is late by more than a quick write takes.
+func spin(d time.Duration) {
+	for start := time.Now(); time.Since(start) < d; {
+		runtime.Gosched()
+	}
 }

@@ -3,6 +3,8 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 
 // shortly is how long the tests watch for a lock that ought not to be granted, or for an
 // answer that a server ought not to give.
-const shortly = 30 * time.Millisecond
+const shortly = 10 * time.Millisecond
 
 // ends are the ways in which a context ends shortly, by the error that it has then.
 var ends = map[error]func(context.Context) (context.Context, context.CancelFunc){
@@ -25,20 +27,39 @@ var ends = map[error]func(context.Context) (context.Context, context.CancelFunc)
 	},
 }
 
-// wantEnd fails unless a call returns when its context ends, with the error end.
-func wantEnd(t *testing.T, what string, end error, call func(context.Context) error) {
+// wantEnd fails unless each of the calls, by what they are, returns when its context ends,
+// with the error of that: once for each of the ends. All wait at the same time.
+func wantEnd(t *testing.T, calls map[string]func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := ends[end](t.Context())
-	defer cancel()
-	returned := make(chan error, 1)
-	go func() { returned <- call(ctx) }()
-	select {
-	case err := <-returned:
-		if !errors.Is(err, end) {
-			t.Fatalf("%s, with a context that ends = %v; want %v", what, err, end)
+	ctx := t.Context()
+	type answer struct {
+		what     string
+		err, end error
+	}
+	answers := make(chan answer, len(calls)*len(ends))
+	waiting := make(map[string]int)
+	for what, call := range calls {
+		for end, ending := range ends {
+			waiting[what]++
+			go func() {
+				ctx, cancel := ending(ctx)
+				defer cancel()
+				answers <- answer{what, call(ctx), end}
+			}()
 		}
-	case <-time.After(patience):
-		t.Fatalf("%s doesn't return when its context is done", what)
+	}
+	for late := time.After(patience); len(waiting) > 0; {
+		select {
+		case a := <-answers:
+			if !errors.Is(a.err, a.end) {
+				t.Fatalf("%s, with a context that ends = %v; want %v", a.what, a.err, a.end)
+			}
+			if waiting[a.what]--; waiting[a.what] == 0 {
+				delete(waiting, a.what)
+			}
+		case <-late:
+			t.Fatalf("%q: doesn't return when its context is done", slices.Sorted(maps.Keys(waiting)))
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -151,13 +150,6 @@ var last atomic.Int64 // number of a version
 func unlockBriefly(mu *sync.Mutex) {
 	mu.Unlock()
 	mu.Lock()
-}
-
-// spin waits for exactly as long, unlike Sleep.
-func spin(d time.Duration) {
-	for start := time.Now(); time.Since(start) < d; {
-		runtime.Gosched()
-	}
 }
 
 // aliasing keeps slices as they are.
