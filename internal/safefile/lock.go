@@ -13,15 +13,15 @@ import (
 // be locked, too.
 func OpenLock(root *os.Root, name string) (*os.File, error) {
 	for {
-		f, err := Create(root, name)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-		f, _, err = Open(root, name, os.O_RDWR)
+		f, _, err := Open(root, name, os.O_RDWR)
 		if IsReadOnly(err) {
 			f, _, err = Open(root, name, os.O_RDONLY)
 		}
-		if !errors.Is(err, fs.ErrNotExist) { // if so, it was deleted in between
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		f, err = Create(root, name)
+		if !errors.Is(err, fs.ErrExist) { // if so, another process was first
 			return f, err
 		}
 	}
