@@ -27,7 +27,7 @@ func contents(t *testing.T, s storage.Store) map[string]string {
 }
 
 func TestCopyThereAndBack(t *testing.T) {
-	const n = 100
+	const n = 30
 	key := storage.NewKey()
 	first := openShared(t, t.TempDir())
 	fill(t, first, "account/", n, key)

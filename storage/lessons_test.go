@@ -109,7 +109,7 @@ func TestLesson16WritersDoNotFailUnderContention(t *testing.T) {
 	defer dir.Close()
 	for name, store := range map[string]storage.Store{"Memory": new(storage.Memory), "Dir": dir} {
 		t.Run(name, func(t *testing.T) {
-			const writers, writes = 8, 20
+			const writers, writes = 8, 10
 			var wg sync.WaitGroup
 			for range writers {
 				wg.Go(func() {

@@ -3,11 +3,11 @@ package storage_test
 import (
 	"errors"
 	"flag"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,7 +56,10 @@ func TestDirSweepsWhatKilledWritersLeft(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir()
 	d := openDir(t, path)
-	mustPut(t, d, "key", "value", "")
+	keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"} // as many writers: one of them is mostly at it
+	for _, key := range keys {
+		mustPut(t, d, key, "value", "")
+	}
 	mustPut(t, d, "beside", "value", "")
 	left := func() int {
 		entries, err := os.ReadDir(filepath.Join(path, "tmp"))
@@ -66,17 +69,26 @@ func TestDirSweepsWhatKilledWritersLeft(t *testing.T) {
 	for kills := 0; left() == 0; kills++ {
 		require.Less(t, kills, 1000, "no writer left anything, so that nothing could be swept")
 		writer := storagetest.StartProcess(t, "plain:"+path)
-		v := versionIn(t, writer, "key")
-		time.AfterFunc(rand.N(5*time.Millisecond), writer.Kill)
-		for err := error(nil); err == nil; {
-			v, err = writer.Put(ctx, "key", []byte(strings.Repeat("value", 20_000)), v)
+		var wg sync.WaitGroup
+		for _, key := range keys {
+			v := versionIn(t, d, key)
+			wg.Go(func() {
+				for err := error(nil); err == nil; {
+					v, err = writer.Put(ctx, key, []byte(strings.Repeat("value", 20_000)), v)
+				}
+			})
+		}
+		for patience := time.Now().Add(5 * time.Second); left() == 0 && time.Now().Before(patience); {
 		}
 		writer.Kill()
+		wg.Wait()
 	}
 	again := openDir(t, path) // which sweeps
 	require.Zero(t, left())
-	require.Len(t, recordFiles(t, path), 2)
-	mustPut(t, again, "key", "another value", versionIn(t, again, "key"))
+	require.Len(t, recordFiles(t, path), len(keys)+1)
+	for _, key := range keys {
+		mustPut(t, again, key, "another value", versionIn(t, again, key))
+	}
 	value, _, err := d.Get(ctx, "beside")
 	require.NoError(t, err)
 	require.Equal(t, "value", string(value))
