@@ -98,10 +98,11 @@ func crowd(t *testing.T, handles []storage.Store, writers, bystanders int, d tim
 	current.Store(put(t, handles[0], name, "before", versionOf(t, handles[0], name)))
 	var replaced sync.Map // versions that were named by a write that succeeded
 	deadline := time.Now().Add(d)
+	long := make([]byte, 256<<10)
 	together(t, writers+bystanders, func(ctx context.Context, i int) error {
 		s := handles[i%len(handles)]
 		if i >= writers {
-			return standBy(ctx, s, fmt.Sprint("bystander ", i), deadline)
+			return standBy(ctx, s, fmt.Sprint("bystander ", i), long, deadline)
 		}
 		for n := 0; n*writers < minCollisions*workerCount || time.Now().Before(deadline); n++ {
 			old := current.Load().(storage.Version)
@@ -121,9 +122,8 @@ func crowd(t *testing.T, handles []storage.Store, writers, bystanders int, d tim
 	})
 }
 
-// standBy writes long values under a name that nobody else uses.
-func standBy(ctx context.Context, s storage.Store, name string, deadline time.Time) error {
-	value := make([]byte, 256<<10)
+// standBy writes a value again and again, under a name that nobody else uses.
+func standBy(ctx context.Context, s storage.Store, name string, value []byte, deadline time.Time) error {
 	for v := storage.Version(""); time.Now().Before(deadline); {
 		var err error
 		if v, err = s.Put(ctx, name, value, v); err != nil {

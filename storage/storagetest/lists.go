@@ -237,7 +237,7 @@ var listChecks = []check{
 			put(t, s, fmt.Sprint("name ", i), "value", "")
 		}
 		together(t, workerCount, func(ctx context.Context, i int) error {
-			for range 10 {
+			for range 4 {
 				n := 0
 				for _, err := range l.Names(ctx) {
 					if err != nil {

@@ -37,7 +37,7 @@
 //	-storagetest.kills 50        kills of each server and each process; 1 by default
 //	-storagetest.cuts 500        cuts of the connection to each server; 50 by default, 10 with -short
 //	-storagetest.names 10000     records that are listed; 300 by default, 120 with -short
-//	-storagetest.collisions 50   milliseconds for which two changes of each kind meet again and again; 5 by default, 2 with -short
+//	-storagetest.collisions 50   milliseconds for which two changes of each kind meet again and again; 5 by default, 1 with -short
 //
 // # What it can't check
 //
@@ -99,7 +99,7 @@ var (
 	kills       = amount("kills", "how often the suite kills each server and each process", 1, 1)
 	cuts        = amount("cuts", "how many times the suite cuts the connection to each server", 50, 10)
 	population  = amount("names", "how many records the suite lists", 300, 120)
-	collisionMS = amount("collisions", "for how many milliseconds two writes of each kind meet again and again", 5, 2)
+	collisionMS = amount("collisions", "for how many milliseconds two writes of each kind meet again and again", 5, 1)
 )
 
 // amount returns how much of something the tests do, once flags are parsed: what a flag
