@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
@@ -27,7 +28,7 @@ var apps atomic.Int64
 // newApp returns one that no other test has, nor another run.
 func newApp(t testing.TB) App {
 	name := fmt.Sprintf("keystore-test-%d-%d", os.Getpid(), apps.Add(1))
-	return App{Name: name, Dir: filepath.Join(t.TempDir(), "keystore")}
+	return App{Name: name, Dir: filepath.Join(testenv.DirInMemory(t), "keystore")}
 }
 
 // newFileApp returns one that leaves the keyring alone.

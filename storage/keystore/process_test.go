@@ -26,14 +26,14 @@ var roles = map[string]func(App) error{
 	"rotate": rotates,
 }
 
-var kills = flag.Int("kills", 4, "how often each test kills a process that changes keys")
+var kills = flag.Int("kills", 0, "how often each test kills a process that changes keys; 0 for 4, or 1 with -short")
 
 const roleVariable = "OAUTH2KEEP_KEYSTORE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
-		flag.Set("test.parallel", "4") // unless told otherwise: tests wait for disks more than they compute
+		flag.Set("test.parallel", "4") // unless told otherwise: tests may wait for disks more than they compute
 		os.Exit(m.Run())
 	}
 	a := App{Name: os.Getenv("CHILD_NAME"), Dir: os.Getenv("CHILD_DIR"), File: os.Getenv("CHILD_FILE") != ""}
@@ -165,9 +165,16 @@ func rotates(a App) error {
 func testKill(t *testing.T, a App) {
 	t.Helper()
 	open(t, a)
-	for range *kills {
+	times := *kills
+	switch {
+	case times == 0 && testing.Short():
+		times = 1
+	case times == 0:
+		times = 4
+	}
+	for range times {
 		p := child(t, "rotate", a)
-		time.AfterFunc(time.Duration(rand.N(int64(60*time.Millisecond))), func() { p.Kill() })
+		time.AfterFunc(rand.N(20*time.Millisecond), p.Kill)
 		last := open(t, a).Fingerprints()[:0]
 		for {
 			line, err := p.out.ReadString('\n')

@@ -17,10 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/internal/safefile"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-func newFile(t testing.TB) File { return File(filepath.Join(t.TempDir(), "token.keys")) }
+func newFile(t testing.TB) File { return File(filepath.Join(testenv.DirInMemory(t), "token.keys")) }
 
 func contents(t testing.TB, f File) string {
 	t.Helper()
