@@ -2,9 +2,11 @@ package sqlstore_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -32,11 +34,11 @@ func TestCreateTableOfASlowServer(t *testing.T) {
 // ends are the ways for a context to end while a database is at work.
 var ends = map[error]func(context.Context) (context.Context, context.CancelFunc){
 	context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(ctx, 100*time.Millisecond)
+		return context.WithTimeout(ctx, 30*time.Millisecond)
 	},
 	context.Canceled: func(ctx context.Context) (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithCancel(ctx)
-		time.AfterFunc(100*time.Millisecond, cancel)
+		time.AfterFunc(30*time.Millisecond, cancel)
 		return ctx, cancel
 	},
 }
@@ -52,21 +54,25 @@ func TestRowLocked(t *testing.T) {
 		_, err = tx.Exec("UPDATE " + to.table + " SET value = value")
 		require.NoError(t, err)
 
+		began := time.Now()
+		var wg sync.WaitGroup
 		for want, end := range ends {
-			ctx, cancel := end(ctx)
-			began := time.Now()
-			_, err := s.Put(ctx, "name", []byte("new"), v)
-			cancel()
-			require.Equal(t, want, err)
-			require.Less(t, time.Since(began), 5*time.Second)
+			wg.Go(func() {
+				ctx, cancel := end(ctx)
+				defer cancel()
+				_, err := s.Put(ctx, "name", []byte("new"), v)
+				assert.Equal(t, want, err)
+			})
 		}
+		wg.Wait()
+		require.Less(t, time.Since(began), 5*time.Second)
 		value, _, err := s.Get(ctx, "name") // readers don't wait
 		require.NoError(t, err)
 		require.Equal(t, "value", string(value))
 
 		// Who has more patience, waits. The server may yet do what was given up, and so
 		// the record is read again.
-		time.AfterFunc(50*time.Millisecond, func() { tx.Rollback() })
+		time.AfterFunc(20*time.Millisecond, func() { tx.Rollback() })
 		for {
 			_, v, err := s.Get(ctx, "name")
 			require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,13 @@ type fault struct {
 	subtest string
 	open    func() storage.Store
 	serve   func(t *testing.T) storage.Store // in place of open
+}
+
+// takesLong reports whether it takes many attempts, many records, processes or a server to
+// see the fault.
+func (f fault) takesLong() bool {
+	ofProcesses := slices.ContainsFunc(processChecks, func(c check) bool { return c.name == f.subtest })
+	return ofProcesses || f.serve != nil || f.subtest == oneStep || f.subtest == seesAll || f.subtest == wholeWalk
 }
 
 const anyName = "a name is any UTF-8 string"

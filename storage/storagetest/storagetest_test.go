@@ -41,26 +41,49 @@ func TestSoundStoresPass(t *testing.T) {
 		"served":   func(t *testing.T) storage.Store { return new(served).start(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "served" {
-				skipIfShort(t) // its many connections take a second
-			}
 			t.Parallel()
-			Run(t, open)
+			switch {
+			case !testing.Short():
+				Run(t, open)
+			case name == "shared":
+				Run(t, open)
+			case name == "reopened":
+				runOnly(t, "reopening", open)
+				runOnly(t, "durable", open)
+			default:
+				t.Skip("takes long: runs without -short, but for what package storage runs for its Memory")
+			}
 		})
+	}
+}
+
+// runOnly runs the subtests that have a word in their names.
+func runOnly(t *testing.T, word string, open func(t *testing.T) storage.Store) {
+	for _, c := range slices.Concat(groups...) {
+		if strings.Contains(c.name, word) {
+			t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+		}
 	}
 }
 
 // TestSuiteSeesEveryFault runs TestFaults in another process, and checks that for each
 // store that is broken in one way the subtest which is about that fails.
 func TestSuiteSeesEveryFault(t *testing.T) {
-	skipIfShort(t)
-	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m",
-		"-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2", "-storagetest.collisions=50"}
+	t.Parallel()
+	args := []string{"-test.run=^TestFaults$", "-test.v", "-test.parallel=32", "-test.timeout=1m"}
+	if testing.Short() {
+		args = append(args, "-test.short")
+	} else {
+		args = append(args, "-storagetest.names=1100", "-storagetest.cuts=100", "-storagetest.kills=2", "-storagetest.collisions=50")
+	}
 	out, err := testenv.RunTests(t, args, faultsVariable+"=yes", "TMPDIR="+t.TempDir())
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, "all subtests passed:\n%s", out)
 	require.NotContains(t, out, "panic:", "%s", out)
 	for name, f := range faults {
+		if testing.Short() && f.takesLong() {
+			continue
+		}
 		failed := "--- FAIL: TestFaults/" + strings.ReplaceAll(name, " ", "_") + " ("
 		assert.True(t, strings.Contains(out, failed), "%s: %q doesn't see it", name, f.subtest)
 	}
@@ -75,7 +98,13 @@ func TestFaults(t *testing.T) {
 		t.Skip("runs in TestSuiteSeesEveryFault")
 	}
 	patience = time.Second / 2
+	if testing.Short() {
+		patience = time.Second / 10
+	}
 	for name, f := range faults {
+		if testing.Short() && f.takesLong() {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			if f.subtest != oneStep && f.subtest != seesAll {
 				t.Parallel()
