@@ -103,8 +103,10 @@ func TestContract(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		storagetest.Run(t, func(t *testing.T) storage.Store {
-			to := newSQLite(t)
-			return sharedStore{to.open(t), to, nil}
+			to := sqliteFile(t)
+			s := to.open(t)
+			require.NoError(t, s.CreateTable(ctx))
+			return sharedStore{s, to, nil}
 		})
 	})
 }

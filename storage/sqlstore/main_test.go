@@ -131,8 +131,11 @@ var engines = []struct {
 	{"SQLite", newSQLite},
 }
 
-func newSQLite(t testing.TB) target {
-	return target{dialect: sqlstore.SQLite, source: memoryDir(t) + "/store.db"}.make(t)
+func newSQLite(t testing.TB) target { return sqliteFile(t).make(t) }
+
+// sqliteFile returns a database of SQLite that doesn't exist yet.
+func sqliteFile(t testing.TB) target {
+	return target{dialect: sqlstore.SQLite, source: memoryDir(t) + "/store.db", table: "records"}
 }
 
 // memoryDir returns a directory in memory or, with -soak, on a disk. Nothing cuts the power
