@@ -58,6 +58,10 @@ func openAt(at string) (storage.Store, error) {
 func TestMain(m *testing.M) {
 	tokensourcetest.Child(openAt)
 	storagetest.Child(openAt)
+	flag.Parse()
+	if !*soak {
+		os.Setenv("ETCD_UNSAFE_NO_FSYNC", "true") // nothing cuts the power here
+	}
 	os.Exit(m.Run())
 }
 

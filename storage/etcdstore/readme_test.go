@@ -20,6 +20,7 @@ import (
 
 // What README.md shows keeps a token on a server.
 func TestREADME(t *testing.T) {
+	t.Parallel()
 	account := accounttest.New(t)
 	conf := account.Config
 	keys, err := storage.NewKeyset(storage.NewKey())
@@ -39,6 +40,7 @@ func TestREADME(t *testing.T) {
 
 // A user whom README's command grants access has enough.
 func TestREADMEAccess(t *testing.T) {
+	t.Parallel()
 	testenv.FindProgram(t, "etcdctl", "apt-get install etcd-client")
 	addr := start(t, "--bcrypt-cost", "4").addr
 	root := client(t, addr)
