@@ -65,6 +65,11 @@ func memoryDir(t testing.TB) string {
 
 // loaded returns nil when the server has loaded its data.
 func (s *server) loaded() error {
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		return err // at once: the client would try again for half a second
+	}
+	conn.Close()
 	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
 	defer c.Close()
 	if err := c.Ping(ctx).Err(); !redis.HasErrorPrefix(err, "NOAUTH") {
