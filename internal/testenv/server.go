@@ -87,7 +87,7 @@ func (s *Server) Run() error {
 		if err = s.ready(); err == nil {
 			return nil
 		}
-		if err := s.startIfEnded(100 * time.Millisecond); err != nil {
+		if err := s.startIfEnded(20 * time.Millisecond); err != nil {
 			return err
 		}
 	}
