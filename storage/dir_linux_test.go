@@ -297,7 +297,7 @@ func TestDirWithAFrozenProcess(t *testing.T) {
 	require.Len(t, pids, 1)
 	require.NoError(t, syscall.Kill(pids[0], syscall.SIGSTOP))
 
-	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	_, err = d.Lock(short, "k")
 	require.Equal(t, context.DeadlineExceeded, err)
