@@ -188,6 +188,8 @@ var faults = map[string]fault{
 	"names are cleaned paths":         {subtest: anyName, open: mapped(path.Clean)},
 	"names are base names":            {subtest: anyName, open: mapped(path.Base)},
 	"names are in lower case":         {subtest: anyName, open: mapped(strings.ToLower)},
+	"names fold Cyrillic":             {subtest: anyName, open: mapped(func(k string) string { return strings.ReplaceAll(k, "Ж", "ж") })},
+	"names fold Greek":                {subtest: anyName, open: mapped(func(k string) string { return strings.ReplaceAll(k, "Ω", "ω") })},
 	"names are trimmed":               {subtest: anyName, open: mapped(strings.TrimSpace)},
 	"names lose a dot at the end":     {subtest: anyName, open: mapped(func(k string) string { return strings.TrimRight(k, ".") })},
 	"names lose a space at the end":   {subtest: anyName, open: mapped(func(k string) string { return strings.TrimRight(k, " ") })},

@@ -19,6 +19,7 @@ var oddNames = []string{
 	"\u00e9", "e\u0301", // é composed and decomposed: the same name on some file systems
 	"\u212b", "\u00c5", "A\u030a", // ångström sign, Å, A and ring
 	"ß", "ss", "SS", "ẞ", "ı", "i", "I", "İ", "\ufb01", "fi", "\u200b", "a\u200b", "\ufeffa", "a\u00ad",
+	"Ж", "ж", "Ω", "ω", // a store may fold the case of these, and not that of ASCII
 	"日本語", "日本語 ", "😀", "\U0010ffff", "עברית", "\u202ea", "ａ",
 	"null", "nil", "undefined", "0", "00", "+0", "-0", "0.0", "1e3", "1000", "true", "[]", "{}",
 	strings.Repeat("k", 255), strings.Repeat("k", 256), strings.Repeat("k", 4096), strings.Repeat("k", 4095) + "l",
