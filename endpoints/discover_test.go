@@ -2,7 +2,6 @@ package endpoints
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
+	"github.com/oauth2keep/oauth2keep/internal/pipenet"
 )
 
 // site is a web server that answers for every host.
@@ -27,13 +27,7 @@ type site struct {
 // though without TLS, which would take most of the time.
 func newSite(t *testing.T, answers map[string]http.HandlerFunc) (*site, context.Context) {
 	s := &site{answers: answers}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	transport := &http.Transport{DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return s, context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport})
+	return s, context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: pipenet.Serve(t, s)})
 }
 
 // become has the site answer otherwise, as one that nobody has asked yet.

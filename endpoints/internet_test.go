@@ -3,7 +3,6 @@ package endpoints_test
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/pipenet"
 )
 
 // internet stands for the whole of it: one server that every host name leads to, so
@@ -29,7 +29,7 @@ type internet struct {
 
 func newInternet(t testing.TB, answer http.HandlerFunc) *internet {
 	n := new(internet)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	transport := pipenet.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		dump, err := httputil.DumpRequest(r, true)
 		if err != nil {
 			t.Errorf("can't read the request: %v", err)
@@ -39,13 +39,6 @@ func newInternet(t testing.TB, answer http.HandlerFunc) *internet {
 		n.mu.Unlock()
 		answer(w, r)
 	}))
-	t.Cleanup(server.Close)
-	transport := server.Client().Transport.(*http.Transport).Clone()
-	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
-	}
-	transport.DialTLSContext = transport.DialContext
-	t.Cleanup(transport.CloseIdleConnections)
 	n.client = &http.Client{Transport: transport}
 	return n
 }
