@@ -146,7 +146,7 @@ func TestSchemaAndParserRefuseTheSame(t *testing.T) {
 	mutations := make(map[string]int)
 	all := []Provider{everything(), Finch, Zoho}
 	if testing.Short() {
-		all = all[:2]
+		all = all[:1]
 	}
 	for _, p := range all {
 		data, err := json.Marshal(p)
@@ -164,6 +164,9 @@ func TestSchemaAndParserRefuseTheSame(t *testing.T) {
 	}
 	t.Log(mutations)
 	for what, least := range map[string]int{"another type": 100, "unknown member": 20, "unknown word": 10, "empty text": 20, "null": 50} {
+		if testing.Short() {
+			least /= 2
+		}
 		assert.GreaterOrEqual(t, mutations[what], least, what)
 	}
 }

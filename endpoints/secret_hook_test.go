@@ -58,7 +58,7 @@ func TestNoErrorHoldsAKeyThatTheDefinitionSends(t *testing.T) {
 			require.NoError(t, p.Validate())
 			conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: secrets["client secret"]})
 			bases := []roundTripper{func(r *http.Request) (*http.Response, error) { return nil, errors.New("down: " + r.URL.String()) }}
-			for _, h := range hostileAnswers(key) {
+			for _, h := range hostileAnswersTo("key", "all", key) {
 				bases = append(bases, answering(h))
 			}
 			for _, base := range bases {
