@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -87,19 +86,21 @@ func (s *Server) Client() *http.Client {
 		base = usual.Clone()
 	}
 	base.Proxy = nil
-	return &http.Client{Transport: &named{s, base}}
+	played := &http.Transport{DialContext: s.named.Dial, DialTLSContext: s.named.Dial}
+	return &http.Client{Transport: &named{s, played, base}}
 }
 
 // named is the transport of Client.
 type named struct {
-	server *Server
-	base   *http.Transport
+	server   *Server
+	played   *http.Transport // to the server, whatever the host
+	loopback *http.Transport
 }
 
 // RoundTrip implements http.RoundTripper.
 func (n *named) RoundTrip(r *http.Request) (*http.Response, error) {
 	if isLoopback(r.URL.Hostname()) {
-		return n.base.RoundTrip(r)
+		return n.loopback.RoundTrip(r)
 	}
 	if !n.server.plays(r.URL.Host) {
 		if r.Body != nil {
@@ -107,22 +108,14 @@ func (n *named) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("endpointstest: no provider of this server is at %s", r.URL.Host)
 	}
-	here, err := url.Parse(n.server.named)
-	if err != nil {
-		return nil, fmt.Errorf("endpointstest: %w", err)
-	}
-	moved := r.Clone(r.Context())
-	moved.URL.Scheme, moved.URL.Host = here.Scheme, here.Host
-	moved.Host = r.URL.Host
-	resp, err := n.base.RoundTrip(moved)
-	if resp != nil {
-		resp.Request = r
-	}
-	return resp, err
+	return n.played.RoundTrip(r)
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
-func (n *named) CloseIdleConnections() { n.base.CloseIdleConnections() }
+func (n *named) CloseIdleConnections() {
+	n.played.CloseIdleConnections()
+	n.loopback.CloseIdleConnections()
+}
 
 // plays reports whether a provider is at that host.
 func (s *Server) plays(host string) bool {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ports serves HTTP on loopback ports and stops without leaving anything behind.
+// ports serves HTTP on loopback ports, and by pipes, and stops without leaving anything behind.
 // (httptest.Server would do, if it didn't register a command-line flag in every
 // program that runs a Server.)
 type ports struct {
@@ -28,13 +28,18 @@ func (p *ports) listen(h http.Handler) (origin string, err error) {
 	if err != nil {
 		return "", err
 	}
+	p.add(l, h)
+	return "http://" + l.Addr().String(), nil
+}
+
+// add takes connections from l for h.
+func (p *ports) add(l net.Listener, h http.Handler) {
 	p.listeners = append(p.listeners, l)
 	p.servers = append(p.servers, &http.Server{
 		Handler:           h,
 		ConnState:         p.changed,
 		ReadHeaderTimeout: 10 * time.Second,
 	})
-	return "http://" + l.Addr().String(), nil
 }
 
 // serve begins to accept connections on all ports.

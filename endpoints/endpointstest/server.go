@@ -14,6 +14,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/pipenet"
 )
 
 // Server acts as providers of package endpoints. It is made by [New], or by [Start] or
@@ -24,8 +25,8 @@ import (
 type Server struct {
 	sites  []*site
 	ports  ports
-	named  string       // where requests of Client go
-	offset atomic.Int64 // how far Advance has moved the clock, in nanoseconds
+	named  *pipenet.Listener // where requests of Client go
+	offset atomic.Int64      // how far Advance has moved the clock, in nanoseconds
 	done   chan struct{}
 	closed sync.Once
 }
@@ -61,7 +62,7 @@ func StartProgram(providers ...endpoints.Provider) (*Server, error) {
 	if len(providers) == 0 {
 		providers = []endpoints.Provider{endpoints.Finch, endpoints.Chart, endpoints.TaxRock, endpoints.TaxRockSandbox}
 	}
-	s := &Server{done: make(chan struct{})}
+	s := &Server{named: pipenet.Listen(), done: make(chan struct{})}
 	for _, p := range providers {
 		if err := p.Validate(); err != nil {
 			s.Close()
@@ -103,8 +104,8 @@ func (s *Server) listen() (err error) {
 		site.api.on = API
 		site.place()
 	}
-	s.named, err = s.ports.listen(http.HandlerFunc(s.byName))
-	return err
+	s.ports.add(s.named, http.HandlerFunc(s.byName))
+	return nil
 }
 
 // Close stops the server. Requests that are being answered are finished, without
