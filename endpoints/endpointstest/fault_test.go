@@ -36,7 +36,7 @@ func TestLostAnswers(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := endpointstest.New(t)
+			s := endpointstest.New(t, p)
 			rotating(s, p, 0)
 			token := s.Connect(p)
 			s.Fail(p, endpointstest.Fault{Trouble: tt.trouble, Times: 1})
@@ -93,7 +93,7 @@ func TestUnprocessedFaults(t *testing.T) {
 		for name, want := range tt.want {
 			t.Run(tt.name+"/"+name, func(t *testing.T) {
 				p := all[name]
-				s := endpointstest.New(t)
+				s := endpointstest.New(t, p)
 				s.Fail(p, tt.fault)
 				fields := with(exchange(s, p), map[string]any{"code": newCode(t, s, p, false)})
 				a := post(t, s, p, fields)

@@ -61,7 +61,7 @@ func TestFlows(t *testing.T) {
 					continue
 				}
 				t.Run(w.name+"/"+name+"/redirect="+redirect, func(t *testing.T) {
-					s := endpointstest.New(t)
+					s := endpointstest.New(t, p)
 					here := s.Provider(p)
 					c := s.Config(p, redirect)
 					ctx := context.WithValue(t.Context(), oauth2.HTTPClient, browser(t))

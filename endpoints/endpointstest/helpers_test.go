@@ -64,7 +64,7 @@ func (a answer) members(t *testing.T) map[string]any {
 	return m
 }
 
-// browser follows no redirects and keeps no connections.
+// browser follows no redirects.
 func browser(t *testing.T) *http.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -75,21 +75,34 @@ func browser(t *testing.T) *http.Client {
 	}
 }
 
+// kept keeps its connections from test to test: those to a server end with it.
+var kept = &http.Client{
+	Transport:     new(http.Transport),
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Timeout:       20 * time.Second,
+}
+
 func send(t *testing.T, method, rawURL string, header http.Header, body []byte) answer {
 	t.Helper()
-	a, err := trySend(t, method, rawURL, header, body)
+	a, err := sendBy(t, kept, method, rawURL, header, body)
 	require.NoError(t, err)
 	return a
 }
 
+// trySend sends a request on a connection of its own, which is never sent again.
 func trySend(t *testing.T, method, rawURL string, header http.Header, body []byte) (answer, error) {
+	t.Helper()
+	return sendBy(t, browser(t), method, rawURL, header, body)
+}
+
+func sendBy(t *testing.T, client *http.Client, method, rawURL string, header http.Header, body []byte) (answer, error) {
 	t.Helper()
 	r, err := http.NewRequest(method, rawURL, bytes.NewReader(body))
 	require.NoError(t, err)
 	for name, values := range header {
 		r.Header[name] = values
 	}
-	resp, err := browser(t).Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
@@ -157,7 +170,7 @@ func newCode(t *testing.T, s *endpointstest.Server, p endpoints.Provider, embedd
 	if embedded {
 		q.Del("redirect_uri")
 	}
-	u, err := endpointstest.Approve(t.Context(), browser(t), consentURL(s, p, q))
+	u, err := endpointstest.Approve(t.Context(), kept, consentURL(s, p, q))
 	require.NoError(t, err)
 	code := u.Query().Get("code")
 	require.NotEmpty(t, code)

@@ -90,6 +90,7 @@ func TestTokenRequestIsStrict(t *testing.T) {
 		query   string
 		refresh bool // of a refresh
 		embed   bool // of a code of the embedded flow
+		spends  bool // the code, since there is nothing else wrong
 		status  int
 		want    string // with WHAT for what
 		what    string
@@ -126,9 +127,9 @@ func TestTokenRequestIsStrict(t *testing.T) {
 			kase{name: "no version", header: http.Header{"Finch-Api-Version": nil}, status: 400, want: finchBad, what: "header Finch-API-Version must be 2020-09-17"},
 			kase{name: "other version", header: http.Header{"Finch-Api-Version": {"2019-01-01"}}, status: 400, want: finchBad, what: "header Finch-API-Version must be 2020-09-17"},
 			kase{name: "unknown code", fields: change{"code": "guess"}, status: 400, want: finchGrant, what: "authorization code is invalid"},
-			kase{name: "redirect_uri missing", fields: change{"redirect_uri": nil}, status: 400, want: finchGrant, what: "redirect_uri is missing"},
-			kase{name: "redirect_uri other", fields: change{"redirect_uri": callback + "/"}, status: 400, want: finchGrant, what: "redirect_uri is not that of the authorization"},
-			kase{name: "redirect_uri in the embedded flow", embed: true, status: 400, want: finchGrant, what: "redirect_uri must not be sent in the embedded flow"},
+			kase{name: "redirect_uri missing", spends: true, fields: change{"redirect_uri": nil}, status: 400, want: finchGrant, what: "redirect_uri is missing"},
+			kase{name: "redirect_uri other", spends: true, fields: change{"redirect_uri": callback + "/"}, status: 400, want: finchGrant, what: "redirect_uri is not that of the authorization"},
+			kase{name: "redirect_uri in the embedded flow", embed: true, spends: true, status: 400, want: finchGrant, what: "redirect_uri must not be sent in the embedded flow"},
 			kase{name: "a form", header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, status: 415,
 				want: `{"code":415,"message":"Content-Type must be application/json: it is \"application/x-www-form-urlencoded\"","name":"bad_request","finch_code":"invalid_request"}`},
 		),
@@ -138,9 +139,9 @@ func TestTokenRequestIsStrict(t *testing.T) {
 			kase{name: "async twice", header: http.Header{"X-Chart-Async": {"true", "true"}}, status: 400, want: chartBad, what: "header x-chart-async must be true or absent"},
 			kase{name: "async empty", header: http.Header{"X-Chart-Async": {""}}, status: 400, want: chartBad, what: "header x-chart-async must be true or absent"},
 			kase{name: "unknown code", fields: change{"code": "guess"}, status: 400, want: chartGrant, what: "authorization code is invalid"},
-			kase{name: "redirect_uri missing", fields: change{"redirect_uri": nil}, status: 400, want: chartGrant, what: "redirect_uri is missing"},
-			kase{name: "redirect_uri other", fields: change{"redirect_uri": "http://localhost"}, status: 400, want: chartGrant, what: "redirect_uri is not that of the authorization"},
-			kase{name: "redirect_uri in the embedded flow", embed: true, status: 400, want: chartGrant, what: "redirect_uri must not be sent in the embedded flow"},
+			kase{name: "redirect_uri missing", spends: true, fields: change{"redirect_uri": nil}, status: 400, want: chartGrant, what: "redirect_uri is missing"},
+			kase{name: "redirect_uri other", spends: true, fields: change{"redirect_uri": "http://localhost"}, status: 400, want: chartGrant, what: "redirect_uri is not that of the authorization"},
+			kase{name: "redirect_uri in the embedded flow", embed: true, spends: true, status: 400, want: chartGrant, what: "redirect_uri must not be sent in the embedded flow"},
 			kase{name: "text", header: http.Header{"Content-Type": {"text/plain"}}, status: 415,
 				want: `{"code":415,"name":"bad_request","message":"Content-Type must be application/json: it is \"text/plain\""}`},
 		),
@@ -148,10 +149,10 @@ func TestTokenRequestIsStrict(t *testing.T) {
 			kase{name: "no grant_type", fields: change{"grant_type": nil}, status: 400, want: rockBad, what: "missing field grant_type"},
 			kase{name: "other grant_type", fields: change{"grant_type": "password"}, status: 403, want: `{"error":"unsupported_grant_type","error_description":"Unsupported grant type: \"password\""}`},
 			kase{name: "no verifier", fields: change{"code_verifier": nil}, status: 400, want: rockBad, what: "missing field code_verifier"},
-			kase{name: "other verifier", fields: change{"code_verifier": strings.Repeat("x", 43)}, status: 403, want: `{"error":"invalid_grant","error_description":"Failed to verify code verifier"}`},
+			kase{name: "other verifier", spends: true, fields: change{"code_verifier": strings.Repeat("x", 43)}, status: 403, want: `{"error":"invalid_grant","error_description":"Failed to verify code verifier"}`},
 			kase{name: "audience at the exchange", fields: change{"audience": audience}, status: 400, want: rockBad, what: `unexpected field \"audience\"`},
-			kase{name: "redirect_uri missing", fields: change{"redirect_uri": nil}, status: 400, want: rockBad, what: "missing field redirect_uri"},
-			kase{name: "redirect_uri other", fields: change{"redirect_uri": "http://localhost"}, status: 403,
+			kase{name: "redirect_uri missing", spends: true, fields: change{"redirect_uri": nil}, status: 400, want: rockBad, what: "missing field redirect_uri"},
+			kase{name: "redirect_uri other", spends: true, fields: change{"redirect_uri": "http://localhost"}, status: 403,
 				want: `{"error":"unauthorized_client","error_description":"The redirect URI is wrong: redirect_uri is not that of the authorization"}`},
 			kase{name: "unknown code", fields: change{"code": "guess"}, status: 403, want: `{"error":"invalid_grant","error_description":"Invalid authorization code"}`},
 			kase{name: "no content type", header: http.Header{"Content-Type": nil}, status: 415,
@@ -167,13 +168,18 @@ func TestTokenRequestIsStrict(t *testing.T) {
 	}
 	for name, cases := range tests {
 		p := all[name]
-		s := endpointstest.New(t)
+		s := endpointstest.New(t, p)
+		code := newCode(t, s, p, false)
 		for _, tt := range cases {
 			if testing.Short() && tt.name == "too large" {
 				continue // net/http waits for the rest
 			}
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
-				fields := with(exchange(s, p), change{"code": newCode(t, s, p, tt.embed)})
+				sent := code
+				if tt.spends {
+					sent = newCode(t, s, p, tt.embed)
+				}
+				fields := with(exchange(s, p), change{"code": sent})
 				if tt.refresh {
 					fields = refresh(s, p, s.Connect(p).RefreshToken)
 				}
@@ -201,8 +207,8 @@ func TestTokenRequestIsStrict(t *testing.T) {
 				}
 			})
 		}
-		// Nothing of all this kept a good request from working.
-		connected(t, s, p)
+		// Nothing of all this kept a good request from working, or has spent the code.
+		assert.Equal(t, http.StatusOK, post(t, s, p, with(exchange(s, p), change{"code": code})).status)
 	}
 }
 
