@@ -31,6 +31,9 @@ func compiled(expression string) *regexp.Regexp {
 func namesIn(texts ...string) []string {
 	var names []string
 	for _, text := range texts {
+		if !strings.Contains(text, "{") {
+			continue // which is quicker than the expression
+		}
 		for _, m := range braces.FindAllStringSubmatch(text, -1) {
 			names = append(names, m[1])
 		}
@@ -56,6 +59,9 @@ func expression(template string, group func(at int) string) (pattern string, nam
 // capture returns what stands in text where the template has names in braces. A name
 // that comes twice must have the same value, but for random, which is left out.
 func capture(template, text string) (map[string]string, bool) {
+	if !strings.Contains(template, "{") {
+		return nil, template == text
+	}
 	pattern, names := expression(template, func(int) string { return ".+" })
 	m := compiled(`(?s)\A` + pattern + `\z`).FindStringSubmatch(text)
 	if m == nil {
@@ -145,11 +151,45 @@ func splitOrigin(template string) (origin, rest string) {
 
 // place is a URL of a definition, against which requests are compared.
 type place struct {
-	host  *regexp.Regexp
-	whole *regexp.Regexp // of host and path
+	host  pattern
+	whole pattern // of host and path
 	names []string
 	isURL bool       // the first name stands for a whole origin
 	query url.Values // what the definition's URL has there, with names in braces
+}
+
+// pattern is an expression with a group for each name in braces, or the text itself where
+// there are none.
+type pattern struct {
+	expression *regexp.Regexp
+	text       string
+	below      bool // what is below that path matches as well
+}
+
+// match returns the text and what the groups match, or nil.
+func (p pattern) match(text string) []string {
+	switch {
+	case p.expression != nil:
+		return p.expression.FindStringSubmatch(text)
+	case text == p.text, p.below && strings.HasPrefix(text, p.text+"/"):
+		return []string{text}
+	}
+	return nil
+}
+
+// newPattern makes a pattern of a template.
+func newPattern(template string, below bool, group func(at int) string) (p pattern, names []string) {
+	if below {
+		template = strings.TrimSuffix(template, "/")
+	}
+	if !strings.Contains(template, "{") {
+		return pattern{text: template, below: below}, nil
+	}
+	text, names := expression(template, group)
+	if below {
+		text += `(?:/.*)?`
+	}
+	return pattern{expression: compiled(`\A` + text + `\z`)}, names
 }
 
 // newPlace makes a place of a URL with names in braces. If below is set, what is
@@ -175,22 +215,17 @@ func newPlace(template string, below bool) place {
 		}
 		return `[^./:]+`
 	}
-	hostPattern, _ := expression(host, group)
-	pl.host = compiled(`\A` + hostPattern + `\z`)
 	if path == "" && !below {
 		path = "/"
 	}
-	pattern, names := expression(host+path, group)
-	if below {
-		pattern = strings.TrimSuffix(pattern, "/") + `(?:/.*)?`
-	}
-	pl.whole, pl.names = compiled(`\A`+pattern+`\z`), names
+	pl.host, _ = newPattern(host, false, group)
+	pl.whole, pl.names = newPattern(host+path, below, group)
 	return pl
 }
 
 // match returns the values of the names in braces if a request went to this place.
 func (pl place) match(host, path string, query url.Values) (map[string]string, bool) {
-	m := pl.whole.FindStringSubmatch(host + path)
+	m := pl.whole.match(host + path)
 	if m == nil {
 		return nil, false
 	}

@@ -125,7 +125,7 @@ func (s *Server) plays(host string) bool {
 // isAt reports whether a URL of the provider has that host.
 func (s *site) isAt(host string) bool {
 	for _, rt := range s.routes {
-		if m := rt.places[0].host.FindStringSubmatch(host); m != nil && s.acceptsHost(rt.places[0], m[1:]) {
+		if m := rt.places[0].host.match(host); m != nil && s.acceptsHost(rt.places[0], m[1:]) {
 			return true
 		}
 	}
