@@ -2,6 +2,7 @@ package endpointstest_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"testing"
@@ -179,7 +180,7 @@ func TestFaultsAreInOrder(t *testing.T) {
 }
 
 func TestDelays(t *testing.T) {
-	const delay = 20 * time.Millisecond
+	const delay = 5 * time.Millisecond
 	p := endpoints.TaxRock
 	s := endpointstest.New(t)
 	token := s.Connect(p)
@@ -202,17 +203,21 @@ func TestLateRequest(t *testing.T) {
 	s := endpointstest.New(t)
 	rotating(s, p, 0)
 	token := s.Connect(p)
-	s.Fail(p, endpointstest.Fault{RequestDelay: 150 * time.Millisecond, Times: 1})
-	client := browser(t)
-	client.Timeout = 20 * time.Millisecond
-	r, err := http.NewRequest("POST", s.Provider(p).Endpoint.TokenURL, bytes.NewReader(marshal(t, refresh(s, p, token.RefreshToken))))
+	s.Fail(p, endpointstest.Fault{RequestDelay: time.Hour, Times: 1})
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "POST", s.Provider(p).Endpoint.TokenURL, bytes.NewReader(marshal(t, refresh(s, p, token.RefreshToken))))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/json")
-	_, err = client.Do(r)
-	require.Error(t, err)
+	go func() {
+		defer leave()
+		assert.Eventually(t, func() bool { return s.Stats(p).Faulted == 1 }, 10*time.Second, time.Millisecond)
+	}()
+	_, err = browser(t).Do(r)
+	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 1, s.Stats(p).RefreshRequests)
 	assert.Zero(t, s.Stats(p).Refreshed, "not yet")
-	assert.Eventually(t, func() bool { return s.Stats(p).Refreshed == 1 }, 10*time.Second, 5*time.Millisecond)
+	s.Close() // ends the delay
+	assert.Equal(t, 1, s.Stats(p).Refreshed)
 }
 
 // TestLostAnswerOnAUsedConnection: net/http repeats a GET by itself, and never a

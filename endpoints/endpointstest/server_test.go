@@ -227,7 +227,7 @@ func TestCloseWhileAnswering(t *testing.T) {
 	started := make(chan bool)
 	s.Fail(endpoints.Finch, endpointstest.Fault{On: endpointstest.API, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		started <- true
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // Close begins
 	})})
 	answered := make(chan int, 1)
 	go func() { answered <- get(t, s, endpoints.Finch, "/introspect", "x").status }()
