@@ -241,7 +241,7 @@ func TestExchangeErrors(t *testing.T) {
 			ctx := t.Context()
 			if name == "timeout" {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+				ctx, cancel = context.WithTimeout(ctx, 5*time.Millisecond)
 				defer cancel()
 			}
 			_, err := s.Exchange(ctx, tt.config, url.Values{"state": {s.State}, "code": {code}})

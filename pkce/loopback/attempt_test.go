@@ -106,7 +106,7 @@ func TestFormPost(t *testing.T) {
 // Browsers send a callback twice, at once: one code is exchanged, and both show how it went.
 func TestDoubleRequest(t *testing.T) {
 	s := newSandbox(t)
-	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: 100 * time.Millisecond})
+	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, AnswerDelay: 30 * time.Millisecond})
 	for name, press := range map[string]struct {
 		callback func(string) string
 		status   int

@@ -176,7 +176,7 @@ func TestURLIsShown(t *testing.T) {
 // soon if that isn't known.
 func TestURLIsShownBesideTheBrowser(t *testing.T) {
 	defer func(d time.Duration) { grace = d }(grace)
-	grace = 100 * time.Millisecond
+	grace = 10 * time.Millisecond
 	for name, stays := range map[string]bool{"it was opened": false, "it stays": true} {
 		t.Run(name, func(t *testing.T) {
 			login := Login{Config: newSandbox(t).config(plain, "http://127.0.0.1/callback")}

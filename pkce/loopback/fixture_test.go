@@ -54,10 +54,10 @@ func goroutines() string {
 				left = append(left, stack)
 			}
 		}
-		if len(left) == 0 || i == 500 {
+		if len(left) == 0 || i == 5000 {
 			return strings.Join(left, "\n\n")
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -82,14 +82,18 @@ var renaming = endpoints.Provider{
 	APIURLs:  []string{"https://{shop}.renaming.example/api"},
 }
 
-// sandbox is a server that acts as the providers.
+// sandbox is a server that acts as providers.
 type sandbox struct {
 	*endpointstest.Server
 	t *testing.T
 }
 
-func newSandbox(t *testing.T) sandbox {
-	return sandbox{endpointstest.New(t, plain, renaming), t}
+// newSandbox starts one, as plain unless there are others.
+func newSandbox(t *testing.T, providers ...endpoints.Provider) sandbox {
+	if len(providers) == 0 {
+		providers = append(providers, plain)
+	}
+	return sandbox{endpointstest.New(t, providers...), t}
 }
 
 // config returns a client at p that is registered with redirectURL, which Login gets, too.

@@ -21,7 +21,7 @@ import (
 
 // Any client that pkce takes, with any registered redirect URL, gets its token.
 func TestLogin(t *testing.T) {
-	s := newSandbox(t)
+	s := newSandbox(t, plain, renaming)
 	tea := oauth2.SetAuthURLParam("shop", "tea")
 	for name, tt := range map[string]struct {
 		config  pkce.Exchanger
@@ -238,7 +238,7 @@ func TestLoginMisconfigured(t *testing.T) {
 
 // The value of a variable may be the user's own mistake.
 func TestLoginWrongVariable(t *testing.T) {
-	login := Login{Config: newSandbox(t).config(renaming, "http://127.0.0.1/callback"), Method: Browser,
+	login := Login{Config: newSandbox(t, renaming).config(renaming, "http://127.0.0.1/callback"), Method: Browser,
 		Options: []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("shop", "evil.example/")}}
 	_, err := login.Token(t.Context())
 	assert.ErrorIs(t, err, pkce.ErrStartAgain)
@@ -273,7 +273,8 @@ func holding(asked chan<- struct{}, release <-chan time.Time) http.HandlerFunc {
 // A callback that has arrived in time is exchanged, if the exchange takes longer than that.
 func TestLoginTimesOutDuringTheExchange(t *testing.T) {
 	s, asked := newSandbox(t), make(chan struct{}, 1)
-	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: holding(asked, time.After(100*time.Millisecond))})
+	release := make(chan time.Time)
+	s.Fail(plain, endpointstest.Fault{On: endpointstest.TokenEndpoint, Handler: holding(asked, release)})
 	l := Login{Config: s.config(plain, "http://127.0.0.1/callback"), OpenBrowser: func(context.Context, string) error { return nil }, Show: func(Prompt) {}}
 	a, err := l.begin(t.Context(), nil)
 	require.NoError(t, err)
@@ -281,6 +282,7 @@ func TestLoginTimesOutDuringTheExchange(t *testing.T) {
 	go func() { page <- get(t, decide(t, endpointstest.Approve, a.url)) }()
 	<-asked
 	l.Timeout = time.Millisecond
+	time.AfterFunc(20*l.Timeout, func() { close(release) })
 	begun := time.Now()
 	token, err := l.follow(t.Context(), a)
 	require.NoError(t, err)
@@ -323,12 +325,14 @@ func TestLoginEnds(t *testing.T) {
 
 // The page is complete, if nobody reads it before Token has returned.
 func TestTokenReturnsAfterThePage(t *testing.T) {
-	for range 50 {
+	rounds := 50
+	if testing.Short() {
+		rounds = 10
+	}
+	for range rounds {
 		answers := make(chan *http.Response, 1)
 		a := attend(t, approving{}, func(u string) {
-			redirect := redirectIn(t, u)
-			redirect.RawQuery = "code=c&state=" + parse(t, u).Query().Get("state")
-			resp, err := http.Get(redirect.String())
+			resp, err := http.Get(approved(t, u))
 			require.NoError(t, err)
 			answers <- resp
 		})
@@ -348,6 +352,14 @@ func (approving) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string
 
 func (approving) Exchange(context.Context, string, ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: "access-1"}, nil
+}
+
+// approved returns the callback of an approving client whose user says yes.
+func approved(t *testing.T, consentURL string) string {
+	t.Helper()
+	redirect := redirectIn(t, consentURL)
+	redirect.RawQuery = "code=c&state=" + parse(t, consentURL).Query().Get("state")
+	return redirect.String()
 }
 
 // What a Config knows of its issuer counts, as with a pkce.Flow.
@@ -390,11 +402,11 @@ func TestOpenBrowserEndsWithTheLogin(t *testing.T) {
 // A browser that fails when the user has come back doesn't matter.
 func TestBrowserFailsLate(t *testing.T) {
 	for range 20 {
-		l := Login{Config: newSandbox(t).config(plain, "http://127.0.0.1/callback")}
+		l := Login{Config: approving{}}
 		l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
 		a, err := l.begin(t.Context(), nil)
 		require.NoError(t, err)
-		get(t, decide(t, endpointstest.Approve, a.url))
+		get(t, approved(t, a.url))
 		l.OpenBrowser = NoBrowser
 		_, err = l.follow(t.Context(), a)
 		require.NoError(t, err)
