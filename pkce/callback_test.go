@@ -225,7 +225,9 @@ func TestTamperedCookie(t *testing.T) {
 		changed.Value = cookie.Value[:i] + string(other) + cookie.Value[i+1:]
 		_, _, err := f.call(t, callback(query, &changed))
 		require.ErrorIs(t, err, ErrState, "byte %d", i)
-		checkError(t, err, s.State, s.Verifier)
+		if !testing.Short() || i%16 == 0 {
+			checkError(t, err, s.State, s.Verifier)
+		}
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	require.NoError(t, err)

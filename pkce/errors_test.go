@@ -121,6 +121,7 @@ func TestAuthErrorTexts(t *testing.T) {
 
 // What to do about each answer of a token endpoint, by way of x/oauth2 and a server.
 func TestExchangeActions(t *testing.T) {
+	p := newProvider(t)
 	recital := "The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client."
 	for _, tt := range []struct {
 		status int
@@ -169,7 +170,6 @@ func TestExchangeActions(t *testing.T) {
 		{200, `{"access_token":12}`, ErrStartAgain},
 	} {
 		t.Run(fmt.Sprint(tt.status, tt.body), func(t *testing.T) {
-			p := newProvider(t)
 			p.token = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(tt.status)
