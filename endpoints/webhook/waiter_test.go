@@ -179,12 +179,13 @@ func TestWaiterIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var w Waiter
-	for i := range 2 * maxWaitable {
+	const all = maxWaitable + 1000
+	for i := range all {
 		w.Feed(status(fmt.Sprint("tx_", i), "irs", "COMPLETED"))
 	}
 	assert.LessOrEqual(t, len(w.order), maxWaitable+2)
 	assert.LessOrEqual(t, len(w.latest), maxWaitable+2)
-	assert.NoError(t, w.Wait(ctx, fmt.Sprint("tx_", 2*maxWaitable-1), "irs"))
+	assert.NoError(t, w.Wait(ctx, fmt.Sprint("tx_", all-1), "irs"))
 	assert.NotContains(t, w.latest, party{"tx_0", "irs"})
 	w = Waiter{}
 	w.Feed(status(string(make([]byte, 1000)), "irs", "COMPLETED"))
