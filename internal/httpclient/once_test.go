@@ -1,7 +1,6 @@
 package httpclient
 
 import (
-	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -57,17 +56,14 @@ type server struct {
 	answer   func(stream uint32) frame
 }
 
+// newServer starts one without TLS, which would take most of the time.
 func newServer(t *testing.T, answer func(stream uint32) frame) *server {
-	certified := httptest.NewUnstartedServer(nil)
-	certified.EnableHTTP2 = true
-	certified.StartTLS()
-	t.Cleanup(certified.Close)
-	conf := certified.TLS.Clone()
-	conf.NextProtos = []string{"h2"}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", conf)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	s := &server{client: certified.Client(), url: "https://" + l.Addr().String(), answer: answer}
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(func() { l.Close(); transport.CloseIdleConnections() })
+	s := &server{client: &http.Client{Transport: transport}, url: "http://" + l.Addr().String(), answer: answer}
 	go func() {
 		for {
 			conn, err := l.Accept()
