@@ -8,7 +8,9 @@ import (
 	"sync"
 )
 
-// Listener is a net.Listener for the connections that its method Dial makes.
+// Listener is a net.Listener for the connections that its method Dial makes. They have no
+// buffers, as net.Pipe says: good for HTTP/1.1, whose two sides take turns, while those of
+// HTTP/2 would wait for each other.
 type Listener struct {
 	dialed chan net.Conn
 	closed chan struct{}
