@@ -114,6 +114,7 @@ func TestRequestsByDefinition(t *testing.T) {
 
 		{"API", nil, "GET https://api.acme.example/v1/things/1?x=y\nAuthorization: Bearer $ACCESS", ""},
 		{"API, no token", nil, "GET https://api.acme.example/v1", "missing access token"},
+		{"API, a longer name", nil, "GET https://api.acme.example/v1x\nAuthorization: Bearer $ACCESS", "no such path"},
 		{"API, elsewhere", nil, "GET https://api.acme.example/v2\nAuthorization: Bearer $ACCESS", "no such path"},
 		{"API's own header", func(p *endpoints.Provider) { p.API.Header = map[string]string{"Authorization": "Token {access_token}"} },
 			"GET https://api.acme.example/v1\nAuthorization: Token $ACCESS", ""},
