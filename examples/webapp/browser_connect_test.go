@@ -21,8 +21,7 @@ import (
 )
 
 func TestBrowserConnectsByRedirect(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	for _, provider := range []string{"finch", "chart", "taxrock"} {
@@ -54,8 +53,7 @@ func TestBrowserConnectsByRedirect(t *testing.T) {
 }
 
 func TestBrowserDenies(t *testing.T) {
-	t.Parallel()
-	b := start(t, nil).chromium(t)
+	b := startForChromium(t).chromium(t)
 	b.login("alice")
 	b.press("#connect-finch")
 	assert.Equal(t, http.StatusForbidden, b.press("button[value=deny]"))
@@ -66,8 +64,7 @@ func TestBrowserDenies(t *testing.T) {
 }
 
 func TestBrowserConnectsATenant(t *testing.T) {
-	t.Parallel()
-	b := start(t, nil).chromium(t)
+	b := startForChromium(t).chromium(t)
 	b.login("alice")
 	b.do(chromedp.SendKeys(chromedp.ID("account-zendesk"), "tea-house"))
 	b.press("#connect-zendesk")
@@ -99,8 +96,7 @@ func (b *tab) inFrame(selector string) int {
 }
 
 func TestBrowserConnectsInAFrame(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	for _, provider := range []string{"finch", "chart"} {
@@ -131,8 +127,7 @@ func void[T any](action chromedp.Action[T]) chromedp.Action[chromedp.Void] {
 }
 
 func TestBrowserWithoutJavaScript(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.noScripts()
 	b.login("alice")
@@ -147,8 +142,7 @@ func TestBrowserWithoutJavaScript(t *testing.T) {
 
 // Two tabs are at two consent pages at once; each comes back to its own attempt.
 func TestBrowserInTwoTabs(t *testing.T) {
-	t.Parallel()
-	b := start(t, nil).chromium(t)
+	b := startForChromium(t).chromium(t)
 	b.login("alice")
 	other := b.another()
 	other.open("/connections")
@@ -170,8 +164,7 @@ func TestBrowserInTwoTabs(t *testing.T) {
 
 // The back button leads to the consent page again, whose code is another then.
 func TestBrowserGoesBack(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	b.press("#connect-finch")
@@ -186,8 +179,7 @@ func TestBrowserGoesBack(t *testing.T) {
 
 // A second click on Connect or Approve, while the first is on its way, changes nothing.
 func TestBrowserClicksTwice(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	b.leads(chromedp.DoubleClick(chromedp.CSS("#connect-finch")))
@@ -230,8 +222,7 @@ func (b *tab) callback(provider string) string {
 }
 
 func TestBrowserOpensForgedCallbacks(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	alice, mallory := app.chromium(t), app.chromium(t)
 	alice.login("alice")
 	mallory.login("bob")
@@ -254,8 +245,7 @@ func TestBrowserOpensForgedCallbacks(t *testing.T) {
 // TaxRock's callbacks are protected by PKCE as well: a code of another attempt isn't worth
 // anything in this one.
 func TestBrowserOpensACallbackWithAnothersCode(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	alice, mallory := app.chromium(t), app.chromium(t)
 	alice.login("alice")
 	mallory.login("bob")
@@ -275,8 +265,7 @@ func mustParse(t testing.TB, rawURL string) *url.URL {
 }
 
 func TestBrowserReplaysACallback(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	callback := b.callback("taxrock")
@@ -296,8 +285,7 @@ func TestBrowserReplaysACallback(t *testing.T) {
 
 // A page that has the browser fetch the callback in advance doesn't spend the code.
 func TestBrowserFetchesACallbackInAdvance(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	callback := b.callback("finch")
@@ -322,8 +310,7 @@ func TestBrowserFetchesACallbackInAdvance(t *testing.T) {
 
 // Who comes back is who went.
 func TestBrowserComesBackAsAnother(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	b.press("#connect-finch")
@@ -341,8 +328,7 @@ func TestBrowserComesBackAsAnother(t *testing.T) {
 
 // Another site can press no button, see no page in a frame, and read no cookie.
 func TestBrowserOnAnotherSite(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	b.connect("finch")

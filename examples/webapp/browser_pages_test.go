@@ -28,8 +28,7 @@ func (b *tab) noScripts() {
 // TestBrowserReadsEveryPage looks at every page as a phone and a desktop show it, in light
 // and dark.
 func TestBrowserReadsEveryPage(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.open("/login")
 	b.look("login")
@@ -72,8 +71,7 @@ func TestBrowserReadsEveryPage(t *testing.T) {
 
 // A name is as long as its owner's, and a page is no wider for it.
 func TestBrowserWrapsLongNames(t *testing.T) {
-	t.Parallel()
-	b := start(t, nil).chromium(t)
+	b := startForChromium(t).chromium(t)
 	lengthen := void(chromedp.Evaluate[any](`document.querySelectorAll("#user, .choices strong").forEach((e) => (e.querySelector("bdi") ?? e).textContent = "a".repeat(200))`))
 	b.open("/login")
 	b.do(lengthen)
@@ -137,8 +135,7 @@ func (b *tab) violations() []violation {
 }
 
 func TestBrowserFindsFaults(t *testing.T) {
-	t.Parallel()
-	b := start(t, nil).chromium(t)
+	b := startForChromium(t).chromium(t)
 	b.open("/login")
 	require.Empty(t, b.violations())
 	b.do(void(chromedp.Evaluate[any](`{
@@ -156,8 +153,7 @@ func TestBrowserFindsFaults(t *testing.T) {
 
 // TestBrowserSeesEachFault presses every button of the page "Try what goes wrong".
 func TestBrowserSeesEachFault(t *testing.T) {
-	t.Parallel()
-	app := start(t, nil)
+	app := startForChromium(t)
 	b := app.chromium(t)
 	b.login("alice")
 	for _, g := range faultGroups() {
@@ -191,8 +187,7 @@ func TestBrowserSeesEachFault(t *testing.T) {
 
 // Somebody without a mouse gets everywhere, and sees where they are.
 func TestBrowserIsUsedByKeyboard(t *testing.T) {
-	t.Parallel()
-	b := start(t, nil).chromium(t)
+	b := startForChromium(t).chromium(t)
 	b.login("alice")
 	b.do(chromedp.KeyEvent("\t"))
 	assert.True(t, value(b, chromedp.Evaluate[bool](`document.activeElement.matches("a.skip")`)), "the skip link is first")

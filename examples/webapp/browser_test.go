@@ -71,12 +71,19 @@ type tab struct {
 	expected []string // of that, texts that are to be
 }
 
-// chromium opens a browser that has no cookies yet. What it complains about fails the test.
-func (app *running) chromium(t testing.TB) *tab {
+// startForChromium starts the application for a parallel test in Chromium, or skips that.
+func startForChromium(t *testing.T) *running {
 	t.Helper()
 	if !*inBrowser {
 		t.Skip("-browser runs it in Chromium")
 	}
+	t.Parallel()
+	return start(t, nil)
+}
+
+// chromium opens a browser that has no cookies yet. What it complains about fails the test.
+func (app *running) chromium(t testing.TB) *tab {
+	t.Helper()
 	browser, err := chromium()
 	require.NoError(t, err, "Chromium doesn't start: apt-get install chromium")
 	return app.newTab(t, browser, chromedp.WithNewBrowserContext())
