@@ -93,7 +93,7 @@ func TestCodeInTextIsKnown(t *testing.T) {
 
 // A flag in the text is one of ours, or a server's.
 func TestFlagsInTextExist(t *testing.T) {
-	source := everything(t)
+	source := flagSource(t)
 	for _, page := range files(t, ".md") {
 		for _, code := range inline(read(t, page)) {
 			if len(code) < 2 || code[0] != '-' {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,33 +23,48 @@ var root = os.DirFS("..")
 // files returns the files of the repository that end with a suffix.
 func files(t *testing.T, suffix string) []string {
 	t.Helper()
-	return filesIn(t, ".", suffix)
+	names, err := allFiles()
+	require.NoError(t, err)
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasSuffix(name, suffix) })
+	require.NotEmpty(t, names)
+	return names
 }
 
-func filesIn(t *testing.T, dir, suffix string) []string {
+// filesOf returns those of a directory, without what is below.
+func filesOf(t *testing.T, dir, suffix string) []string {
 	t.Helper()
-	var found []string
-	require.NoError(t, fs.WalkDir(root, dir, func(name string, d fs.DirEntry, err error) error {
+	return slices.DeleteFunc(files(t, suffix), func(name string) bool { return path.Dir(name) != path.Clean(dir) })
+}
+
+var allFiles = sync.OnceValues(func() (names []string, err error) {
+	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != dir && (d.Name()[0] == '.' || d.Name() == "node_modules" || d.Name() == "testdata"):
+		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "node_modules" || d.Name() == "testdata"):
 			return fs.SkipDir
-		case !d.IsDir() && strings.HasSuffix(name, suffix):
-			found = append(found, name)
+		case !d.IsDir():
+			names = append(names, name)
 		}
 		return nil
-	}))
-	require.NotEmpty(t, found)
-	return found
-}
+	})
+	return names, err
+})
 
+// read returns what is in a file of the repository. It reads each once.
 func read(t *testing.T, name string) string {
 	t.Helper()
-	content, err := fs.ReadFile(root, name)
+	if content, ok := contents.Load(name); ok {
+		return content.(string)
+	}
+	b, err := fs.ReadFile(root, name)
 	require.NoError(t, err)
-	return string(content)
+	content := string(b)
+	contents.Store(name, content)
+	return content
 }
+
+var contents sync.Map // by the files' names
 
 var (
 	fence = regexp.MustCompile("(?ms)^```.*?^```")
@@ -97,14 +114,9 @@ func TestNamedTestsExist(t *testing.T) {
 }
 
 func hasTest(t *testing.T, pkg, name string) bool {
-	names, err := fs.Glob(root, pkg+"/*_test.go")
-	require.NoError(t, err)
-	for _, file := range names {
-		if strings.Contains(read(t, file), "\nfunc "+name+"(") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(filesOf(t, pkg, "_test.go"), func(file string) bool {
+		return strings.Contains(read(t, file), "\nfunc "+name+"(")
+	})
 }
 
 // What happens when has a row for each thing that can happen.

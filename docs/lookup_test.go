@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,8 +67,11 @@ func lookUp(t *testing.T, page, line string) {
 	}
 }
 
-// makeKey runs a command that makes a key, and reads it.
+// makeKey runs a command that makes a key, and reads it, once for all pages.
 func makeKey(t *testing.T, line string) {
+	if _, ran := keyCommands.LoadOrStore(line, true); ran {
+		return
+	}
 	if _, err := exec.LookPath("openssl"); err != nil || runtime.GOOS == "windows" {
 		require.Empty(t, os.Getenv("CI"), "openssl isn't installed")
 		t.Skip("openssl isn't installed: apt-get install openssl")
@@ -79,6 +83,8 @@ func makeKey(t *testing.T, line string) {
 	_, err = storage.ReadKeyFile(filepath.Join(cmd.Dir, "token.key"))
 	assert.NoError(t, err)
 }
+
+var keyCommands sync.Map
 
 // checkFlags looks for a command and its flags in its source.
 func checkFlags(t *testing.T, dir string, args []string) {
@@ -94,7 +100,6 @@ func checkFlags(t *testing.T, dir string, args []string) {
 // checkTests looks for the tests of a command in a directory, and its flags.
 func checkTests(t *testing.T, dir string, args []string) {
 	packages, pattern, own := []string{"."}, "", ""
-	everything := everything(t)
 	for i, arg := range args {
 		switch {
 		case strings.HasPrefix(arg, "."):
@@ -106,7 +111,7 @@ func checkTests(t *testing.T, dir string, args []string) {
 			}
 		case arg[0] == '-' && !strings.Contains(" -race -v -short -timeout -count -bench -benchtime ", " "+arg+" "):
 			own = arg
-			assert.True(t, isFlag(everything, arg), "there is no flag %s", arg)
+			assert.True(t, isFlag(flagSource(t), arg), "there is no flag %s", arg)
 		}
 	}
 	if pattern == "" {
@@ -133,23 +138,22 @@ func isFlag(source, flag string) bool {
 func testNames(t *testing.T, module string, packages []string) []string {
 	var names []string
 	for _, dir := range packages {
-		matches, err := fs.Glob(root, path.Join(module, dir, "*_test.go"))
-		require.NoError(t, err)
-		for _, file := range matches {
-			for _, m := range testFunction.FindAllStringSubmatch(read(t, file), -1) {
-				names = append(names, m[1])
+		for _, file := range filesOf(t, path.Join(module, dir), "_test.go") {
+			for line := range strings.Lines(read(t, file)) {
+				if m := testFunction.FindStringSubmatch(line); m != nil {
+					names = append(names, m[1])
+				}
 			}
 		}
 	}
 	return names
 }
 
-var testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Example|Benchmark)\w*)\(`)
+var testFunction = regexp.MustCompile(`^func ((?:Test|Example|Benchmark)\w*)\(`)
 
 func packageSource(t *testing.T, dir string) string {
 	t.Helper()
-	matches, err := fs.Glob(root, path.Join(dir, "*.go"))
-	require.NoError(t, err)
+	matches := filesOf(t, dir, ".go")
 	require.NotEmpty(t, matches, "there is no such package")
 	var b strings.Builder
 	for _, file := range matches {
@@ -158,20 +162,22 @@ func packageSource(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// everything returns all Go of the repository.
-func everything(t *testing.T) string {
+// flagSource returns all Go of the repository that can make a flag.
+func flagSource(t *testing.T) string {
 	t.Helper()
-	if all == "" {
+	if flags == "" {
 		var b strings.Builder
 		for _, name := range files(t, ".go") {
-			b.WriteString(read(t, name))
+			if source := read(t, name); strings.Contains(source, "flag.") || strings.Contains(source, "Flags()") {
+				b.WriteString(source)
+			}
 		}
-		all = b.String()
+		flags = b.String()
 	}
-	return all
+	return flags
 }
 
-var all string // tests that need it run one after the other
+var flags string // tests that need it run one after the other
 
 var (
 	keepCommand = regexp.MustCompile(`\boauth2keep ([a-z]+)((?: [^ |)>;"]+)*)`)
