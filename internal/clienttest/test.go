@@ -33,6 +33,7 @@ const customer = "customer-42"
 
 // Test tries a client.
 func Test(t *testing.T, c Client) {
+	n := newNetwork(t)
 	for _, check := range []struct {
 		name string
 		run  func(*testing.T, *World, Client)
@@ -45,7 +46,7 @@ func Test(t *testing.T, c Client) {
 		{"the token is sent nowhere else", kept},
 	} {
 		t.Run(check.name, func(t *testing.T) {
-			Run(t, c.Answer, func(t *testing.T, w *World) { check.run(t, w, c) })
+			n.run(t, c.Answer, func(t *testing.T, w *World) { check.run(t, w, c) })
 		})
 	}
 }
@@ -54,7 +55,7 @@ func Test(t *testing.T, c Client) {
 func calls(ctx context.Context, call ...func(context.Context) error) []error {
 	n := 16
 	if testing.Short() {
-		n = 4 // each has a connection of its own
+		n = 2 // each has a connection of its own
 	}
 	errs := make([]error, n)
 	var all sync.WaitGroup

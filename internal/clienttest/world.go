@@ -7,17 +7,10 @@ package clienttest
 import (
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"log"
-	"math/big"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,39 +69,25 @@ type Site struct {
 // Run runs a test in a bubble of testing/synctest that has a World outside. Answer is the
 // API's, to calls with a good token; nil answers with an empty JSON object.
 func Run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World)) {
+	newNetwork(t).run(t, answer, test)
+}
+
+// run is Run for one World after another.
+func (n *network) run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World)) {
 	here, there := definition("here"), definition("there")
-	w := &World{server: endpointstest.New(t, here, there), Roots: x509.NewCertPool()}
-	outside := http.DefaultTransport.(*http.Transport).Clone()
-	outside.MaxIdleConnsPerHost = 32
-	t.Cleanup(outside.CloseIdleConnections)
-	site := func(h http.Handler) *Site {
-		s := new(Site)
-		server := httptest.NewUnstartedServer(s.recording(h))
-		server.Config.ErrorLog = log.New(io.Discard, "", 0) // a call that is given up
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
-		server.StartTLS()
-		t.Cleanup(server.Close)
-		s.TLS = server.TLS
-		w.Roots.AddCert(server.Certificate())
-		s.URL = server.URL
-		return s
-	}
-	w.Elsewhere = site(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
-	provider := func(d endpoints.Provider) *Provider {
+	w := &World{server: endpointstest.New(t, here, there), Roots: n.roots, lanes: n.lanes}
+	w.Base = roundTripper(w.roundTrip)
+	w.Elsewhere = n.elsewhere.become(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	provider := func(d endpoints.Provider, a *address) *Provider {
 		policy := w.server.Policy(d)
 		policy.AccessLifetime, policy.Rotate = Lifetime, true
 		w.server.SetPolicy(d, policy)
 		p := &Provider{World: w, definition: w.server.Provider(d)}
 		p.config = p.definition.Config(w.server.Config(d, "https://app.example/callback"))
-		p.API = site(p.guarded(outside, answer))
+		p.API = a.become(p.guarded(n.outside, answer))
 		return p
 	}
-	w.Here, w.There = provider(here), provider(there)
-	outside.TLSClientConfig = &tls.Config{RootCAs: w.Roots, CurvePreferences: []tls.CurveID{tls.X25519}} // the quickest
-	var stop func()
-	w.lanes, stop = newLanes(256, outside)
-	t.Cleanup(stop)
-	w.Base = roundTripper(w.roundTrip)
+	w.Here, w.There = provider(here, n.here), provider(there, n.there)
 	synctest.Test(t, func(t *testing.T) {
 		keys, err := storage.NewKeyset(storage.NewKey())
 		require.NoError(t, err)
@@ -124,28 +103,13 @@ func Run(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, w *World
 	})
 }
 
-// certificate is that of all sites. httptest's is of RSA, and takes most of the time of a
-// handshake.
-var certificate = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
-
 func definition(name string) endpoints.Provider {
 	origin := "https://" + name + ".example"
 	return endpoints.Provider{
 		Name:      name,
 		Endpoint:  oauth2.Endpoint{AuthURL: origin + "/authorize", TokenURL: origin + "/token"},
 		RevokeURL: origin + "/revoke",
-		APIURLs:   []string{"https://api." + name + ".example/v1"},
+		APIURLs:   []string{origin + "/v1"},
 	}
 }
 
