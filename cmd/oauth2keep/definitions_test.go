@@ -14,8 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// parse reads the source of a package of this repository.
+// parse reads the source of a package of this repository, once for all tests.
 func parse(t *testing.T, dir string) []*ast.File {
+	if files := parsed[dir]; files != nil {
+		return files
+	}
 	paths, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
@@ -24,12 +27,15 @@ func parse(t *testing.T, dir string) []*ast.File {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		files = append(files, f)
 	}
+	parsed[dir] = files
 	return files
 }
+
+var parsed = make(map[string][]*ast.File)
 
 // TestEveryDefinitionIsKnown compares the table with what package endpoints exports.
 func TestEveryDefinitionIsKnown(t *testing.T) {
