@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // testApp returns a run of the command with a configuration of its own.
@@ -26,8 +28,12 @@ func testApp(path string) *app {
 // TestChangesOfTheConfigurationWaitForEachOther has several runs add a client at once. Each has
 // read the configuration before any of them has changed it.
 func TestChangesOfTheConfigurationWaitForEachOther(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.json")
-	const runs = 8
+	t.Parallel()
+	path := filepath.Join(testenv.DirInMemory(t), "config.json")
+	runs := 8
+	if testing.Short() {
+		runs = 3
+	}
 	var ready, all sync.WaitGroup
 	ready.Add(runs)
 	for i := range runs {

@@ -72,11 +72,13 @@ var played = map[string]endpoints.Provider{"acme": acme, "plain": plain, "finch"
 const redirectURL = "https://app.example/callback"
 
 // TestScripts runs the scripts, each against a server of its own that acts as the providers.
-// What they write is as people see it. With -short, few run.
+// What they write is as people see it. With -short, one runs: a command is a process, and they
+// are some two hundred.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	params := scripts("testdata/script")
 	if testing.Short() {
-		params.Dir, params.Files = "", []string{"testdata/script/api.txtar", "testdata/script/connect.txtar"}
+		params.Dir, params.Files = "", []string{"testdata/script/connect.txtar"}
 	}
 	testscript.Run(t, params)
 }
