@@ -69,7 +69,7 @@ func (r *row) take(s side, n int) (turn, error) {
 	}
 	ready.Wait()
 	requests := r.world.requests.Load()
-	runtime.GC() // what is left of others' turns isn't this one's
+	r.world.settle()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	began := time.Now()

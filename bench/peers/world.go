@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -26,9 +27,6 @@ const (
 	issued  = "issued-"  // by the token endpoint
 )
 
-// patience is how long the provider takes to answer a herd.
-const patience = 20 * time.Millisecond
-
 // world is what all sides have in common: a provider on loopback, which takes forms and
 // answers with JSON as RFC 6749 says, and its client.
 type world struct {
@@ -36,7 +34,9 @@ type world struct {
 	options  options
 	provider *httptest.Server
 	requests atomic.Uint64 // for tokens
-	slow     atomic.Bool   // token requests take a while
+	slow     atomic.Bool   // token requests take as long as patience says
+	patience time.Duration // in which all of a herd have come
+	settle   func()        // so that what is left of others' turns isn't the next one's
 	oauth    *oauth2.Config
 	keys     *storage.Keyset
 	dir      *storage.Dir
@@ -45,7 +45,7 @@ type world struct {
 }
 
 func newWorld(ctx context.Context, o options) (*world, error) {
-	w := &world{options: o}
+	w := &world{options: o, patience: 20 * time.Millisecond, settle: runtime.GC}
 	keys, err := storage.NewKeyset(storage.NewKey())
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func newTransport() *http.Transport { return &http.Transport{MaxIdleConnsPerHost
 func (w *world) token(rw http.ResponseWriter, r *http.Request) {
 	w.requests.Add(1)
 	if w.slow.Load() {
-		time.Sleep(patience)
+		time.Sleep(w.patience)
 	}
 	if r.FormValue("client_secret") != "secret" || r.FormValue("code") == "" && r.FormValue("refresh_token") == "" {
 		http.Error(rw, `{"error":"invalid_request"}`, http.StatusBadRequest)
