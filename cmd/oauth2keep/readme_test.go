@@ -21,6 +21,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
 
@@ -103,7 +104,7 @@ func TestREADMENamesTheMembers(t *testing.T) {
 // TestREADME compares the README's transcript with what the commands in it print.
 func TestREADME(t *testing.T) {
 	server := endpointstest.New(t, endpoints.GitHub)
-	s := &shell{home: t.TempDir(), client: server.Client()}
+	s := &shell{home: testenv.DirInMemory(t), client: server.Client()}
 	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "AppData"} {
 		t.Setenv(name, s.home)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/pkce"
 	"github.com/oauth2keep/oauth2keep/pkce/loopback"
 )
@@ -35,7 +36,7 @@ type user struct {
 func newUser(t *testing.T) *user {
 	gitLab := endpoints.GitLab
 	gitLab.Style.Auth = endpoints.PublicClient
-	u := &user{t: t, sandbox: endpointstest.New(t, gitLab), gitLab: gitLab, dir: t.TempDir() + "/config"}
+	u := &user{t: t, sandbox: endpointstest.New(t, gitLab), gitLab: gitLab, dir: testenv.DirInMemory(t) + "/config"}
 	u.press = endpointstest.Approve
 	return u
 }

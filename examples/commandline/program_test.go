@@ -17,6 +17,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // TestProgram runs the whole program, with a server that acts as GitLab at GitLab's own
@@ -30,7 +31,7 @@ func TestProgram(t *testing.T) {
 	http.DefaultTransport = user.Transport
 	t.Cleanup(func() { http.DefaultTransport = direct })
 
-	dir := t.TempDir()
+	dir := testenv.DirInMemory(t)
 	opened, browser := filepath.Join(dir, "opened"), filepath.Join(dir, "browser")
 	require.NoError(t, os.WriteFile(browser, []byte("#!/bin/sh\nprintf %s \"$1\" >"+opened+".new && mv "+opened+".new "+opened+"\n"), 0o700))
 	for name, value := range map[string]string{
@@ -81,7 +82,7 @@ func start(t *testing.T, file *string, do func(ctx context.Context, content stri
 	t.Helper()
 	stdout, flags, arguments := os.Stdout, flag.CommandLine, os.Args
 	defer func() { os.Stdout, flag.CommandLine, os.Args = stdout, flags, arguments }()
-	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	out, err := os.Create(filepath.Join(testenv.DirInMemory(t), "out"))
 	require.NoError(t, err)
 	defer out.Close()
 	os.Stdout, os.Args = out, append([]string{"commandline"}, args...)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // site is the application, and a user's browser.
@@ -73,9 +74,9 @@ func TestConnect(t *testing.T) {
 
 // The sandbox of the next start knows none of these tokens: they would be another client's.
 func TestNothingOfTheSandboxIsLeft(t *testing.T) {
-	t.Chdir(t.TempDir())
+	t.Chdir(testenv.DirInMemory(t))
 	for _, name := range []string{"TMPDIR", "TMP"} { // the latter on Windows
-		t.Setenv(name, t.TempDir())
+		t.Setenv(name, testenv.DirInMemory(t))
 	}
 	t.Setenv("CLIENT_ID", "")
 	t.Setenv("DATA", "")
@@ -96,7 +97,7 @@ func TestNothingOfTheSandboxIsLeft(t *testing.T) {
 }
 
 func TestOnlyItsOwnPageCanConnect(t *testing.T) {
-	s := start(t, t.TempDir(), endpointstest.New(t, endpoints.GitHub))
+	s := start(t, testenv.DirInMemory(t), endpointstest.New(t, endpoints.GitHub))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/connect", nil)
 	require.NoError(t, err)
 	req.Header.Set("Origin", "https://elsewhere.example")
@@ -109,7 +110,7 @@ func TestOnlyItsOwnPageCanConnect(t *testing.T) {
 // A page elsewhere that has its own name stand for this machine (DNS rebinding) is of the same
 // origin to the browser, and must not read what the user's connection brings.
 func TestAnotherNameIsRefused(t *testing.T) {
-	s := start(t, t.TempDir(), endpointstest.New(t, endpoints.GitHub))
+	s := start(t, testenv.DirInMemory(t), endpointstest.New(t, endpoints.GitHub))
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		for _, path := range []string{"/", "/callback?state=s&code=c"} {
 			req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, nil)

@@ -42,7 +42,7 @@ func TestReal(t *testing.T) {
 			defer func() { providers[tt.provider] = actual }()
 			t.Setenv("CLIENT_ID", client.ClientID)
 			t.Setenv("CLIENT_SECRET", client.ClientSecret)
-			a := realAccount{provider: tt.provider, redirectURL: redirect, scopes: tt.scopes, path: tt.path, disconnect: true}
+			a := realAccount{provider: tt.provider, redirectURL: redirect, dir: testenv.DirInMemory(t), scopes: tt.scopes, path: tt.path, disconnect: true}
 			done := make(chan error)
 			go func() { done <- a.run(t.Context()) }()
 			connect(t, strings.TrimSuffix(redirect, "/callback")+"/connect/"+tt.provider)
@@ -65,7 +65,7 @@ func connect(t *testing.T, page string) {
 		resp, err := user.Get(callback.String())
 		require.NoError(t, err)
 		return resp.Body.Close() == nil
-	}, 10*time.Second, 20*time.Millisecond)
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestRealSaysWhatIsMissing(t *testing.T) {

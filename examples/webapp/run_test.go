@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 )
 
 // TestRealProviders has a sandbox stand in for the real providers. What was connected is
@@ -38,7 +39,7 @@ func TestRealProviders(t *testing.T) {
 		t.Setenv(name+"_CLIENT_ID", client.ClientID)
 		t.Setenv(name+"_CLIENT_SECRET", client.ClientSecret)
 	}
-	data := filepath.Join(t.TempDir(), "data")
+	data := filepath.Join(testenv.DirInMemory(t), "data")
 	change := func(s *settings) { s.data, s.providers = data, "finch,zendesk" }
 	t.Run("first", func(t *testing.T) {
 		app := start(t, change)
@@ -94,7 +95,7 @@ func TestSettingsThatCanNotBe(t *testing.T) {
 		case "-":
 			s.data = ""
 		default:
-			s.data = t.TempDir()
+			s.data = testenv.DirInMemory(t)
 		}
 		err := run(t.Context(), s, io.Discard)
 		require.ErrorContains(t, err, want)
@@ -104,7 +105,7 @@ func TestSettingsThatCanNotBe(t *testing.T) {
 
 // The program ends when it is told to, and leaves nothing behind that it has made for itself.
 func TestRun(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMPDIR", testenv.DirInMemory(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out, in := io.Pipe()
@@ -166,7 +167,7 @@ func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) 
 	require.NoError(t, err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
-	dir := t.TempDir()
+	dir := testenv.DirInMemory(t)
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
