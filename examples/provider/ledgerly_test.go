@@ -1,6 +1,7 @@
 package ledgerly_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
@@ -15,7 +16,14 @@ func TestProvider(t *testing.T) {
 
 // The provider is in trouble, in all ways that a seed chooses.
 func TestProviderInTrouble(t *testing.T) {
-	for seed := range uint64(2) {
-		endpointstest.TestProvider(t, ledgerly.Provider, endpointstest.Test{Seed: seed + 1})
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed+1), func(t *testing.T) {
+			t.Parallel() // it is slow, not busy
+			endpointstest.TestProvider(t, ledgerly.Provider, endpointstest.Test{Seed: seed + 1})
+		})
 	}
 }
