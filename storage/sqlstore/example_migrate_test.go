@@ -28,7 +28,7 @@ type account struct {
 
 // accounts reads the table.
 func accounts(ctx context.Context, db *sql.DB) ([]account, error) {
-	rows, err := db.QueryContext(ctx, "SELECT customer, access_token, refresh_token, expiry FROM accounts")
+	rows, err := db.QueryContext(ctx, "SELECT customer, COALESCE(access_token, ''), COALESCE(refresh_token, ''), expiry FROM accounts")
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func migrate(ctx context.Context, manager *tokensource.Manager, all []account) (
 }
 
 // An application that has a table of tokens moves them, and no user has to connect again.
-// One of these tokens has expired, one is valid, of one the expiry isn't known, and of one
-// there is nothing but the refresh token.
+// One of these tokens has expired, one is valid and has no refresh token, of one the expiry
+// isn't known, and of one there is nothing but the refresh token. What isn't there is NULL.
 func Example_migrate() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "migrate-")
@@ -153,12 +153,14 @@ func fill(ctx context.Context, db *sql.DB, server *endpointstest.Server) error {
 		switch customer {
 		case "expired":
 			expiry.Time = time.Now().Add(-time.Hour)
+		case "valid":
+			t.RefreshToken = ""
 		case "unknown":
 			t.AccessToken, expiry.Valid = "too-old", false
 		case "refresh-token-only":
 			t.AccessToken, expiry.Valid = "", false
 		}
-		_, err := db.ExecContext(ctx, "INSERT INTO accounts VALUES (?, ?, ?, ?)", customer, t.AccessToken, t.RefreshToken, expiry)
+		_, err := db.ExecContext(ctx, "INSERT INTO accounts VALUES (?, NULLIF(?, ''), NULLIF(?, ''), ?)", customer, t.AccessToken, t.RefreshToken, expiry)
 		if err != nil {
 			return err
 		}
