@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -150,14 +151,21 @@ func (a *application) listen(address string) (string, error) {
 }
 
 // close shuts the application down as a program should: first what uses tokens,
-// then what saves them, then the store.
+// then what saves them, then the store. Each has a time of its own, so that a request that
+// hangs leaves some for saving; and has it if ctx is done, as after an interrupt.
 func (a *application) close(ctx context.Context) error {
+	const timeout = 10 * time.Second
+	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	if a.server != nil {
-		errs = append(errs, a.server.Shutdown(ctx))
+		requests, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		errs = append(errs, a.server.Shutdown(requests))
 	}
+	saving, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	for _, m := range a.managers {
-		errs = append(errs, m.Flush(ctx))
+		errs = append(errs, m.Flush(saving))
 	}
 	return errors.Join(append(errs, a.files.Close())...)
 }

@@ -93,9 +93,7 @@ func (a *realAccount) connect(ctx context.Context, config *endpoints.Config, red
 	say("code exchanged, token saved")
 
 	step("The application stops. A new process opens the same directory with the same key")
-	shutdown, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	return app.close(shutdown)
+	return app.close(ctx)
 }
 
 // use uses the connection in another application, which has nothing but the directory.
