@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -70,17 +69,11 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// What is under way gets its time: an exchange that is given up costs a grant.
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	if closed := a.close(closing); err == nil {
+	if closed := a.close(context.WithoutCancel(ctx)); err == nil {
 		err = closed
 	}
 	return err
 }
-
-// closeTimeout is how long the program goes on with what it is doing when it is told to end.
-const closeTimeout = exchangeTimeout + 15*time.Second
 
 // listen opens the port, and completes the URL.
 func listen(s *settings) (net.Listener, error) {

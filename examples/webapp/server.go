@@ -113,19 +113,30 @@ func (a *application) start(ctx context.Context) {
 	a.background.Go(func() { a.index.run(ctx, a.store) })
 }
 
+// When the program is told to end, requests have requestTimeout: an exchange that is given up
+// costs a grant. Then tokens have flushTimeout to be saved, also if a request hangs.
+const (
+	requestTimeout = exchangeTimeout + 5*time.Second
+	flushTimeout   = 15 * time.Second
+)
+
 // close ends the application as a program should: first what uses tokens, then what saves
 // them, then the store.
 func (a *application) close(ctx context.Context) error {
 	var errs []error
 	if a.server != nil {
-		errs = append(errs, a.server.Shutdown(ctx))
+		requests, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		errs = append(errs, a.server.Shutdown(requests))
 	}
 	if a.stop != nil {
 		a.stop()
 		a.background.Wait()
 	}
+	saving, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
 	for _, p := range a.providers {
-		if err := p.manager.Flush(ctx); err != nil {
+		if err := p.manager.Flush(saving); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", p.id, err))
 		}
 	}
