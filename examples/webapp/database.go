@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
@@ -85,18 +86,19 @@ func (d *database) migrate(ctx context.Context, dialect sqlstore.Dialect, empty 
 	if err := d.tokens.CreateTable(ctx); err != nil {
 		return err
 	}
-	for _, statement := range schema {
-		if _, err := d.ExecContext(ctx, fmt.Sprintf(statement, d.prefix)); err != nil {
+	statements := slices.Clone(schema)
+	if empty {
+		statements = append(statements, `DELETE FROM %stokens`, `DELETE FROM %ssessions`, `DELETE FROM %sconnections`)
+	}
+	tx, err := d.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, statement := range statements {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(statement, d.prefix)); err != nil {
 			return err
 		}
 	}
-	for _, table := range []string{"tokens", "sessions", "connections"} {
-		if !empty {
-			break
-		}
-		if _, err := d.ExecContext(ctx, "DELETE FROM "+d.prefix+table); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.Commit()
 }
