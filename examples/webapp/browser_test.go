@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -54,6 +55,7 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 var stopChromium = func() {}
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a small heap is collected all the time
 	flag.Parse()
 	code := m.Run()
 	stopChromium()

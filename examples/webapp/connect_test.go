@@ -208,7 +208,7 @@ func TestRevokeAndConnectAgain(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	accounts := 8
 	if testing.Short() {
-		accounts = 2
+		accounts = 1
 	}
 	app := start(t, nil)
 	var wg sync.WaitGroup

@@ -136,13 +136,17 @@ func TestCrossSiteRequests(t *testing.T) {
 		}
 		return b.do(req)
 	}
+	paths := []string{"/login", "/logout", "/connect/finch", "/embedded/finch", "/call/finch/alice", "/disconnect/finch/alice", "/sandbox/end", "/sandbox/try/store", "/sandbox/revoke/finch/alice", "/callback/finch"}
 	for name, header := range map[string]map[string]string{
 		"another site":                   {"Sec-Fetch-Site": "cross-site"},
 		"another port or subdomain":      {"Sec-Fetch-Site": "same-site"},
 		"another site, with old browser": {"Origin": "https://evil.example"},
 		"an opaque origin":               {"Origin": "null"},
 	} {
-		for _, path := range []string{"/login", "/logout", "/connect/finch", "/embedded/finch", "/call/finch/alice", "/disconnect/finch/alice", "/sandbox/end", "/sandbox/try/store", "/sandbox/revoke/finch/alice", "/callback/finch"} {
+		for i, path := range paths {
+			if testing.Short() && i > 0 && name != "another site" {
+				break // what is refused doesn't depend on the path
+			}
 			p := send(http.MethodPost, path, header)
 			assert.Equal(t, http.StatusForbidden, p.status, "%s %s", name, path)
 			assert.Equal(t, "other_site", p.attribute("problem", "data-problem"))
