@@ -243,12 +243,12 @@ func TestWalkFindsWhatIsPlanted(t *testing.T) {
 		"a body":    secretRequest().Body,
 		"GetBody":   struct{ f func() (io.ReadCloser, error) }{secretRequest().GetBody},
 	} {
-		w := &walker{seen: make(map[visit]bool)}
+		w := newWalker()
 		w.value(reflect.ValueOf(v), "value")
 		assert.NotEmpty(t, w.found, name)
 	}
 	for name, err := range secretErrors() {
-		w := &walker{seen: make(map[visit]bool)}
+		w := newWalker()
 		w.value(reflect.ValueOf(err), "value")
 		assert.NotEmpty(t, w.found, name)
 	}
