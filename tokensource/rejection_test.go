@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -329,9 +328,7 @@ func TestRejectionSurvivesTheSourceThatSawIt(t *testing.T) {
 		api.respond = func(*http.Request, string, string) *http.Response { return reply(401, mustReconnect) }
 		f.get(m.Client("k"))
 		f.kept = nil
-		for range 3 {
-			runtime.GC()
-		}
+		f.collect()
 		_, err := m.Client("k").Get(apiURL)
 		assert.ErrorIs(f, err, ErrLoginRequired)
 	})

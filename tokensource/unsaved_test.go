@@ -2,7 +2,6 @@ package tokensource
 
 import (
 	"context"
-	"runtime"
 	"testing"
 	"time"
 
@@ -253,9 +252,7 @@ func TestSourceIsNotCollectedWhileItsTokenIsUnsaved(t *testing.T) {
 		time.Sleep(time.Hour)
 		f.access(m)
 		f.kept = nil // nobody uses it any more
-		for range 3 {
-			runtime.GC()
-		}
+		f.collect()
 		require.NotNil(f, m.existing("k"))
 		assert.Equal(f, StateUnsaved, f.status(m).State)
 		assert.Equal(f, "access-2", f.access(m))
