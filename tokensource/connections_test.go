@@ -55,7 +55,7 @@ func listing(t *testing.T, n int) (*Manager, *countingStore) {
 }
 
 func TestConnectionsReadsOneRecordAtATime(t *testing.T) {
-	const n = 500
+	const n = 50
 	m, store := listing(t, n)
 	seen := make(map[string]bool)
 	for st, err := range m.Connections(t.Context()) {

@@ -168,10 +168,10 @@ func TestMisconfiguredApplicationBacksOffByItself(t *testing.T) {
 		m := f.connected()
 		f.fault = func() error { return answer(401, "invalid_client") }
 		time.Sleep(time.Hour)
-		for range 600 {
+		for range 200 {
 			_, err := m.Source("k").Token()
 			require.Error(f, err)
-			time.Sleep(time.Second)
+			time.Sleep(3 * time.Second)
 		}
 		assert.Less(f, f.count(), 14)
 		assert.Greater(f, f.count(), 7)
@@ -253,12 +253,12 @@ func TestBackoffIsSharedBetweenProcesses(t *testing.T) {
 		}
 		assert.Equal(f, 1, f.count())
 
-		for range 200 {
+		for range 60 {
 			for _, m := range append(others, m) {
 				_, err := m.Source("k").Token()
 				require.Error(f, err)
 			}
-			time.Sleep(3 * time.Second)
+			time.Sleep(10 * time.Second)
 		}
 		assert.Less(f, f.count(), 14, "by all of them together")
 		assert.Greater(f, f.stored().Failure.Count, 7)

@@ -35,7 +35,7 @@ func TestTokenThatCannotBeSavedIsServedAndSavedLater(t *testing.T) {
 				assert.Equal(f, StateUnsaved, st.State)
 				assert.True(f, st.Obtained.Equal(time.Now()), "of the token that is served")
 
-				time.Sleep(10 * time.Minute)
+				time.Sleep(2 * time.Minute)
 				assert.Equal(f, "access-2", f.access(m))
 				assert.Equal(f, 1, f.count())
 				f.raw.mended()
@@ -128,14 +128,14 @@ func TestUnsavedTokenThatAnotherProcessReadAndRefreshedIsReplaced(t *testing.T) 
 func TestUnsavedTokenIsNotRefreshedUntilItIsSaved(t *testing.T) {
 	t.Parallel() // beside TestProcesses, which waits
 	onEvery(t, func(f *fixture) {
-		f.life = 10 * time.Minute // the store is tried every few seconds
+		f.life = 2 * time.Minute // the store is tried every few seconds
 		m := f.connected()
 		f.unsavedFrom("put")
 		time.Sleep(f.life)
 		f.access(m)
-		time.Sleep(f.life - 2*time.Minute)
+		time.Sleep(f.life * 9 / 10)
 		assert.Equal(f, "access-2", f.access(m), "due, but valid")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(f.life / 10)
 		_, err := m.Source("k").Token()
 		assert.ErrorIs(f, err, errStoreDown)
 		assert.NotErrorIs(f, err, ErrLoginRequired)
