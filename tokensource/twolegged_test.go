@@ -2,13 +2,13 @@ package tokensource
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -291,11 +291,26 @@ func TestRegistrationOfTwoLeggedConfigs(t *testing.T) {
 	}
 }
 
+// rsaKey returns a key of two primes that are known: to find others takes long.
+func rsaKey() *rsa.PrivateKey {
+	one, e := big.NewInt(1), 65537
+	p := new(big.Int).Lsh(one, 512)
+	p.Sub(p, big.NewInt(569))
+	q := new(big.Int).Lsh(big.NewInt(3), 510)
+	q.Add(q, big.NewInt(761))
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	key := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: e},
+		D:         new(big.Int).ModInverse(big.NewInt(int64(e)), phi),
+		Primes:    []*big.Int{p, q},
+	}
+	key.Precompute()
+	return key
+}
+
 // TestTwoLeggedConfigsOfXOAuth2 has both of them get a token, and be refused one.
 func TestTwoLeggedConfigsOfXOAuth2(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 1024) // of which one is made soon
-	require.NoError(t, err)
-	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey())})
 	for name, config := range map[string]interface {
 		TokenSource(context.Context) oauth2.TokenSource
 	}{
@@ -329,7 +344,7 @@ func TestTwoLeggedConfigsOfXOAuth2(t *testing.T) {
 				}{{400, "invalid_grant"}, {401, "invalid_client"}} {
 					time.Sleep(3 * time.Hour)
 					status, body = refused.status, fmt.Sprintf(`{"error":%q}`, refused.code)
-					_, err = a.Source("app").Token()
+					_, err := a.Source("app").Token()
 					assert.True(t, isReason(err, ReasonMisconfigured), "%v", err)
 					assert.ErrorContains(t, err, refused.code)
 					status = 200
