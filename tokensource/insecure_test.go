@@ -74,6 +74,9 @@ func TestTokenURLInPlaintextIsRefusedWhoeverSaysWhoseItIs(t *testing.T) {
 			"two-legged, Registration":   {Config: TwoLegged(&clientcredentials.Config{TokenURL: url + "/token"}), Registration: testOwner},
 			"with a client of one's own": {Config: conf, Registration: testOwner},
 		} {
+			if testing.Short() && name != "x/oauth2" && url != "http://localhost" && url != "http://provider.example" {
+				continue // which URLs are safe doesn't depend on who says whose they are
+			}
 			for _, allowed := range []bool{false, true} {
 				var sent atomic.Int32
 				m := &Manager{Config: m.Config, Registration: m.Registration, Store: newMemory(), InsecureHTTP: allowed}

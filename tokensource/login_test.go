@@ -181,8 +181,11 @@ func TestExpiredLoginWithoutARefreshTokenIsTold(t *testing.T) {
 	})
 }
 
-// deep nests n maps.
+// deep nests n maps, and few with -short: ten thousand are slow.
 func deep(n int) any {
+	if testing.Short() {
+		n = 10
+	}
 	var v any = "bottom"
 	for range n {
 		v = map[string]any{"in": v}
@@ -225,7 +228,7 @@ func TestSaveRefusesWhatWouldNotComeBack(t *testing.T) {
 		"a token with NUL in it": {&oauth2.Token{AccessToken: "a\x00b"}, true},
 	} {
 		if testing.Short() && strings.HasSuffix(name, "deep") {
-			continue // ten thousand levels are slow
+			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			onSwap(t, func(f *fixture) {

@@ -103,7 +103,7 @@ func secretErrors() map[string]error {
 	}
 	statuses, codes := []int{0, 200, 302, 400, 401, 403, 404, 429, 500, 502, 503}, []string{"s3cr3t-code", "invalid_grant", "", "invalid_client", "rate_limited"}
 	if testing.Short() {
-		statuses, codes = []int{0, 400, 503}, codes[:2]
+		statuses, codes = statuses[:1], codes[:1]
 	}
 	for _, status := range statuses {
 		for _, code := range codes {
