@@ -160,7 +160,8 @@ func secretLogin(life time.Duration) *oauth2.Token {
 func assertLeadsToNoSecret(t *testing.T, m *Manager, what string) {
 	var events []Event
 	m.OnEvent = func(_ context.Context, e Event) { events = append(events, e) }
-	check := func(v any, how string) { assertNoSecret(t, v, what+": "+how) }
+	w := newWalker()
+	check := func(v any, how string) { w.assertNoSecret(t, v, what+": "+how) }
 	_, err := m.Source("k").Token()
 	assert.Error(t, err, what)
 	check(err, "Token")
