@@ -69,21 +69,29 @@ func echo(mode string) http.HandlerFunc {
 
 func TestNothingLeadsToASecretThatAServerRepeats(t *testing.T) {
 	t.Parallel() // beside TestProcesses, which waits
-	for _, mode := range []string{
-		"unknown code", "known code", "code with text", "misconfigured", "server error", "success with nothing", "page", "text",
-		"redirect", "cut", "dropped", "gone",
-	} {
-		var asked atomic.Int32
-		answers := echo(mode)
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			asked.Add(1)
-			answers(w, r)
-		}))
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.Start()
-		t.Cleanup(server.Close)
+	var asked atomic.Int32
+	var answers atomic.Pointer[http.HandlerFunc]
+	open := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		(*answers.Load())(w, r)
+	}))
+	open.Config.ErrorLog = log.New(io.Discard, "", 0)
+	open.Start()
+	t.Cleanup(open.Close)
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	modes := []string{
+		"unknown code", "known code", "success with nothing", "page", "redirect", "cut", "gone",
+		"code with text", "misconfigured", "server error", "text", "dropped",
+	}
+	if testing.Short() {
+		modes = modes[:7]
+	}
+	for _, mode := range modes {
+		answer, server := echo(mode), open
+		answers.Store(&answer)
 		if mode == "gone" {
-			server.Close()
+			server = gone
 		}
 		secretURL := strings.Replace(server.URL, "http://", "http://user:s3cr3t-password@", 1) + "/token?key=s3cr3t-key"
 		conf := func(url string, style oauth2.AuthStyle) *oauth2.Config {
