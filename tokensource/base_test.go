@@ -91,8 +91,12 @@ func TestConcurrentRefusalsOnARealConnectionMakeOneRefreshAndLeaveNoGoroutine(t 
 		_, _ = w.Write(body)
 	})
 	client := m.Client("k")
+	callers := 64
+	if testing.Short() {
+		callers = 16
+	}
 	var wg sync.WaitGroup
-	for i := range 64 {
+	for i := range callers {
 		wg.Go(func() {
 			want := fmt.Sprint("body ", i)
 			resp, err := client.Post(api.URL, "text/plain", strings.NewReader(want))

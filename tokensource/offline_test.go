@@ -41,7 +41,7 @@ func TestFaultOfThisMachinesNetworkBindsNobodyElseAndItselfForSeconds(t *testing
 				})
 				require.NoError(f, m.Save(f.Context(), "k", f.login()))
 				time.Sleep(time.Hour)
-				for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Second) {
+				for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Second) {
 					_, err := m.Source("k").Token()
 					require.True(f, isReason(err, ReasonUnavailable), "%v", err)
 					stored := f.stored()
