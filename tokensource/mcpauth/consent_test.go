@@ -75,7 +75,11 @@ func TestMetadataOutage(t *testing.T) {
 // to where one without metadata would have its endpoints.
 func TestServerMetadataOutage(t *testing.T) {
 	as := newIssuer(t)
-	for _, status := range []int{http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+	statuses := []int{http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+	if testing.Short() {
+		statuses = statuses[:1]
+	}
+	for _, status := range statuses {
 		s := newServer(t, as)
 		_, again := newStore(t)
 		as.set(func() { as.metadata = map[string]any{"token_endpoint": as.URL + "/elsewhere/token"} })
