@@ -21,7 +21,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource/mcpauth"
 )
@@ -116,8 +115,12 @@ func (s *server) admits(w http.ResponseWriter, r *http.Request) bool {
 
 // newStore returns a store, and opens it again for another process.
 func newStore(t testing.TB) (store *storage.Encrypted, again func() *storage.Encrypted) {
-	key, at := storage.NewKey(), testenv.DirInMemory(t)
-	again = func() *storage.Encrypted { return openStore(t, at, key) }
+	key, memory := storage.NewKey(), new(storage.Memory)
+	again = func() *storage.Encrypted {
+		keys, err := storage.NewKeyset(key)
+		require.NoError(t, err)
+		return storage.Encrypt(memory, keys)
+	}
 	return again(), again
 }
 
