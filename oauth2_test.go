@@ -20,6 +20,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/testenv"
 	"github.com/oauth2keep/oauth2keep/pkce"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -149,7 +150,7 @@ func (a *application) assertNoTokenOnDisk(t *testing.T, tok *oauth2.Token) {
 // TestEndToEnd goes the whole path at each provider, in each of its flows: consent,
 // exchange, encrypted storage, restart, API, revocation, another login.
 func TestEndToEnd(t *testing.T) {
-	for _, tt := range []struct {
+	all := []struct {
 		name     string
 		provider endpoints.Provider
 		scopes   []string
@@ -157,15 +158,19 @@ func TestEndToEnd(t *testing.T) {
 		path     string
 	}{
 		{"Finch redirect", endpoints.Finch, []string{"company", "directory"}, false, "/employer/company"},
-		{"Finch embedded", endpoints.Finch, []string{"company"}, true, "/employer/company"},
-		{"Chart redirect", endpoints.Chart, nil, false, "/tax-payer"},
 		{"Chart embedded", endpoints.Chart, nil, true, "/tax-payer"},
 		{"TaxRock", endpoints.TaxRock, nil, false, "/client-accounts"},
+		{"Finch embedded", endpoints.Finch, []string{"company"}, true, "/employer/company"},
+		{"Chart redirect", endpoints.Chart, nil, false, "/tax-payer"},
 		{"TaxRock sandbox", endpoints.TaxRockSandbox, nil, false, "/client-accounts"},
-	} {
+	}
+	if testing.Short() {
+		all = all[:3]
+	}
+	for _, tt := range all {
 		t.Run(tt.name, func(t *testing.T) {
 			sandbox := endpointstest.New(t)
-			dir := t.TempDir()
+			dir := testenv.DirInMemory(t)
 			app := start(t, sandbox, tt.provider, dir, tt.scopes...)
 			app.connect(t, tt.embedded)
 			require.Equal(t, http.StatusOK, app.call(t, tt.path))
@@ -230,7 +235,7 @@ func TestEndToEndRefresh(t *testing.T) {
 	policy := sandbox.Policy(endpoints.TaxRock)
 	policy.AccessLifetime, policy.Rotate = life, true
 	sandbox.SetPolicy(endpoints.TaxRock, policy)
-	dir := t.TempDir()
+	dir := testenv.DirInMemory(t)
 	app := start(t, sandbox, endpoints.TaxRock, dir)
 	app.connect(t, false)
 	for round, expire := range []func(time.Duration){time.Sleep, sandbox.Advance} {
@@ -257,14 +262,18 @@ func TestEndToEndRefresh(t *testing.T) {
 
 // TestEndToEndDenied has the user say no, and then go another way.
 func TestEndToEndDenied(t *testing.T) {
-	for _, p := range []endpoints.Provider{endpoints.Finch, endpoints.Chart, endpoints.TaxRock} {
+	providers := []endpoints.Provider{endpoints.Finch, endpoints.Chart, endpoints.TaxRock}
+	if testing.Short() {
+		providers = providers[:1]
+	}
+	for _, p := range providers {
 		t.Run(p.Name, func(t *testing.T) {
 			sandbox := endpointstest.New(t)
 			var scopes []string
 			if p.Name == "Finch" {
 				scopes = []string{"company"}
 			}
-			app := start(t, sandbox, p, t.TempDir(), scopes...)
+			app := start(t, sandbox, p, testenv.DirInMemory(t), scopes...)
 			defer app.stop(t)
 			user := browser(t)
 			callback, err := endpointstest.Deny(t.Context(), user, app.web.URL+"/connect")
