@@ -139,6 +139,7 @@ func again(t *testing.T, run string, env ...string) (out string, ok bool) {
 }
 
 func TestProcessesTellWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	key := storage.NewKey()
 	for name, tt := range map[string]struct {
 		job  job
@@ -150,6 +151,7 @@ func TestProcessesTellWhatIsWrong(t *testing.T) {
 		"a bad store": {job{At: "panic:" + t.TempDir(), Keys: [][]byte{key}}, "panic: the driver is broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := tt.job.start(t)
 			_, err := p.report() // it ends by itself: its standard input is still open
 			assert.True(t, p.over())
@@ -170,9 +172,10 @@ func TestProcessesTellWhatIsWrong(t *testing.T) {
 }
 
 func TestAProcessEndsWithItsParent(t *testing.T) {
+	t.Parallel()
 	j := job{At: ":" + t.TempDir(), Keys: [][]byte{storage.NewKey()}, TokenURL: "http://127.0.0.1:1", APIURL: "http://127.0.0.1:1", Goroutines: 2, Connections: 1}
 	p := j.start(t)
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(30 * time.Millisecond)
 	assert.False(t, p.over())
 	r, err := p.finish() // closes its standard input, as the death of the parent does
 	require.NoError(t, err)
