@@ -81,7 +81,7 @@ func serve(t *testing.T, p *clienttest.Provider, target string, opts ...grpc.Dia
 	var serving []grpc.ServerOption
 	if len(opts) == 0 {
 		serving = append(serving, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: s.site.TLS.Certificates})))
-		opts = append(opts, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: p.World.Roots})))
+		opts = append(opts, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: p.World.Roots, CurvePreferences: []tls.CurveID{tls.X25519}})))
 	}
 	listener := bufconn.Listen(1 << 16)
 	server := grpc.NewServer(serving...)
