@@ -252,7 +252,7 @@ func TestHangingStoreHoldsAValidTokenUpForOneCallAtMost(t *testing.T) {
 		}
 		time.Sleep(veryStale*defaultStale + time.Minute)
 		raw.set(func(string) error { return errHang }, nil)
-		for range 6 {
+		for range 3 {
 			var wg sync.WaitGroup
 			for _, s := range sources {
 				wg.Go(func() {

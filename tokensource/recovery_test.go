@@ -38,7 +38,7 @@ func TestEveryChapterOfAConnectionsLifeIsToldOnceAndInOrder(t *testing.T) {
 		m, _ := f.revocable(nil)
 		assert.Equal(f, []EventKind{EventSaved}, f.told())
 		use := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Second) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(30 * time.Second) {
 				_, _ = m.Source("k").Token()
 			}
 		}

@@ -27,7 +27,7 @@ const (
 	simProcesses = 6
 	simCallers   = 3
 	simLife      = time.Minute // of an access token
-	simExpiries  = 26          // or 3 with -short
+	simExpiries  = 26          // or 2 with -short
 )
 
 // scenarios are the rows of the table that TestSimulation prints. The provider
@@ -104,7 +104,7 @@ func simulate(t *testing.T, sc scenario, seed uint64) (sum tallied) {
 		w.prov.fakeProvider = fakeProvider{life: simLife, rotate: !sc.keepRefreshToken, reuse: true, grace: sc.grace}
 		expiries := time.Duration(simExpiries)
 		if testing.Short() {
-			expiries = 3
+			expiries = 2
 		}
 		run := &run{w: w, sum: &sum, until: time.Now().Add(expiries * simLife * 8 / 10)}
 		run.login(nil)

@@ -61,7 +61,7 @@ func TestAThousandConnectionsThatFallDueAtOnceAreRefreshedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := 1000
 				if testing.Short() {
-					n = 20
+					n = 12
 				}
 				p := &fakeProvider{rotate: true, reuse: true, grace: -1, latency: after(300 * time.Millisecond)}
 				memory := new(storage.Memory)
