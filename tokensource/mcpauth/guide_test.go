@@ -58,7 +58,7 @@ func logOut(ctx context.Context, handler *mcpauth.Handler) error {
 func TestGuide(t *testing.T) {
 	server, stop := serve()
 	defer stop()
-	handlers, err := handlersFor([]string{server.url, server.url + "/other"}, testenv.InMemory(t), storage.NewKey(), func(string) *auth.AuthorizationCodeHandlerConfig {
+	handlers, err := handlersFor([]string{server.url, server.url + "/other"}, testenv.DirInMemory(t), storage.NewKey(), func(string) *auth.AuthorizationCodeHandlerConfig {
 		return &auth.AuthorizationCodeHandlerConfig{
 			PreregisteredClient: server.client, RedirectURL: "http://127.0.0.1:8765/callback", AuthorizationCodeFetcher: askUser,
 		}
@@ -74,7 +74,7 @@ func TestGuide(t *testing.T) {
 		return session.Close()
 	}
 
-	alone, err := handlersFor([]string{server.url}, testenv.InMemory(t), storage.NewKey(), func(string) *auth.AuthorizationCodeHandlerConfig { return handlers[server.url].Config })
+	alone, err := handlersFor([]string{server.url}, testenv.DirInMemory(t), storage.NewKey(), func(string) *auth.AuthorizationCodeHandlerConfig { return handlers[server.url].Config })
 	require.NoError(t, err)
 	askNobody(alone[server.url])
 	assert.ErrorContains(t, connect(alone[server.url]), "run acme login: "+server.url)

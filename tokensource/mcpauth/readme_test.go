@@ -29,7 +29,7 @@ func TestREADME(t *testing.T) {
 	}
 	as := newIssuer(t)
 	url, redirectURL := newServer(t, as).endpoint, "http://"+testenv.Addr(t)+"/callback"
-	ctx, configDir, key := t.Context(), testenv.InMemory(t), storage.NewKey()
+	ctx, configDir, key := t.Context(), testenv.DirInMemory(t), storage.NewKey()
 	program, err := os.Executable()
 	require.NoError(t, err)
 	browser := filepath.Join(t.TempDir(), "browser")
