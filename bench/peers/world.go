@@ -147,8 +147,8 @@ type noop struct{}
 
 type noopCall struct {
 	context.Context
-	authorization []string
-	response      http.Response
+	header   http.Header
+	response http.Response
 }
 
 func newNoopCall() *noopCall {
@@ -157,23 +157,26 @@ func newNoopCall() *noopCall {
 
 func (noop) RoundTrip(r *http.Request) (*http.Response, error) {
 	call := r.Context().(*noopCall)
-	call.authorization = r.Header["Authorization"]
+	call.header = r.Header
 	return &call.response, nil
 }
 
 // roundTrips returns a side whose goroutines each send a request of their own, again and
 // again, by t on top of noop.
 func roundTrips(library string, t roundTripper) side {
-	return side{library, func(goroutines, _ int) ([]op, error) {
+	return side{library, func(goroutines, n int) ([]op, error) {
 		ops := make([]op, goroutines)
 		for i := range ops {
-			call := newNoopCall()
+			call, left := newNoopCall(), n
 			r := request(call, noopURL)
 			ops[i] = func() (string, error) {
 				if _, err := t(r); err != nil {
 					return "", err
 				}
-				return call.authorization[0], nil
+				if left--; left > 0 {
+					return "", nil // nobody asks what was sent but the last time
+				}
+				return call.header.Get("Authorization"), nil
 			}
 		}
 		return ops, nil
