@@ -67,6 +67,8 @@ func TestConnect(t *testing.T) {
 	s = start(t, dir, sandbox)
 	assert.Contains(t, s.open(t, s.url), "Connected. The API answers 200 OK", "after a restart")
 
+	assert.Contains(t, s.open(t, s.url+"/callback?state=old&code=c"), "This took too long")
+
 	sandbox.RevokeAll(endpoints.GitHub)
 	s.open(t, s.url)
 	assert.Contains(t, s.open(t, s.url), "The account isn&#39;t connected.", "after a revocation")

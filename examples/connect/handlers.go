@@ -57,6 +57,8 @@ func (a *application) connected(w http.ResponseWriter, r *http.Request, s *pkce.
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case errors.Is(err, pkce.ErrDenied):
 		page(w, http.StatusOK, "You said no, and nothing was connected.", "Connect after all")
+	case errors.Is(err, pkce.ErrState):
+		page(w, http.StatusBadRequest, "This took too long, or began in another browser.", "Try again")
 	default:
 		page(w, http.StatusBadGateway, endpoints.KindOf(err).Hint()+" ("+err.Error()+")", "Try again")
 	}
