@@ -140,6 +140,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 		{"names", func() { api.names.kindOf(r.Header, api.scheme) }},
 		{"walk", func() { kindOf(r.Header, api.scheme) }},
 		{"token", func() { s.get(r.Context()) }},
+		{"clock", func() { monotonic() }},
 		{"origin", func() { ours.takesToken(r, api.origins) }},
 		{"context", func() { r.Context().Value(tokenRequest{}) }},
 	} {

@@ -2,6 +2,11 @@ package tokensource
 
 import "time"
 
+var epoch = time.Now()
+
+// monotonic reads the monotonic clock.
+func monotonic() int64 { return int64(time.Since(epoch)) }
+
 // apart is how far a and b are apart, by the monotonic clock or by the wall clock, which
 // runs on while the machine sleeps, whichever says more.
 func apart(a, b time.Time) time.Duration {

@@ -19,7 +19,7 @@ func TestFastPathIsOpenForASecond(t *testing.T) {
 		first := s.fastPath.Load()
 		require.NotNil(t, first)
 
-		time.Sleep(secondLength - 1)
+		time.Sleep(maxFastPath - 1)
 		_, err = s.get(t.Context())
 		require.NoError(t, err)
 		assert.Same(t, first, s.fastPath.Load())
@@ -31,49 +31,42 @@ func TestFastPathIsOpenForASecond(t *testing.T) {
 	})
 }
 
-// TestConnectionsOfAManagerShareASecond: a timer for each would take more memory than a connection.
-func TestConnectionsOfAManagerShareASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		first := steady(t)
-		require.NoError(t, first.m.Save(t.Context(), "other", &oauth2.Token{AccessToken: "b", Expiry: time.Now().Add(time.Hour)}))
-		other := first.m.Source("other")
-		_, err := first.get(t.Context())
-		require.NoError(t, err)
-		time.Sleep(secondLength / 2)
-		_, err = other.get(t.Context())
-		require.NoError(t, err)
-		assert.Same(t, first.fastPath.Load().second, other.fastPath.Load().second)
-	})
+// TestFastPathIsOverByTheClock: no timer has to run first, as one has after a process was stopped.
+func TestFastPathIsOverByTheClock(t *testing.T) {
+	s := steady(t)
+	v, err := s.get(t.Context())
+	require.NoError(t, err)
+	old := *v
+	s.fastPath.Store(&fastPath{view: &old, until: monotonic() + int64(time.Minute)})
+	got, err := s.get(t.Context())
+	require.NoError(t, err)
+	assert.Same(t, &old, got)
+	s.fastPath.Store(&fastPath{view: &old, until: monotonic()})
+	got, err = s.get(t.Context())
+	require.NoError(t, err)
+	assert.Same(t, v, got)
 }
 
-// TestFastPathIsNotOpenedShortlyBeforeATokenIsDue: its timer may be late.
-func TestFastPathIsNotOpenedShortlyBeforeATokenIsDue(t *testing.T) {
+func TestFastPathIsNotOpenLongerThanTheTokenIsGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := steady(t)
 		v, err := s.get(t.Context())
 		require.NoError(t, err)
-		open := func(left time.Duration) bool {
+		for left, open := range map[time.Duration]time.Duration{
+			time.Hour:       maxFastPath,
+			maxFastPath / 2: maxFastPath / 2,
+			0:               0,
+			-time.Hour:      0,
+		} {
 			s.fastPath.Store(nil)
 			s.openFastPath(v, v.looked.Add(s.m.set.stale-left))
-			return s.fastPath.Load() != nil
+			if open == 0 {
+				assert.Nil(t, s.fastPath.Load(), left)
+				continue
+			}
+			assert.Equal(t, monotonic()+int64(open), s.fastPath.Load().until, left)
 		}
-		assert.True(t, open(2*secondLength+1))
-		assert.False(t, open(2*secondLength))
-		assert.False(t, open(0))
-		assert.False(t, open(-time.Hour))
 	})
-}
-
-// TestSecondWhoseTimerIsLateIsNotJoined: as in a process that was stopped.
-func TestSecondWhoseTimerIsLateIsNotJoined(t *testing.T) {
-	m := steady(t).m
-	now := time.Now()
-	late := &second{ends: now}
-	m.second.Store(late)
-	next := m.currentSecond(now)
-	assert.NotSame(t, late, next)
-	assert.True(t, next.ends.After(now))
-	assert.Same(t, next, m.currentSecond(now))
 }
 
 // TestChangeClosesTheFastPath: of a token that was rejected, replaced or deleted.

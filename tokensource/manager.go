@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -111,8 +110,6 @@ type Manager struct {
 
 	apiOnce sync.Once // guards api
 	api     apiAccess
-
-	second atomic.Pointer[second] // the last that began; nil: none
 
 	mu       sync.Mutex // guards what follows
 	sources  map[string]weak.Pointer[Source]

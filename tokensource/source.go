@@ -96,7 +96,7 @@ func (s *Source) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // get is TokenContext without the copy.
 func (s *Source) get(ctx context.Context) (*view, error) {
-	if c := s.fastPath.Load(); c != nil && !c.second.over.Load() {
+	if c := s.fastPath.Load(); c != nil && monotonic() < c.until {
 		return c.view, nil
 	}
 	now := time.Now()
