@@ -11,25 +11,23 @@ import (
 	"github.com/oauth2keep/oauth2keep/storage"
 )
 
-// shortly is how long the tests watch for a lock that ought not to be granted, or for an
-// answer that a server ought not to give.
+// shortly is how long calls wait that ought to wait until their context ends, or longer if
+// the store takes longer to answer others.
 const shortly = 10 * time.Millisecond
 
-// ends are the ways in which a context ends shortly, by the error that it has then.
-var ends = map[error]func(context.Context) (context.Context, context.CancelFunc){
-	context.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(ctx, shortly)
-	},
-	context.Canceled: func(ctx context.Context) (context.Context, context.CancelFunc) {
+// ends are the ways in which a context ends after a time, by the error that it has then.
+var ends = map[error]func(context.Context, time.Duration) (context.Context, context.CancelFunc){
+	context.DeadlineExceeded: context.WithTimeout,
+	context.Canceled: func(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithCancel(ctx)
-		time.AfterFunc(shortly, cancel)
+		time.AfterFunc(after, cancel)
 		return ctx, cancel
 	},
 }
 
-// wantEnd fails unless each of the calls, by what they are, returns when its context ends,
-// with the error of that: once for each of the ends. All wait at the same time.
-func wantEnd(t *testing.T, calls map[string]func(context.Context) error) {
+// wantEnd fails unless each of the calls, by what they are, returns when its context ends
+// after a time, with the error of that: once for each of the ends. All wait at the same time.
+func wantEnd(t *testing.T, after time.Duration, calls map[string]func(context.Context) error) {
 	t.Helper()
 	ctx := t.Context()
 	type answer struct {
@@ -42,13 +40,13 @@ func wantEnd(t *testing.T, calls map[string]func(context.Context) error) {
 		for end, ending := range ends {
 			waiting[what]++
 			go func() {
-				ctx, cancel := ending(ctx)
+				ctx, cancel := ending(ctx, after)
 				defer cancel()
 				answers <- answer{what, call(ctx), end}
 			}()
 		}
 	}
-	for late := time.After(patience); len(waiting) > 0; {
+	for late := time.After(after + patience); len(waiting) > 0; {
 		select {
 		case a := <-answers:
 			if !errors.Is(a.err, a.end) {

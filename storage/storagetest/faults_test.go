@@ -158,13 +158,14 @@ var faults = map[string]fault{
 		}})},
 
 	// Durability.
-	"forgets on reopening":           {subtest: "put on nil error means that the value is durable", open: func() storage.Store { return &forgetful{all: true} }},
-	"undoes deletions on reopening":  {subtest: "delete on nil error is as durable", open: func() storage.Store { return &forgetful{deletions: true} }},
-	"counts anew on reopening":       {subtest: "a version must differ also across reopening", open: func() storage.Store { return &forgetful{all: true} }},
-	"lists nothing after reopening":  {subtest: "names has what was stored before reopening", open: func() storage.Store { return &forgetful{all: true} }},
-	"another handle has other data":  {subtest: "get must see every write that was acknowledged before", open: func() storage.Store { return lonely{new(storage.Memory)} }},
-	"another handle lists otherwise": {subtest: "names yields every name that has a record exactly once", open: func() storage.Store { return lonely{new(storage.Memory)} }},
-	"another handle has other locks": {subtest: "lock waits until its context is done", open: func() storage.Store { return lonely{new(storage.Memory)} }},
+	"forgets on reopening":                   {subtest: "put on nil error means that the value is durable", open: func() storage.Store { return &forgetful{all: true} }},
+	"undoes deletions on reopening":          {subtest: "delete on nil error is as durable", open: func() storage.Store { return &forgetful{deletions: true} }},
+	"counts anew on reopening":               {subtest: "a version must differ also across reopening", open: func() storage.Store { return &forgetful{all: true} }},
+	"lists nothing after reopening":          {subtest: "names has what was stored before reopening", open: func() storage.Store { return &forgetful{all: true} }},
+	"another handle has other data":          {subtest: "get must see every write that was acknowledged before", open: func() storage.Store { return lonely{new(storage.Memory)} }},
+	"another handle lists otherwise":         {subtest: "names yields every name that has a record exactly once", open: func() storage.Store { return lonely{new(storage.Memory)} }},
+	"another handle has other locks":         {subtest: "lock waits until its context is done", open: func() storage.Store { return lonely{new(storage.Memory)} }},
+	"another distant handle has other locks": {subtest: "lock waits until its context is done", open: func() storage.Store { return distant{lonely{new(storage.Memory)}} }},
 
 	// Versions.
 	"a version is a digest of the value":    {subtest: "a version must differ from every version before", open: func() storage.Store { return &versioned{next: digest} }},

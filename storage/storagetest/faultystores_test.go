@@ -333,3 +333,17 @@ func (s *dropping) Lock(ctx context.Context, name string) (func(), error) {
 		s.unlocks()
 	}, nil
 }
+
+// distant takes 15 ms to grant a lock.
+type distant struct{ lonely }
+
+func (s distant) Share(t *testing.T) storage.Store { return distant{s.lonely.Share(t).(lonely)} }
+
+func (s distant) Lock(ctx context.Context, name string) (func(), error) {
+	select {
+	case <-time.After(15 * time.Millisecond):
+		return s.lonely.Lock(ctx, name)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

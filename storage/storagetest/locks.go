@@ -32,7 +32,8 @@ func locker(t *testing.T, s storage.Store) func(storage.Store) lockFunc {
 	return func(s storage.Store) lockFunc { return s.(storage.Locker).Lock }
 }
 
-// wantHeld fails if someone gets one of the locks, or doesn't go away when a context ends.
+// wantHeld fails if someone gets one of the locks, or doesn't go away when a context ends. It
+// waits for several times as long as the store takes to grant a lock, however far away it is.
 func wantHeld(t *testing.T, lock lockFunc, names ...string) {
 	t.Helper()
 	calls := make(map[string]func(context.Context) error)
@@ -45,7 +46,7 @@ func wantHeld(t *testing.T, lock lockFunc, names ...string) {
 			return err
 		}
 	}
-	wantEnd(t, calls)
+	wantEnd(t, max(shortly, 4*grantTime(t, lock)), calls)
 }
 
 func wantLock(t *testing.T, lock lockFunc, name string) (unlock func()) {
@@ -57,10 +58,23 @@ func wantLock(t *testing.T, lock lockFunc, name string) (unlock func()) {
 	return unlock
 }
 
+// grantTime is the longest that the store takes, of a few times, to grant and release a lock.
+func grantTime(t *testing.T, lock lockFunc) (longest time.Duration) {
+	t.Helper()
+	for range 3 {
+		start := time.Now()
+		wantLock(t, lock, "how long does a lock take")()
+		longest = max(longest, time.Since(start))
+	}
+	return longest
+}
+
 // takeTurns has workers take a lock again and again, each in one of several ways, and
 // fails if two have it at once.
 func takeTurns(t *testing.T, locks []lockFunc) {
 	t.Helper()
+	// Two that asked at the same time may get it at times that are as far apart as answers are.
+	hold := max(100*time.Microsecond, grantTime(t, locks[0])/4)
 	var holders atomic.Int32
 	together(t, workerCount, func(ctx context.Context, i int) error {
 		for range 5 {
@@ -69,7 +83,7 @@ func takeTurns(t *testing.T, locks []lockFunc) {
 				return fmt.Errorf("store: Lock = %w", err)
 			}
 			n := holders.Add(1)
-			spin(100 * time.Microsecond)
+			spin(hold)
 			holders.Add(-1)
 			unlock()
 			if n != 1 {

@@ -127,7 +127,7 @@ var serverChecks = []check{
 				return nil
 			},
 		} {
-			wantEnd(t, map[string]func(context.Context) error{name + " of a server that doesn't answer": call})
+			wantEnd(t, shortly, map[string]func(context.Context) error{name + " of a server that doesn't answer": call})
 		}
 		resume()
 		if _, lie := l.read(t.Context(), direct); lie != nil { // what was given up may be done, as a whole
