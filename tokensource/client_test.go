@@ -193,34 +193,6 @@ func TestAPIThatRefusesEveryTokenMakesNoLoop(t *testing.T) {
 	})
 }
 
-// TestRefusedRequestsShareLooks: an API that refuses all that it is asked doesn't have the store asked
-// as often.
-func TestRefusedRequestsShareLooks(t *testing.T) {
-	onEvery(t, func(f *fixture) {
-		m := f.connected()
-		api := withAPI(m)
-		api.respond = refusing()
-		client := m.Client("k")
-		f.get(client)
-		before := f.raw.count("get")
-		const looks = 10
-		end := time.Now().Add(looks * lookPause)
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				for time.Now().Before(end) {
-					status, _ := f.get(client)
-					assert.Equal(f, 401, status)
-					time.Sleep(lookPause / 50)
-				}
-			})
-		}
-		wg.Wait()
-		assert.LessOrEqual(f, f.raw.count("get")-before, looks)
-		assert.Greater(f, len(api.calls()), 10*looks)
-	})
-}
-
 // TestTokenOfAnotherProcessIsBetterThanAUselessOne: a new token that is refused isn't
 // refreshed, but what another process got meanwhile is tried.
 func TestTokenOfAnotherProcessIsBetterThanAUselessOne(t *testing.T) {

@@ -57,7 +57,9 @@ func (s *Source) lookSoon() *sharedLook {
 		m.nextLook = make(map[*Source]*sharedLook)
 	}
 	m.nextLook[s] = look
+	m.inflight.add() // those who wait for it may leave before it
 	time.AfterFunc(lookPause, func() {
+		defer m.inflight.done()
 		defer close(look.done)
 		m.mu.Lock()
 		delete(m.nextLook, s)
