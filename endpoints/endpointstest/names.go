@@ -86,7 +86,10 @@ func (s *Server) Client() *http.Client {
 		base = usual.Clone()
 	}
 	base.Proxy = nil
-	played := &http.Transport{DialContext: s.named.Dial, DialTLSContext: s.named.Dial}
+	played := base.Clone()
+	played.DialContext, played.DialTLSContext = s.named.Dial, s.named.Dial
+	played.Protocols = new(http.Protocols)
+	played.Protocols.SetHTTP1(true) // the only one for pipes
 	return &http.Client{Transport: &named{s, played, base}}
 }
 

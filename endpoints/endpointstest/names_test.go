@@ -2,6 +2,8 @@ package endpointstest_test
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -67,6 +69,58 @@ func TestClientWhereTheDefaultTransportIsWrapped(t *testing.T) {
 	resp, err := server.Client().Get(endpoints.GitHub.Endpoint.AuthURL)
 	require.NoError(t, err)
 	assert.NoError(t, resp.Body.Close())
+}
+
+// TestClientIsLikeTheDefaultTransport in its limits, but for its protocol.
+func TestClientIsLikeTheDefaultTransport(t *testing.T) {
+	usual := http.DefaultTransport
+	defer func() { http.DefaultTransport = usual }()
+	limited := usual.(*http.Transport).Clone()
+	limited.ResponseHeaderTimeout = time.Millisecond
+	limited.Protocols = new(http.Protocols)
+	limited.Protocols.SetUnencryptedHTTP2(true)
+	http.DefaultTransport = limited
+	s := endpointstest.New(t, tenants)
+	s.Fail(tenants, endpointstest.Fault{On: endpointstest.API, AnswerDelay: time.Second})
+	_, err := s.Client().Get("https://acme.tenants.example/x/api")
+	assert.ErrorContains(t, err, "timeout awaiting response headers")
+}
+
+// TestClientMeetsFaults: connections that are cut, and those of a server that is closed.
+func TestClientMeetsFaults(t *testing.T) {
+	s := endpointstest.New(t, tenants)
+	client := s.Client()
+	get := func() (string, error) {
+		resp, err := client.Get("https://acme.tenants.example/x/api")
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return string(body), err
+	}
+	want, err := get()
+	require.NoError(t, err)
+	for trouble, cut := range map[endpointstest.Trouble]error{endpointstest.LostAnswer: io.EOF, endpointstest.BrokenAnswer: io.ErrUnexpectedEOF} {
+		client.CloseIdleConnections() // net/http would send the request again
+		s.Fail(tenants, endpointstest.Fault{On: endpointstest.API, Trouble: trouble, Times: 1})
+		_, err = get()
+		assert.ErrorIs(t, err, cut)
+	}
+	s.Fail(tenants, endpointstest.Fault{On: endpointstest.API, RequestDelay: time.Hour, AnswerDelay: time.Hour})
+	before := s.Stats(tenants).Faulted
+	closed := make(chan bool)
+	go func() {
+		defer close(closed)
+		assert.Eventually(t, func() bool { return s.Stats(tenants).Faulted > before }, 10*time.Second, time.Millisecond)
+		s.Close()
+	}()
+	body, err := get()
+	require.NoError(t, err)
+	assert.Equal(t, want, body, "without the delays")
+	<-closed
+	_, err = get()
+	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
 // TestTwoTenants: two connections of one client with hosts of their own, each with
