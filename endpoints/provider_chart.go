@@ -5,8 +5,9 @@ import "golang.org/x/oauth2"
 // Chart is the tax document API of https://www.trychart.com.
 //
 // A token doesn't expire; it lives until it is revoked. Chart knows no scopes. For
-// its embedded flow, which must not send a redirect_uri, see [Config.Exchange]. What it sends beside a token is a chart.Connection, and
-// chart.Async has an exchange answered sooner.
+// its embedded flow, which must not send a redirect_uri, see [Config.Exchange]. What it
+// sends beside a token is a chart.Connection, and chart.Async has an exchange answered
+// sooner.
 // Chart's reference names another host, https://api.trychart.com: to use it, copy
 // Chart and change Endpoint.TokenURL, RevokeURL, IntrospectURL and APIURLs.
 //
