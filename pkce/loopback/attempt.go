@@ -72,7 +72,12 @@ func (l *Login) begin(ctx context.Context, registered *url.URL) (*attempt, error
 	if err != nil {
 		return nil, err
 	}
-	a := &attempt{
+	return l.beginAt(ctx, redirect, listeners)
+}
+
+// beginAt is begin where a callback to redirect arrives at the listeners.
+func (l *Login) beginAt(ctx context.Context, redirect *url.URL, listeners []net.Listener) (a *attempt, err error) {
+	a = &attempt{
 		program: l.Program, redirect: redirect, listeners: listeners,
 		session: pkce.NewSession(l.Program, l.timeout()), result: make(chan result, 1), waiting: make(map[net.Conn]bool),
 	}

@@ -1,13 +1,17 @@
 package loopback
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +20,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/pipenet"
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
 
@@ -323,24 +328,34 @@ func TestLoginEnds(t *testing.T) {
 	}
 }
 
-// The page is complete, if nobody reads it before Token has returned.
+// The page is complete also in a browser that takes a while to read it.
 func TestTokenReturnsAfterThePage(t *testing.T) {
-	rounds := 50
-	if testing.Short() {
-		rounds = 10
-	}
-	for range rounds {
-		answers := make(chan *http.Response, 1)
-		a := attend(t, approving{}, func(u string) {
-			resp, err := http.Get(approved(t, u))
-			require.NoError(t, err)
-			answers <- resp
-		})
-		_, err := a.token()
+	synctest.Test(t, func(t *testing.T) {
+		port := pipenet.Listen() // whose connections have no buffers
+		l := Login{Config: approving{}, OpenBrowser: NoBrowser, Show: func(Prompt) {}}
+		a, err := l.beginAt(t.Context(), parse(t, "http://127.0.0.1:80/callback"), []net.Listener{port})
 		require.NoError(t, err)
-		page := read(t, <-answers)
-		require.Contains(t, page.body, "</html>")
-	}
+		browser, err := port.Dial(t.Context(), "", "")
+		require.NoError(t, err)
+		page := make(chan string, 1)
+		go func() {
+			callback, err := http.NewRequest("GET", approved(t, a.url), nil)
+			assert.NoError(t, err)
+			assert.NoError(t, callback.Write(browser))
+			time.Sleep(deliveryTimeout / 2)
+			resp, err := http.ReadResponse(bufio.NewReader(browser), nil)
+			if assert.NoError(t, err) {
+				body, err := io.ReadAll(resp.Body)
+				assert.NoError(t, err)
+				page <- string(body)
+			}
+			close(page)
+			browser.Close()
+		}()
+		_, err = l.follow(t.Context(), a)
+		require.NoError(t, err)
+		assert.Contains(t, <-page, "</html>")
+	})
 }
 
 // approving is a client at a provider that needs no server.
