@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
 )
@@ -201,4 +202,43 @@ func TestURLIsShownBesideTheBrowser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A browser that fails doesn't matter if the user has come back before there are codes to
+// enter elsewhere.
+func TestBrowserFailsLate(t *testing.T) {
+	for name, codes := range map[string]*oauth2.DeviceAuthResponse{
+		"codes":    {DeviceCode: "d", UserCode: "u", VerificationURI: "https://plainly.example/device"},
+		"no codes": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := Login{OpenBrowser: NoBrowser}
+			l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
+			var a *attempt
+			l.Config = approvingDevices{ask: func() *oauth2.DeviceAuthResponse {
+				get(t, approved(t, a.url))
+				a.finish(<-a.result) // when it is there
+				return codes
+			}}
+			a, err := l.begin(t.Context(), nil)
+			require.NoError(t, err)
+			token, err := l.follow(t.Context(), a)
+			require.NoError(t, err)
+			assert.Equal(t, "access-1", token.AccessToken)
+		})
+	}
+}
+
+// approvingDevices is an approving client that may have codes for devices.
+type approvingDevices struct {
+	approving
+	ask func() *oauth2.DeviceAuthResponse
+}
+
+func (c approvingDevices) DeviceAuth(context.Context, ...oauth2.AuthCodeOption) (*oauth2.DeviceAuthResponse, error) {
+	return c.ask(), nil
+}
+
+func (approvingDevices) DeviceAccessToken(context.Context, *oauth2.DeviceAuthResponse, ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	return &oauth2.Token{AccessToken: "device"}, nil
 }

@@ -158,8 +158,8 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			a.end(deliveryTimeout)
 			return r.token()
 		case err := <-opened:
-			if err != nil && !shown && len(a.result) == 0 {
-				if d, unable := l.instead(ctx); unable == nil {
+			if err != nil && !shown {
+				if d, unable := l.instead(ctx); unable == nil && len(a.result) == 0 {
 					a.end(0)
 					return d.token(ctx)
 				}

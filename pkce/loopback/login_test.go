@@ -414,20 +414,6 @@ func TestOpenBrowserEndsWithTheLogin(t *testing.T) {
 	assert.Error(t, (<-opening).Err())
 }
 
-// A browser that fails when the user has come back doesn't matter.
-func TestBrowserFailsLate(t *testing.T) {
-	for range 20 {
-		l := Login{Config: approving{}}
-		l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
-		a, err := l.begin(t.Context(), nil)
-		require.NoError(t, err)
-		get(t, approved(t, a.url))
-		l.OpenBrowser = NoBrowser
-		_, err = l.follow(t.Context(), a)
-		require.NoError(t, err)
-	}
-}
-
 // What Config does wrong is a panic of the program's, and doesn't leave it waiting.
 func TestConfigPanics(t *testing.T) {
 	a := attend(t, panicking{newSandbox(t).plainConfig("http://127.0.0.1/callback")}, func(u string) {
