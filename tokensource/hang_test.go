@@ -171,6 +171,41 @@ func testNameWhoseWritesHang(t *testing.T) {
 	require.NoError(t, other.Flush(t.Context()))
 }
 
+// A name whose writes hang for long takes one of the places where tokens are saved, and not
+// one more in each round.
+func TestNameWhoseWritesHangTakesOnePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &fakeProvider{rotate: true, reuse: true, grace: -1, latency: after(200 * time.Millisecond)}
+		raw := &faultyStore{Store: unlocked{new(storage.Memory)}}
+		clogged := &clogged{faultyStore: raw, name: "hangs"}
+		m := &Manager{Config: p, Store: encrypted(clogged)}
+		for _, name := range []string{"hangs", "other"} {
+			require.NoError(t, m.Save(t.Context(), name, p.login()))
+		}
+		time.Sleep(time.Hour)
+		unsaved := func(name string) {
+			go m.Source(name).Token()
+			time.Sleep(100 * time.Millisecond)
+			raw.down() // while the answer is awaited
+			time.Sleep(2 * time.Second)
+			raw.mended()
+		}
+		unsaved("hangs")
+		clogged.on.Store(true)
+		time.Sleep(2 * saveAtATime * saveRound)
+		unsaved("other")
+		time.Sleep(leaseTime)
+		served, err := m.Source("other").Token()
+		require.NoError(t, err)
+		stored, err := m.Source("other").Stored(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, served.AccessToken, stored.AccessToken, "saved before its lease is over")
+		clogged.on.Store(false)
+		require.NoError(t, m.Flush(t.Context()))
+		assert.Zero(t, p.reused)
+	})
+}
+
 // TestOnEventThatHangsKeepsNoTokenFromBeingSaved: it may write to a disk that is full.
 func TestOnEventThatHangsKeepsNoTokenFromBeingSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
