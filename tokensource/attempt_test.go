@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -262,6 +263,29 @@ func TestRequestIsNotSentWhenLittleOfTheLeaseIsLeft(t *testing.T) {
 		assert.Equal(f, "access-2", f.access(m))
 		assert.Equal(f, 1, f.count())
 		assert.Zero(f, f.seen(EventTakenOver))
+	})
+}
+
+// The same before it is sent a second time, after the answer was lost.
+func TestRequestIsNotSentAgainWhenLittleOfTheLeaseIsLeft(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		time.Sleep(time.Hour)
+		f.loss = func() error {
+			f.raw.set(nil, func(op string) error {
+				if op == "put" {
+					time.Sleep(claimLimit + time.Second) // that an answer was lost is slow to be written
+					f.raw.down()                         // so that nothing renews the attempt
+				}
+				return nil
+			})
+			return io.ErrUnexpectedEOF
+		}
+		_, err := m.Source("k").Token()
+		assert.Error(f, err)
+		assert.Equal(f, 1, f.count())
+		f.raw.mended()
+		assert.True(f, f.stored().MayBeSpent)
 	})
 }
 
