@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -85,6 +86,39 @@ func TestTokenGoesToTheOriginsThatItIsFor(t *testing.T) {
 		f.connectTenant(m, "tea", "green-tea")
 		require.NoError(f, get("tea", "green-tea.example.com"))
 		assert.Error(f, get("tea", "tea.example.com"))
+	})
+}
+
+// movingTenants is a client at a provider that has moved the tenant, as a refresh says.
+type movingTenants struct{ tenants }
+
+func (c movingTenants) TokenSource(ctx context.Context, t *oauth2.Token) oauth2.TokenSource {
+	return tokenFunc(func() (*oauth2.Token, error) {
+		next, err := c.tenants.TokenSource(ctx, t).Token()
+		if err != nil {
+			return nil, err
+		}
+		return next.WithExtra(map[string]any{"tenant": "green-tea"}), nil
+	})
+}
+
+func TestRequestIsNotRepeatedWithATokenForElsewhere(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.process()
+		m.Config = movingTenants{tenants{f.fakeProvider, "Authorization", "Bearer "}}
+		var sent []string
+		m.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.URL.Host+" "+r.Header.Get("Authorization"))
+			return reply(403, ""), nil
+		})
+		f.connectTenant(m, "k", "tea")
+		resp, err := m.Client("k").Get("https://tea.example.com/v1")
+		require.NoError(f, err)
+		assert.Equal(f, 403, resp.StatusCode)
+		assert.Equal(f, 1, f.count())
+		_, err = m.Client("k").Get("https://tea.example.com/v1")
+		assert.ErrorContains(f, err, "is for https://green-tea.example.com and is not sent to https://tea.example.com")
+		assert.Equal(f, []string{"tea.example.com Bearer access-1"}, sent)
 	})
 }
 
