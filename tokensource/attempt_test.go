@@ -362,24 +362,28 @@ func TestOwnerThatWasTakenOverAdoptsWhatItsSuccessorSaved(t *testing.T) {
 
 // Both have spent the refresh token, and the provider has ended the grant for it.
 func TestReuseAfterATakeoverIsReportedAsALostResponse(t *testing.T) {
-	onSwap(t, func(f *fixture) {
-		m := f.connected()
-		other := f.process()
-		time.Sleep(time.Hour)
-		slow := m.Config
-		m.Config = configFunc(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
-			f.put(f.stored().with(&attempt{ID: "of another process"}, nil))
-			assert.Equal(f, "access-2", f.access(other)) // after a lease
-			return slow.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+	for name, theirs := range map[string]*attempt{"after a lease": {ID: "of another process"}, "of a store that went back to before our attempt": nil} {
+		t.Run(name, func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m := f.connected()
+				other := f.process()
+				time.Sleep(time.Hour)
+				slow := m.Config
+				m.Config = configFunc(func(ctx context.Context, refresh string) (*oauth2.Token, error) {
+					f.put(f.stored().with(theirs, nil))
+					assert.Equal(f, "access-2", f.access(other))
+					return slow.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+				})
+				assert.Equal(f, "access-2", f.access(m), "its own request failed, but another's token is there")
+				require.Equal(f, 1, f.reused)
+				assert.True(f, f.stored().MayBeSpent)
+				time.Sleep(time.Hour)
+				_, err := other.Source("k").Token()
+				assert.ErrorIs(f, err, ErrLoginRequired)
+				assert.Equal(f, ReasonResponseLost, f.stored().Failure.Reason)
+			})
 		})
-		assert.Equal(f, "access-2", f.access(m), "its own request failed, but another's token is there")
-		require.Equal(f, 1, f.reused)
-		assert.True(f, f.stored().MayBeSpent)
-		time.Sleep(time.Hour)
-		_, err := other.Source("k").Token()
-		assert.ErrorIs(f, err, ErrLoginRequired)
-		assert.Equal(f, ReasonResponseLost, f.stored().Failure.Reason)
-	})
+	}
 }
 
 func TestWaitForAnotherProcessEnds(t *testing.T) {
