@@ -224,3 +224,25 @@ func TestValidTokenIsServedHoweverShortStaleAfterIsWhileARefreshHangs(t *testing
 		}
 	})
 }
+
+// A look whose answer is late doesn't bring back the token that was replaced meanwhile.
+func TestLateLookBringsNoOldTokenBack(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		s := f.connected().Source("k")
+		first, err := s.Token()
+		require.NoError(f, err)
+		f.raw.set(nil, func(string) error {
+			f.raw.mended()
+			time.Sleep(5 * time.Second)
+			return nil
+		})
+		looked := make(chan *view)
+		go func() { looked <- s.lookAnew(context.Background()) }()
+		time.Sleep(time.Second)
+		s.Reject(first)
+		second, err := s.Token()
+		require.NoError(f, err)
+		require.Equal(f, "access-2", second.AccessToken)
+		assert.Equal(f, "access-2", (<-looked).record.AccessToken)
+	})
+}
