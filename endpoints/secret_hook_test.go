@@ -3,8 +3,10 @@ package endpoints_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -91,4 +93,15 @@ func TestNoErrorAboutAVariableHoldsAKey(t *testing.T) {
 	_, wrong := conf.Exchange(ctx, secrets["code"], shop, other)
 	assert.ErrorContains(t, wrong, "the value of the variable api_key isn't accepted")
 	assertErrorHoldsNoSecrets(t, wrong)
+}
+
+// A connection's error may repeat what was read from it.
+func TestSecretInTheErrorOfAnAnswerThatBreaksOff(t *testing.T) {
+	base := roundTripper(func(*http.Request) (*http.Response, error) {
+		cut := iotest.ErrReader(fmt.Errorf("cut off after %s: %w", secrets["code"], io.ErrUnexpectedEOF))
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(cut)}, nil
+	})
+	_, err := rfc.Config(oauth2.Config{ClientID: "id"}).Exchange(base.context(), secrets["code"])
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assertNoSecrets(t, "the error", fmt.Sprintf("%v %+v %#v", err, err, err))
 }
