@@ -69,6 +69,44 @@ func TestFastPathIsNotOpenLongerThanTheTokenIsGood(t *testing.T) {
 	})
 }
 
+// TestFastPathEndsWithTheToken: also when it is to be refreshed.
+func TestFastPathEndsWithTheToken(t *testing.T) {
+	for name, set := range map[string]func(v *view, at time.Time){
+		"refresh": func(v *view, at time.Time) { v.times.refresh = at },
+		"end":     func(v *view, at time.Time) { v.times.end = at },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := steady(t)
+				_, err := s.get(t.Context())
+				require.NoError(t, err)
+				open := func(left time.Duration) *fastPath {
+					v := s.change(func(v *view) *view {
+						next := *v
+						next.looked = time.Now()
+						set(&next, time.Now().Add(left))
+						return &next
+					})
+					s.openFastPath(v, time.Now())
+					return s.fastPath.Load()
+				}
+				assert.Equal(t, monotonic()+int64(maxFastPath/2), open(maxFastPath/2).until)
+				assert.Nil(t, open(0))
+			})
+		})
+	}
+}
+
+// TestFastPathIsNotOpenedForAViewThatWasReplaced: after the call that opens it had looked.
+func TestFastPathIsNotOpenedForAViewThatWasReplaced(t *testing.T) {
+	s := steady(t)
+	v, err := s.get(t.Context())
+	require.NoError(t, err)
+	s.Reject(&oauth2.Token{AccessToken: "a"})
+	s.openFastPath(v, time.Now())
+	assert.Nil(t, s.fastPath.Load())
+}
+
 // TestChangeClosesTheFastPath: of a token that was rejected, replaced or deleted.
 func TestChangeClosesTheFastPath(t *testing.T) {
 	for name, change := range map[string]func(s *Source) error{
