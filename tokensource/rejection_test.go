@@ -380,3 +380,24 @@ func TestRejectionWhoseWriteSeemedToFailIsToldByTheNextCall(t *testing.T) {
 	}
 	assert.EqualValues(t, 1, events.Load())
 }
+
+// A look that has begun doesn't count for a token that is refused after that: the next one
+// may have been saved meanwhile.
+func TestRefusalDoesNotJoinALookThatHasBegun(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		s := f.connected().Source("k")
+		f.raw.set(nil, func(string) error {
+			f.raw.mended()
+			time.Sleep(time.Second)
+			return nil
+		})
+		first := s.lookSoon()
+		time.Sleep(lookPause / 2)
+		assert.Same(f, first, s.lookSoon())
+		time.Sleep(lookPause)
+		second := s.lookSoon()
+		assert.NotSame(f, first, second)
+		<-first.done
+		<-second.done
+	})
+}
