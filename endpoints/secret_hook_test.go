@@ -1,10 +1,12 @@
 package endpoints_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -104,4 +106,25 @@ func TestSecretInTheErrorOfAnAnswerThatBreaksOff(t *testing.T) {
 	_, err := rfc.Config(oauth2.Config{ClientID: "id"}).Exchange(base.context(), secrets["code"])
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assertNoSecrets(t, "the error", fmt.Sprintf("%v %+v %#v", err, err, err))
+}
+
+// What HTTP Basic makes of a secret is one, too, and so is the secret in it, which only a hook
+// knows.
+func TestSecretInBasicCredentials(t *testing.T) {
+	p := rfc
+	p.Request = func(r *endpoints.Request) error {
+		r.HTTP.SetBasicAuth("id", secrets["API key"])
+		return nil
+	}
+	credentials := base64.StdEncoding.EncodeToString([]byte("id:" + secrets["API key"]))
+	for _, repeated := range []string{credentials, secrets["API key"]} {
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			require.Equal(t, "Basic "+credentials, r.Header.Get("Authorization"))
+			body := `{"error":"invalid_client","error_description":"unknown: ` + repeated + `"}`
+			return &http.Response{StatusCode: 401, Body: io.NopCloser(strings.NewReader(body))}, nil
+		})
+		_, err := p.Config(oauth2.Config{ClientID: "id"}).Exchange(base.context(), "c0de")
+		require.ErrorContains(t, err, "unknown: [redacted]")
+		assert.NotContains(t, err.Error(), repeated)
+	}
 }
