@@ -29,12 +29,14 @@ func TestSecretNames(t *testing.T) {
 }
 
 func TestTextHasNoSecret(t *testing.T) {
-	secrets := []string{"s3cret+/x=", "abc", "pin1"}
+	secrets := []string{"s3cret+/x=", "abc", "pin1", "p/n 2"}
 	for s, want := range map[string]string{
 		"nothing":                      "nothing",
 		"the s3cret+/x= here":          "the [redacted] here",
 		"s3cret%2B%2Fx%3D":             "[redacted]",
 		"s3cret+%2Fx=":                 "[redacted]",
+		"a s3cret%2B%2Fx%3D is bad":    "a [redacted] is bad",
+		"code p%2Fn+2 or p%2Fn%202":    "code [redacted] or [redacted]",
 		"a s3cret%252B%252Fx%253D":     "[redacted]",
 		"a s&#51;cret+/x=":             "[redacted]",
 		"a S3CRET+/X=":                 "[redacted]",
