@@ -86,7 +86,7 @@ func TestLesson04ALateOwnerDoesNotFreeAnothersAttempt(t *testing.T) {
 		<-c
 	})
 	onEvery(t, func(f *fixture) { // and an exchange may take longer than a lease
-		f.latency = after(4 * leaseTime)
+		f.latency = after(3 * leaseTime)
 		m := f.connected()
 		other := f.process()
 		time.Sleep(time.Hour)
