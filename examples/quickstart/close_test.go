@@ -27,13 +27,13 @@ func (d slow) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// one is a listener that has one connection.
-type one struct {
+// accepted is a listener that has accepted one connection.
+type accepted struct {
 	net.Listener
 	conns chan net.Conn
 }
 
-func (l one) Accept() (net.Conn, error) {
+func (l accepted) Accept() (net.Conn, error) {
 	c, ok := <-l.conns
 	if !ok {
 		return nil, net.ErrClosed
@@ -41,7 +41,7 @@ func (l one) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-func (l one) Close() error { close(l.conns); return nil }
+func (l accepted) Close() error { close(l.conns); return nil }
 
 // A request that hangs takes up all the time that requests have, and the token that is being
 // refreshed meanwhile is saved all the same.
@@ -57,7 +57,7 @@ func TestCloseSavesTokensAfterARequestThatHangs(t *testing.T) {
 		old := &oauth2.Token{AccessToken: "old", RefreshToken: "first", Expiry: time.Now().Add(-time.Hour)}
 		require.NoError(t, manager.Save(t.Context(), alice("taxrock"), old))
 
-		l := one{conns: make(chan net.Conn, 1)}
+		l := accepted{conns: make(chan net.Conn, 1)}
 		user, conn := net.Pipe()
 		l.conns <- conn
 		hangs := make(chan struct{})
