@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,6 +230,58 @@ func TestBrowserFailsLate(t *testing.T) {
 			assert.Equal(t, "access-1", token.AccessToken)
 		})
 	}
+}
+
+// TestBrowserFailsDuringTheExchange: the user has come back, and the token is under way, when the
+// device's codes are there.
+func TestBrowserFailsDuringTheExchange(t *testing.T) {
+	l := Login{OpenBrowser: NoBrowser}
+	l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
+	begun, page := make(chan struct{}), make(chan int, 1)
+	var callback string
+	c := exchangingDevices{exchange: func() {
+		close(begun)
+		u, err := url.Parse(callback)
+		assert.NoError(t, err)
+		for { // until the attempt takes no more callbacks
+			conn, err := net.Dial("tcp", u.Host)
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}}
+	c.ask = func() *oauth2.DeviceAuthResponse {
+		go func() {
+			status := 0
+			if resp, err := http.Get(callback); assert.NoError(t, err) {
+				status = resp.StatusCode
+				resp.Body.Close()
+			}
+			page <- status
+		}()
+		<-begun
+		return &oauth2.DeviceAuthResponse{DeviceCode: "d", UserCode: "u", VerificationURI: "https://plainly.example/device"}
+	}
+	l.Config = c
+	a, err := l.begin(t.Context(), nil)
+	require.NoError(t, err)
+	callback = approved(t, a.url)
+	token, err := l.follow(t.Context(), a)
+	require.NoError(t, err)
+	assert.Equal(t, "access-1", token.AccessToken)
+	assert.Equal(t, http.StatusOK, <-page)
+}
+
+// exchangingDevices is an approvingDevices that does something before it exchanges a code.
+type exchangingDevices struct {
+	approvingDevices
+	exchange func()
+}
+
+func (c exchangingDevices) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
+	c.exchange()
+	return c.approvingDevices.Exchange(ctx, code, opts...)
 }
 
 // approvingDevices is an approving client that may have codes for devices.

@@ -159,8 +159,11 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			return r.token()
 		case err := <-opened:
 			if err != nil && !shown {
-				if d, unable := l.instead(ctx); unable == nil && len(a.result) == 0 {
-					a.end(0)
+				if d, unable := l.instead(ctx); unable == nil {
+					// The user may have come back by now, and the code be on its way.
+					if t, err := a.last(exchangeTimeout, nil); t != nil || err != nil {
+						return t, err
+					}
 					return d.token(ctx)
 				}
 			}
