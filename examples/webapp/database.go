@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
@@ -86,10 +85,16 @@ func (d *database) migrate(ctx context.Context, dialect sqlstore.Dialect, empty 
 	if err := d.tokens.CreateTable(ctx); err != nil {
 		return err
 	}
-	statements := slices.Clone(schema)
-	if empty {
-		statements = append(statements, `DELETE FROM %stokens`, `DELETE FROM %ssessions`, `DELETE FROM %sconnections`)
+	// Rows are deleted in a transaction of their own: the one that makes an index locks the table,
+	// and two processes that start at once would wait for each other.
+	if err := d.execute(ctx, schema); err != nil || !empty {
+		return err
 	}
+	return d.execute(ctx, []string{`DELETE FROM %stokens`, `DELETE FROM %ssessions`, `DELETE FROM %sconnections`})
+}
+
+// execute executes statements in one transaction.
+func (d *database) execute(ctx context.Context, statements []string) error {
 	tx, err := d.BeginTx(ctx, nil)
 	if err != nil {
 		return err

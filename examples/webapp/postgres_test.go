@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,6 +35,20 @@ func TestPostgreSQL(t *testing.T) {
 		assert.NotContains(t, b.get("/connections").body, `data-name="finch/alice"`)
 		assert.NoFileExists(t, filepath.Join(app.dataDir, "webapp.db"))
 	}
+
+	// Processes that start at once don't wait for each other's locks.
+	var starts sync.WaitGroup
+	for range 4 {
+		starts.Go(func() {
+			for range 25 {
+				d, err := openDatabase(t.Context(), settings{postgres: source})
+				if assert.NoError(t, err) {
+					d.Close()
+				}
+			}
+		})
+	}
+	starts.Wait()
 }
 
 // postgres returns the URL of a PostgreSQL server: that of OAUTH2KEEP_POSTGRES_DSN, or one

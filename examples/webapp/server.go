@@ -114,9 +114,9 @@ func (a *application) start(ctx context.Context) {
 }
 
 // When the program is told to end, requests have requestTimeout: an exchange that is given up
-// costs a grant. Then tokens have flushTimeout to be saved, also if a request hangs.
+// costs a grant, and so does a save. Then tokens have flushTimeout to be saved, also if a request hangs.
 const (
-	requestTimeout = exchangeTimeout + 5*time.Second
+	requestTimeout = exchangeTimeout + 15*time.Second
 	flushTimeout   = 15 * time.Second
 )
 
