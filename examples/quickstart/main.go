@@ -35,6 +35,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // so that a second interrupt ends the program at once
 	run := runSandbox
 	if own.provider != "" {
 		run = own.run

@@ -64,11 +64,12 @@ func (a *realAccount) run(ctx context.Context) (err error) {
 }
 
 // connect connects an account, in an application that stops then.
-func (a *realAccount) connect(ctx context.Context, config *endpoints.Config, redirect *url.URL) error {
+func (a *realAccount) connect(ctx context.Context, config *endpoints.Config, redirect *url.URL) (err error) {
 	app, err := openApplication(a.dir)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, app.close(ctx)) }() // also after an interrupt: a token may be unsaved
 	done := make(chan error, 1)
 	app.connected = func(_ string, _ *oauth2.Token, err error) {
 		select {
@@ -93,15 +94,16 @@ func (a *realAccount) connect(ctx context.Context, config *endpoints.Config, red
 	say("code exchanged, token saved")
 
 	step("The application stops. A new process opens the same directory with the same key")
-	return app.close(ctx)
+	return nil
 }
 
 // use uses the connection in another application, which has nothing but the directory.
-func (a *realAccount) use(ctx context.Context, provider endpoints.Provider, config *endpoints.Config, redirect *url.URL) error {
+func (a *realAccount) use(ctx context.Context, provider endpoints.Provider, config *endpoints.Config, redirect *url.URL) (err error) {
 	app, err := openApplication(a.dir)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, app.close(ctx)) }()
 	app.add(a.provider, config, redirect.Path)
 	manager := app.managers[a.provider]
 
@@ -126,7 +128,7 @@ func (a *realAccount) use(ctx context.Context, provider endpoints.Provider, conf
 			say("deleted here; the provider has no way to revoke the grant, so end it there yourself")
 		}
 	}
-	return app.close(ctx)
+	return nil
 }
 
 // show prints the connection's status.
