@@ -23,7 +23,7 @@ var shops = endpoints.Provider{
 	Endpoint:  oauth2.Endpoint{AuthURL: "https://{shop}/authorize", TokenURL: "https://{shop}/token"},
 	RevokeURL: "https://{shop}/revoke",
 	APIURLs:   []string{"https://{shop}/api"},
-	Vars:      endpoints.Vars{"shop": {"*.shops.example"}},
+	Vars:      map[string][]string{"shop": {"*.shops.example"}},
 }
 
 // TestEndToEndTenants has two connections of one Manager at two hosts, on one store:

@@ -243,7 +243,7 @@ func (p *adapter) keepVariable(kept map[string]any, in *input, name string) {
 		return
 	}
 	sent := memberText(find(kept, name))
-	if sent != "" && (p.Vars.check(name, sent) == nil || !in.gives(name)) {
+	if sent != "" && (p.checkVar(name, sent) == nil || !in.gives(name)) {
 		return
 	}
 	kept[name] = v

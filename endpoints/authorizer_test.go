@@ -35,7 +35,7 @@ func TestConfigTellsWhereCallbacksArriveAndWhatIssuerTheyName(t *testing.T) {
 func TestAValueThatIsntAcceptedIsNoMisconfiguration(t *testing.T) {
 	p := waysBase()
 	p.Endpoint.TokenURL, p.Endpoint.AuthURL = "https://{shop}/token", "https://{shop}/authorize"
-	p.Vars, p.Callback.Keep = endpoints.Vars{"shop": {"*.myshop.example"}}, []string{"shop"}
+	p.Vars, p.Callback.Keep = map[string][]string{"shop": {"*.myshop.example"}}, []string{"shop"}
 	conf := p.Config(oauth2.Config{ClientID: "id", RedirectURL: callback})
 	shop := func(name string) oauth2.AuthCodeOption { return oauth2.SetAuthURLParam("shop", name) }
 	ctx := roundTripper(func(*http.Request) (*http.Response, error) { panic("sent") }).context()

@@ -181,7 +181,7 @@ func TestDescriptionIsFoundWhereTheDefinitionSays(t *testing.T) {
 // Slack's answer has two tokens, each with a refresh token of its own.
 func TestAnotherTokenOfTheSameConsent(t *testing.T) {
 	p := waysBase()
-	p.Vars, p.Callback.Keep = endpoints.Vars{"team": {"*"}}, []string{"team"}
+	p.Vars, p.Callback.Keep = map[string][]string{"team": {"*"}}, []string{"team"}
 	p.RefreshURL = "https://a.example/{team}/token"
 	conf := p.Config(oauth2.Config{ClientID: "id"})
 	bot, err := conf.Exchange(answering(answerJSON(200, `{"access_token":"bot","refresh_token":"bot-r","expires_in":60,

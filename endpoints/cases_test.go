@@ -252,7 +252,7 @@ var requestWays = []way{
 	{
 		name: "URLs of the callback", change: func(p *endpoints.Provider) {
 			p.Endpoint.TokenURL, p.RevokeURL, p.Callback.Keep = "{accounts-server}/token", "{accounts-server}/revoke", []string{"accounts-server"}
-			p.Vars = endpoints.Vars{"accounts-server": {"https://accounts.example.com", "https://accounts.example.eu"}}
+			p.Vars = map[string][]string{"accounts-server": {"https://accounts.example.com", "https://accounts.example.eu"}}
 		},
 		opts:     []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("accounts-server", "https://accounts.example.eu")},
 		token:    (&oauth2.Token{AccessToken: "a0", RefreshToken: "r0", Expiry: time.Unix(1, 0)}).WithExtra(map[string]any{"accounts-server": "https://accounts.example.eu"}),

@@ -26,7 +26,7 @@ var microsoft = endpoints.Provider{
 		DeviceAuthURL: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/devicecode",
 		TokenURL:      "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
 	},
-	Vars:   endpoints.Vars{"tenant": {"common", "organizations", "consumers", "*-*-*-*-*", "*.onmicrosoft.com"}},
+	Vars:   map[string][]string{"tenant": {"common", "organizations", "consumers", "*-*-*-*-*", "*.onmicrosoft.com"}},
 	Style:  endpoints.AuthStyle{Auth: endpoints.PublicClient},
 	Answer: endpoints.Answer{Errors: []endpoints.ErrorRule{{Code: "authorization_declined", Kind: endpoints.KindDenied}}},
 }

@@ -68,7 +68,7 @@ type definition struct {
 	// values that each accepts; a "*" stands for letters, digits, "-" and "_", and
 	// "*" alone for whatever doesn't change the URL around it. The first value is
 	// the default if it has no "*".
-	Variables Vars `json:"variables,omitzero" go:"Vars"`
+	Variables map[string][]string `json:"variables,omitzero" go:"Vars"`
 
 	// The authorization request (RFC 6749, section 4.1.1).
 	Consent Consent `json:"consent,omitzero" go:"Consent"`

@@ -27,7 +27,7 @@ func everything() Provider {
 		RefreshURL: "https://auth.example/refresh", RevokeURL: "https://auth.example/revoke",
 		IntrospectURL: "https://auth.example/introspect",
 		APIURLs:       []string{"https://api.example", "https://uploads.example"},
-		Vars:          Vars{"org": {"", "*"}, "region": {"us", "eu"}},
+		Vars:          map[string][]string{"org": {"", "*"}, "region": {"us", "eu"}},
 		Consent: Consent{
 			Params: Params{"region": {"{region}"}, "resource": {"urn:a", "urn:b"}, "scope": {"{scope}"}},
 			Scopes: []string{"read", "write"}, ScopeSeparator: "%20", PKCE: PlainPKCE,

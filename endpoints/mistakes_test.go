@@ -24,7 +24,7 @@ func tenant() endpoints.Provider {
 		RefreshURL: "https://auth.example/refresh",
 		RevokeURL:  "https://auth.example/revoke",
 		APIURLs:    []string{"{api}/v1"},
-		Vars: endpoints.Vars{
+		Vars: map[string][]string{
 			"shop": {"*.shops.example.com"},
 			"org":  {"*"},
 			"api":  {"https://*.api.example.com"},

@@ -97,13 +97,13 @@ func finish(params, options url.Values) {
 	}
 }
 
-func (ps Params) clone() Params { return Params(cloneLists(ps)) }
+func (ps Params) clone() Params { return cloneLists(ps) }
 
-func cloneLists[M ~map[string][]string](m M) M {
+func cloneLists(m map[string][]string) map[string][]string {
 	if m == nil {
 		return nil
 	}
-	clone := make(M, len(m))
+	clone := make(map[string][]string, len(m))
 	for name, values := range m {
 		clone[name] = slices.Clone(values)
 	}

@@ -55,8 +55,9 @@ type Provider struct {
 	InsecureHTTP bool
 
 	// Vars declares the variables that stand in braces in URLs, parameters and
-	// headers, and the values that they accept.
-	Vars Vars
+	// headers, and the values that they accept: see Variables in the package's
+	// documentation.
+	Vars map[string][]string
 
 	// Consent is the authorization request (RFC 6749, section 4.1.1), and Callback
 	// what the provider sends back with the user (section 4.1.2).

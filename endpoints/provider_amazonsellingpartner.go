@@ -20,7 +20,7 @@ func AmazonSellingPartner(applicationID string) Provider {
 		APIURLs: []string{
 			"https://sellingpartnerapi-na.amazon.com", "https://sellingpartnerapi-eu.amazon.com", "https://sellingpartnerapi-fe.amazon.com",
 		},
-		Vars: Vars{"sellercentral": {
+		Vars: map[string][]string{"sellercentral": {
 			"sellercentral.amazon.com", "sellercentral.amazon.ca", "sellercentral.amazon.com.mx", "sellercentral.amazon.com.br",
 			"sellercentral-europe.amazon.com", "sellercentral.amazon.ie", "sellercentral.amazon.com.be", "sellercentral.amazon.nl",
 			"sellercentral.amazon.se", "sellercentral.amazon.pl", "sellercentral.amazon.com.tr", "sellercentral.amazon.ae",

@@ -22,7 +22,7 @@ var Chart = Provider{
 	RevokeURL:     "https://api.trychartapi.com/disconnect",
 	IntrospectURL: "https://api.trychartapi.com/introspect",
 	APIURLs:       []string{"https://api.trychartapi.com"},
-	Vars:          Vars{"x-chart-async": {"", "true"}},
+	Vars:          map[string][]string{"x-chart-async": {"", "true"}},
 	Consent:       Consent{Params: Params{"response_type": nil, "scope": nil}, PKCE: NoPKCE},
 	Style:         AuthStyle{Body: JSONBody},
 	Exchange: AuthStyle{

@@ -20,7 +20,7 @@ var Clover = Provider{
 	},
 	RefreshURL: "https://{api}/oauth/v2/refresh",
 	APIURLs:    []string{"https://{api}"},
-	Vars: Vars{
+	Vars: map[string][]string{
 		"www": {"www.clover.com", "www.eu.clover.com", "www.la.clover.com", "sandbox.dev.clover.com"},
 		"api": {"api.clover.com", "api.eu.clover.com", "api.la.clover.com", "apisandbox.dev.clover.com"},
 	},

@@ -12,5 +12,5 @@ var Mailchimp = Provider{
 	Name:     "Mailchimp",
 	Endpoint: endpoints.Mailchimp,
 	APIURLs:  []string{"https://{dc}.api.mailchimp.com/3.0"},
-	Vars:     Vars{"dc": {"*"}},
+	Vars:     map[string][]string{"dc": {"*"}},
 }

@@ -18,5 +18,5 @@ var Microsoft = Provider{
 		DeviceAuthURL: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/devicecode",
 	},
 	APIURLs: []string{"https://graph.microsoft.com"},
-	Vars:    Vars{"tenant": {"common", "organizations", "consumers", "*"}},
+	Vars:    map[string][]string{"tenant": {"common", "organizations", "consumers", "*"}},
 }

@@ -22,7 +22,7 @@ var Salesforce = Provider{
 	},
 	RevokeURL: "https://{login}/services/oauth2/revoke",
 	APIURLs:   []string{"{instance_url}"},
-	Vars: Vars{
+	Vars: map[string][]string{
 		"login":        {"login.salesforce.com", "test.salesforce.com", "*.my.salesforce.com", "*.*.my.salesforce.com"},
 		"instance_url": {"https://*.salesforce.com", "https://*.my.salesforce.com", "https://*.*.my.salesforce.com"},
 	},

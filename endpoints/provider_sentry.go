@@ -18,7 +18,7 @@ func Sentry(slug string) Provider {
 			AuthStyle: oauth2.AuthStyleInParams,
 		},
 		APIURLs: []string{"https://sentry.io/api/0", "https://us.sentry.io/api/0", "https://de.sentry.io/api/0"},
-		Vars:    Vars{"installationId": {"*"}},
+		Vars:    map[string][]string{"installationId": {"*"}},
 		Consent: Consent{
 			Params: Params{"client_id": nil, "redirect_uri": nil, "response_type": nil, "scope": nil},
 			PKCE:   NoPKCE,

@@ -20,7 +20,7 @@ var Shopify = Provider{
 	},
 	RevokeURL: "https://{shop}/admin/api_permissions/current.json",
 	APIURLs:   []string{"https://{shop}/admin/api"},
-	Vars:      Vars{"shop": {"*.myshopify.com"}},
+	Vars:      map[string][]string{"shop": {"*.myshopify.com"}},
 	Consent:   Consent{ScopeSeparator: ",", PKCE: NoPKCE},
 	Callback:  Callback{Keep: []string{"shop"}},
 	Exchange:  AuthStyle{Params: Params{"expiring": {"1"}}},

@@ -31,7 +31,7 @@ var Shopline = Provider{
 	},
 	RefreshURL: "https://{handle}.myshopline.com/admin/oauth/token/refresh",
 	APIURLs:    []string{"https://{handle}.myshopline.com/admin/openapi"},
-	Vars:       Vars{"handle": {"*"}},
+	Vars:       map[string][]string{"handle": {"*"}},
 	Consent: Consent{
 		Params: Params{
 			"appKey":       {"{client_id}"},

@@ -17,6 +17,6 @@ var StripeConnect = Provider{
 	},
 	RevokeURL: "https://connect.stripe.com/oauth/deauthorize",
 	APIURLs:   []string{"https://api.stripe.com/v1"},
-	Vars:      Vars{"stripe_user_id": {"*"}},
+	Vars:      map[string][]string{"stripe_user_id": {"*"}},
 	Revoke:    AuthStyle{Params: Params{"token": nil, "stripe_user_id": {"{stripe_user_id}"}}},
 }

@@ -16,7 +16,7 @@ var Zendesk = Provider{
 		AuthStyle: oauth2.AuthStyleInParams,
 	},
 	APIURLs:  []string{"https://{subdomain}.zendesk.com/api/v2"},
-	Vars:     Vars{"subdomain": {"*"}},
+	Vars:     map[string][]string{"subdomain": {"*"}},
 	Exchange: AuthStyle{Params: zendeskLifetime},
 	Refresh:  AuthStyle{Params: zendeskLifetime},
 }

@@ -17,7 +17,7 @@ var Zoho = Provider{
 	},
 	RevokeURL: "{accounts-server}/oauth/v2/token/revoke",
 	APIURLs:   []string{"{api_domain}"},
-	Vars: Vars{
+	Vars: map[string][]string{
 		"accounts-server": {
 			"https://accounts.zoho.com", "https://accounts.zoho.eu", "https://accounts.zoho.in",
 			"https://accounts.zoho.com.au", "https://accounts.zoho.jp", "https://accounts.zohocloud.ca",

@@ -172,9 +172,9 @@ func (in *input) value(name string) (string, error) {
 		v = beside(in.token, name)
 	}
 	if v == "" {
-		return in.provider.Vars.defaultOf(name), nil
+		return in.provider.defaultOf(name), nil
 	}
-	return v, in.provider.Vars.check(name, v)
+	return v, in.provider.checkVar(name, v)
 }
 
 // gives reports whether a variable has a value in the request that isn't its default.

@@ -55,7 +55,7 @@ func TestNoErrorHoldsAKeyThatTheDefinitionSends(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := waysBase()
-			p.Vars = endpoints.Vars{"api_key": {key}}
+			p.Vars = map[string][]string{"api_key": {key}}
 			if change(&p); name == "in a URL" {
 				p.Vars = nil
 			}
@@ -82,7 +82,7 @@ func TestNoErrorHoldsAKeyThatTheDefinitionSends(t *testing.T) {
 func TestNoErrorAboutAVariableHoldsAKey(t *testing.T) {
 	key := secrets["API key"]
 	p := waysBase()
-	p.Vars = endpoints.Vars{"shop": {"", "*"}, "api_key": {key}}
+	p.Vars = map[string][]string{"shop": {"", "*"}, "api_key": {key}}
 	p.Style.Params = endpoints.Params{"k": {"{api_key}"}}
 	p.Endpoint.TokenURL = "https://a.example/{shop}/token?api_key=" + key
 	require.NoError(t, p.Validate())

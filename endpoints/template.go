@@ -112,9 +112,9 @@ func (t template) fillURL(value values, p *Provider) (string, error) {
 		case v == "":
 			return "", fmt.Errorf("the variable %s, which is in %s, has no value: give it with oauth2.SetAuthURLParam, or put it beside the token with Token.WithExtra", s.name, t.withoutQuery())
 		}
-		written, ok := s.at.harmless(v, p.Vars.spellsOut(s.name, v), p.InsecureHTTP)
+		written, ok := s.at.harmless(v, p.spellsOut(s.name, v), p.InsecureHTTP)
 		if !ok {
-			return "", p.Vars.notAccepted(s.name)
+			return "", p.notAccepted(s.name)
 		}
 		return written, nil
 	})

@@ -166,7 +166,7 @@ func deepest() endpoints.Provider {
 	p := rfc
 	p.Issuer, p.InsecureHTTP, p.APIURLs = "https://auth.example/tenant", true, []string{"https://api.example"}
 	p.RefreshURL = "https://auth.example/refresh"
-	p.Vars = endpoints.Vars{"trace": {"", "7"}}
+	p.Vars = map[string][]string{"trace": {"", "7"}}
 	p.Consent = endpoints.Consent{
 		Params: endpoints.Params{"prompt": {"consent"}, "products": {"{scope}"}, "response_type": nil}, Scopes: []string{"a", "b"}, ScopeSeparator: ",",
 	}

@@ -12,58 +12,25 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// Vars declares variables: names that stand in braces in a URL, a parameter or a
-// header of a Provider and have a value of their own for each connection, such as a
-// shop, a tenant or a data center.
-//
-//	Vars{"shop": {"*.myshopify.com"}, "region": {"us", "eu"}}
-//
-// The value of a variable is taken from, in this order,
-//
-//   - an option of the call, oauth2.SetAuthURLParam("shop", "tea-house.myshopify.com"),
-//   - the callback, if Callback.Keep has the name,
-//   - what is kept beside the token: members of the answer, of which the name may
-//     be a path with dots, and the variables of the exchange,
-//   - the first entry here, if it has no "*".
-//
-// The value that an exchange used is kept beside the token, as Token.Extra("shop"),
-// where refreshes, revocation and the API find it. If an answer has a member of that
-// name whose value is accepted, that is the value from then on: an account may move.
-// One that isn't accepted takes the place of the default only, and is an error when it
-// is needed.
-//
-// The entries are the values that are accepted. A "*" in one stands for letters,
-// digits, "-" and "_". An entry that is only "*" accepts what can't change the meaning
-// of the URL around it: a host name where the host stands, a single segment in the
-// path, which has none of / \ @ % ? # in it. It isn't allowed for a host that the callback
-// names, since anyone can write a callback. A part of a host has dots in it only where an
-// entry spells them out: "co.uk". An empty first entry means that there is no default.
-//
-// A value that stands in a host is made lower-case first, if it is accepted so. A value
-// that isn't accepted is an error before anything is sent, and so is a variable in a URL
-// that has none. A parameter or header that needs a variable without a value is left
-// out.
-type Vars map[string][]string
-
 // maxValue bounds the value of a variable, in bytes: a host name has 253 at most.
 const maxValue = 1 << 10
 
-// check reports a value of the variable that isn't accepted. One that isn't declared
-// here takes any.
-func (vs Vars) check(name, v string) error {
-	entries, declared := vs[name]
+// checkVar reports a value of the variable that isn't accepted. One that Vars doesn't
+// declare takes any.
+func (p *Provider) checkVar(name, v string) error {
+	entries, declared := p.Vars[name]
 	if declared && !accepts(entries, v) || len(v) > maxValue || strings.ContainsFunc(v, isControl) {
-		return vs.notAccepted(name)
+		return p.notAccepted(name)
 	}
 	return nil
 }
 
 // notAccepted is the error about a value, which isn't quoted as it may be hostile. The user
 // may have typed it. What the variable takes is, unless that is a key.
-func (vs Vars) notAccepted(name string) error {
+func (p *Provider) notAccepted(name string) error {
 	text := "the value of the variable " + name + " isn't accepted"
 	const shown = 5 // of a list of regions, say
-	entries := slices.DeleteFunc(slices.Clone(vs[name]), func(e string) bool { return e == "" })
+	entries := slices.DeleteFunc(slices.Clone(p.Vars[name]), func(e string) bool { return e == "" })
 	if len(entries) > shown {
 		entries = append(entries[:shown], "…")
 	}
@@ -80,7 +47,7 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 // names it in its own way.
 func (p *Provider) canonical(name, v string) string {
 	// The Kelvin sign has a small k, too: a letter that isn't ASCII stays as it is, to be refused.
-	if lower := strings.ToLower(v); len(lower) == len(v) && lower != v && p.isInHost(name) && p.Vars.check(name, lower) == nil {
+	if lower := strings.ToLower(v); len(lower) == len(v) && lower != v && p.isInHost(name) && p.checkVar(name, lower) == nil {
 		return lower
 	}
 	return v
@@ -103,8 +70,8 @@ func accepts(entries []string, v string) bool {
 }
 
 // spellsOut reports whether v is accepted by an entry that is more than a "*".
-func (vs Vars) spellsOut(name, v string) bool {
-	return slices.ContainsFunc(vs[name], func(entry string) bool { return entry != "*" && entry != "" && matchesEntry(entry, v) })
+func (p *Provider) spellsOut(name, v string) bool {
+	return slices.ContainsFunc(p.Vars[name], func(entry string) bool { return entry != "*" && entry != "" && matchesEntry(entry, v) })
 }
 
 // matchesEntry reports whether v is what the entry says, in which a "*" stands for
@@ -137,8 +104,8 @@ func isWord(c byte) bool {
 }
 
 // defaultOf returns the value of a variable that nothing gives a value.
-func (vs Vars) defaultOf(name string) string {
-	entries := vs[name]
+func (p *Provider) defaultOf(name string) string {
+	entries := p.Vars[name]
 	if len(entries) == 0 || strings.Contains(entries[0], "*") {
 		return ""
 	}

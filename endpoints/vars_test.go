@@ -16,7 +16,7 @@ import (
 )
 
 // variables are declared in the ways there are.
-var variables = endpoints.Vars{
+var variables = map[string][]string{
 	"shop":   {"*.myshopify.com"},
 	"sub":    {"*"},
 	"host":   {"*"},
@@ -100,7 +100,7 @@ func TestVariablesCannotChangeAURL(t *testing.T) {
 		t.Run(a.template+" "+a.value, func(t *testing.T) {
 			p := waysBase()
 			p.Endpoint.TokenURL, p.RevokeURL, p.APIURLs = a.template, a.template, []string{a.template}
-			p.Vars = endpoints.Vars{a.name: variables[a.name]}
+			p.Vars = map[string][]string{a.name: variables[a.name]}
 			require.NoError(t, p.Validate())
 			conf := p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret"})
 			token := &oauth2.Token{AccessToken: "a0", RefreshToken: "r0", Expiry: time.Unix(1, 0)}
@@ -135,7 +135,7 @@ func TestVariablesCannotChangeAURL(t *testing.T) {
 
 func TestAVariableIsCheckedWhereverItStands(t *testing.T) {
 	p := waysBase()
-	p.Vars = endpoints.Vars{"region": {"us", "eu"}, "trace": {"", "on"}}
+	p.Vars = map[string][]string{"region": {"us", "eu"}, "trace": {"", "on"}}
 	p.Callback.Keep = []string{"account"}
 	p.Consent.Params = endpoints.Params{"region": {"{region}"}}
 	p.Style.Params = endpoints.Params{"region": {"{region}"}}
@@ -178,7 +178,7 @@ func TestAnAPIKeyCanBeTheClients(t *testing.T) {
 func TestVariablesAreKeptBesideTheToken(t *testing.T) {
 	p := waysBase()
 	p.Endpoint.TokenURL, p.APIURLs = "https://{shop}/token", []string{"{instance_url}/v1"}
-	p.Vars = endpoints.Vars{"shop": {"*.shops.example"}, "instance_url": {"https://*.api.example"}, "once": {"", "yes"}}
+	p.Vars = map[string][]string{"shop": {"*.shops.example"}, "instance_url": {"https://*.api.example"}, "once": {"", "yes"}}
 	p.Exchange.Params = endpoints.Params{"once": {"{once}"}}
 	p.Callback.Keep = []string{"account"}
 	require.NoError(t, p.Validate())
@@ -223,7 +223,7 @@ func TestCaseOfAHostDoesNotMatter(t *testing.T) {
 	p := waysBase()
 	p.Endpoint.AuthURL = "https://{shop}/authorize"
 	p.RefreshURL, p.RevokeURL = "https://{region}.a.example/token", "https://a.example/{org}/revoke"
-	p.Vars = endpoints.Vars{"shop": {"*.myshopify.com"}, "region": {"EU", "US"}, "org": {"*"}}
+	p.Vars = map[string][]string{"shop": {"*.myshopify.com"}, "region": {"EU", "US"}, "org": {"*"}}
 	p.Callback.Keep = []string{"shop", "org"}
 	conf := p.Config(oauth2.Config{ClientID: "id"})
 	typed := map[string]string{"shop": "Tea-House.MyShopify.com", "region": "EU", "org": "ACME"}
@@ -243,7 +243,7 @@ func TestCaseOfAHostDoesNotMatter(t *testing.T) {
 
 func TestTheAnswersValueOfAVariableGoesBeforeItsDefault(t *testing.T) {
 	p := waysBase()
-	p.Vars, p.APIURLs = endpoints.Vars{"region": {"us", "eu"}}, []string{"https://{region}.api.example"}
+	p.Vars, p.APIURLs = map[string][]string{"region": {"us", "eu"}}, []string{"https://{region}.api.example"}
 	conf := p.Config(oauth2.Config{ClientID: "id"})
 	for sent, want := range map[string]string{
 		`null`: "https://us.api.example", `{}`: "https://us.api.example", `""`: "https://us.api.example",
@@ -265,7 +265,7 @@ func TestTheAnswersValueOfAVariableGoesBeforeItsDefault(t *testing.T) {
 // Each token goes to its own API, also when a refresh moves it.
 func TestClientFollowsTheVariablesOfItsToken(t *testing.T) {
 	p := waysBase()
-	p.APIURLs, p.Vars = []string{"{instance_url}"}, endpoints.Vars{"instance_url": {"https://*.api.example"}}
+	p.APIURLs, p.Vars = []string{"{instance_url}"}, map[string][]string{"instance_url": {"https://*.api.example"}}
 	p.API.Header = map[string]string{"Authorization": "Token {access_token}", "X-Version": "7"}
 	net := newInternet(t, answerJSON(200, `{"access_token":"a2","expires_in":3600,"instance_url":"https://us.api.example"}`))
 	conf := p.Config(oauth2.Config{ClientID: "id"})
@@ -307,7 +307,7 @@ func TestClientFollowsTheVariablesOfItsToken(t *testing.T) {
 func TestVariablesOfAPlainConfigAreAMistake(t *testing.T) {
 	ctx := roundTripper(func(*http.Request) (*http.Response, error) { panic("sent") }).context()
 	p := waysBase()
-	p.Endpoint.TokenURL, p.Vars = "https://{shop}/token", endpoints.Vars{"shop": {"*.shops.example"}}
+	p.Endpoint.TokenURL, p.Vars = "https://{shop}/token", map[string][]string{"shop": {"*.shops.example"}}
 	conf := &oauth2.Config{ClientID: "id", Endpoint: oauth2.Endpoint{TokenURL: "https://tea.shops.example/token"}}
 	_, err := conf.Exchange(p.Context(ctx), "c0de")
 	assert.ErrorContains(t, err, "endpoints: x: https://{shop}/token has the variable shop, which a plain *oauth2.Config doesn't have: use Provider.Config")
@@ -331,7 +331,7 @@ func TestVariablesOfAPlainConfigAreAMistake(t *testing.T) {
 func TestAHostMayHaveVariablesBesideEachOther(t *testing.T) {
 	p := waysBase()
 	p.APIURLs = []string{"https://{service}-{environment}.pay.example"}
-	p.Vars = endpoints.Vars{"service": {"*"}, "environment": {"live", "test"}}
+	p.Vars = map[string][]string{"service": {"*"}, "environment": {"live", "test"}}
 	require.NoError(t, p.Validate())
 
 	token := (&oauth2.Token{AccessToken: "a0"}).WithExtra(map[string]any{"service": "kyc"})

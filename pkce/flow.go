@@ -75,7 +75,7 @@ type Flow struct {
 //	http.Redirect(w, r, s.URL, http.StatusFound)
 //
 // The options go into the URL, or are values of the provider's variables (see
-// endpoints.Vars), which the exchange gets as well. Begin also sets Cache-Control:
+// package endpoints), which the exchange gets as well. Begin also sets Cache-Control:
 // no-store.
 //
 // The connection's name comes back to [Flow.Callback]. It is any valid UTF-8, and

@@ -25,7 +25,7 @@ var devices = endpoints.Provider{
 		DeviceAuthURL: "https://login.devices.example/{tenant}/device",
 	},
 	APIURLs: []string{"https://{tenant}.devices.example/api"},
-	Vars:    endpoints.Vars{"tenant": {"*"}},
+	Vars:    map[string][]string{"tenant": {"*"}},
 	Consent: endpoints.Consent{ScopeSeparator: ",", Scopes: []string{"a", "b"}},
 	Style:   endpoints.AuthStyle{Body: endpoints.JSONBody, Params: endpoints.Params{"client_key": {"{client_id}"}}},
 	Answer: endpoints.Answer{

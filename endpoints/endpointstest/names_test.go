@@ -25,7 +25,7 @@ var tenants = endpoints.Provider{
 		AuthURL: "https://{shop}/authorize", TokenURL: "https://{region}.tenants.example/token/{shop}",
 	},
 	APIURLs:  []string{"{instance_url}/api"},
-	Vars:     endpoints.Vars{"shop": {"*.shops.example"}, "region": {"eu", "us"}, "instance_url": {"https://*.tenants.example/x", "https://*.tenants.example"}},
+	Vars:     map[string][]string{"shop": {"*.shops.example"}, "region": {"eu", "us"}, "instance_url": {"https://*.tenants.example/x", "https://*.tenants.example"}},
 	Callback: endpoints.Callback{Keep: []string{"region"}},
 }
 

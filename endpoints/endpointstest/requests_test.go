@@ -31,7 +31,7 @@ func TestRequestsByDefinition(t *testing.T) {
 	inHeader := func(p *endpoints.Provider) { p.Endpoint.AuthStyle = oauth2.AuthStyleInHeader }
 	shop := func(p *endpoints.Provider) {
 		p.Endpoint.TokenURL = "https://{shop}.acme.example/token"
-		p.Vars = endpoints.Vars{"shop": {"tea", "coffee"}}
+		p.Vars = map[string][]string{"shop": {"tea", "coffee"}}
 		p.Callback.Keep = []string{"shop"}
 	}
 	for _, tt := range []struct {
@@ -128,10 +128,10 @@ func TestRequestsByDefinition(t *testing.T) {
 		{"another account's introspection", func(p *endpoints.Provider) { shop(p); p.IntrospectURL = "https://{shop}.acme.example/introspect" },
 			"POST https://tea.acme.example/introspect\n\nclient_id=$ID&client_secret=$SECRET&token=$REFRESH", ""},
 		{"no such variable", func(p *endpoints.Provider) {
-			p.Endpoint.TokenURL, p.Vars = "https://api.acme.example/{region}/token", endpoints.Vars{"region": {"eu"}}
+			p.Endpoint.TokenURL, p.Vars = "https://api.acme.example/{region}/token", map[string][]string{"region": {"eu"}}
 		}, "POST https://api.acme.example/us/token\n\n" + exchangeForm, "no such path"},
 		{"no such value", func(p *endpoints.Provider) {
-			p.Style.Params, p.Vars = endpoints.Params{"region": {"{region}"}}, endpoints.Vars{"region": {"eu"}}
+			p.Style.Params, p.Vars = endpoints.Params{"region": {"{region}"}}, map[string][]string{"region": {"eu"}}
 		}, "POST https://api.acme.example/token\n\n" + exchangeForm + "&region=us", "malformed: region has a value that isn't accepted"},
 		{"another account's refresh", shop, "POST https://tea.acme.example/token\n\n" + refreshForm, "wrong refresh token: of another account"},
 	} {

@@ -23,7 +23,7 @@ var Provider = endpoints.Provider{
 	},
 	RevokeURL: "https://{region}.ledgerly.example/oauth/revoke",
 	APIURLs:   []string{"https://{region}.ledgerly.example"},
-	Vars:      endpoints.Vars{"region": {"eu", "us"}},
+	Vars:      map[string][]string{"region": {"eu", "us"}},
 	Consent: endpoints.Consent{
 		Params:         endpoints.Params{"app_id": {"{client_id}"}},
 		ScopeSeparator: ",",

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
-	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
 
@@ -273,7 +272,7 @@ func TestDeviceVariables(t *testing.T) {
 	p := plain
 	p.Endpoint.DeviceAuthURL = "https://plainly.example/device?for={tenant}"
 	p.Endpoint.TokenURL = "https://plainly.example/{tenant}/token"
-	p.Vars = endpoints.Vars{"tenant": {"tea"}}
+	p.Vars = map[string][]string{"tenant": {"tea"}}
 	synctest.Test(t, func(t *testing.T) {
 		d := &devices{t: t}
 		l := Login{Config: p.Config(oauth2.Config{ClientID: "tool"}), Method: Device, Show: func(Prompt) {},

@@ -75,7 +75,7 @@ var plain = endpoints.Provider{
 var renaming = endpoints.Provider{
 	Name:     "Renaming",
 	Endpoint: oauth2.Endpoint{AuthURL: "https://{shop}.renaming.example/authorize", TokenURL: "https://{shop}.renaming.example/token"},
-	Vars:     endpoints.Vars{"shop": {"tea", "coffee"}},
+	Vars:     map[string][]string{"shop": {"tea", "coffee"}},
 	Consent:  endpoints.Consent{Params: endpoints.Params{"back_to": {"{redirect_uri}"}}},
 	Callback: endpoints.Callback{Names: map[string]string{"code": "ticket"}},
 	Exchange: endpoints.AuthStyle{Params: endpoints.Params{"back_to": {"{redirect_uri}"}}},

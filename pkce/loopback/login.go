@@ -43,8 +43,8 @@ type Login struct {
 	Method Method
 
 	// Options are parameters of the consent page and of the request for a device's
-	// codes, or values of the provider's variables (see endpoints.Vars), which the
-	// exchange gets as well.
+	// codes, or values of the provider's variables (see package endpoints), which
+	// the exchange gets as well.
 	Options []oauth2.AuthCodeOption
 
 	// ExchangeOptions are parameters of the exchange, and of a device's requests for
