@@ -178,8 +178,8 @@ func TestStyleAuthComesBeforeEndpointAuthStyle(t *testing.T) {
 			require.NoError(t, p.Validate())
 			text, err := p.MarshalJSON()
 			require.NoError(t, err)
-			parsed, err := endpoints.ParseProvider(text)
-			require.NoError(t, err)
+			var parsed endpoints.Provider
+			require.NoError(t, parsed.UnmarshalJSON(text))
 			for _, conf := range []*endpoints.Config{
 				p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret"}),
 				p.Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret", Endpoint: p.Endpoint}),

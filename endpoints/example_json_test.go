@@ -14,8 +14,9 @@ import (
 )
 
 // A definition can be a file, which an editor completes with provider.schema.json.
-func ExampleParseProvider() {
-	p, err := endpoints.ParseProvider([]byte(`{
+func ExampleProvider_UnmarshalJSON() {
+	var p endpoints.Provider
+	err := p.UnmarshalJSON([]byte(`{
 		"$schema": "./provider.schema.json",
 		"name": "Shop",
 		"authorization_endpoint": "https://{shop}/admin/oauth/authorize",
@@ -34,13 +35,13 @@ func ExampleParseProvider() {
 	}
 	fmt.Println(p.Name, p.Vars["shop"], p.Answer.DefaultLifetime)
 
-	_, err = endpoints.ParseProvider([]byte(`{
+	err = p.UnmarshalJSON([]byte(`{
 		"name": "Shop",
 		"token_endpoint": "https://shop.example/token",
 		"refresh": {"params": {"grant-type": null}}
 	}`))
 	fmt.Println(err)
-	_, err = endpoints.ParseProvider([]byte(`{
+	err = p.UnmarshalJSON([]byte(`{
 		"token_endpoint": "https://shop.example/token",
 		"api": {"errors": [{"Status": 403}]}
 	}`))

@@ -61,8 +61,8 @@ func TestEveryDefinitionComesBackFromJSON(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		back, err := endpoints.ParseProvider(encoded)
-		if err != nil {
+		var back endpoints.Provider
+		if err := back.UnmarshalJSON(encoded); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, encoded)
 			continue
 		}

@@ -152,7 +152,7 @@ func (d *definition) each(p *Provider, f func(member, field reflect.Value)) {
 	}
 }
 
-// MarshalJSON returns the JSON form of p, which [ParseProvider] reads. URLs, client
+// MarshalJSON returns the JSON form of p, which UnmarshalJSON reads. URLs, client
 // authentication and iss are called as in RFC 8414, RFC 7591 and RFC 9207, and
 // durations are text as package time writes it. provider.schema.json, beside the
 // source of this package, describes it.
@@ -173,42 +173,39 @@ func (p Provider) MarshalJSON() ([]byte, error) {
 	return json.Marshal(d)
 }
 
-// UnmarshalJSON is [ParseProvider], for definitions that are part of something larger.
-// A null is an error, too.
-func (p *Provider) UnmarshalJSON(data []byte) error {
-	parsed, err := ParseProvider(data)
-	if err == nil {
-		*p = parsed
-	}
-	return err
-}
-
-// ParseProvider reads the JSON form of a [Provider], which MarshalJSON writes, in at
-// most 1 MiB. It returns valid Providers only, and is stricter than encoding/json: a
-// member that isn't known, at any level, or whose name differs in letter case, one
-// that is there twice, an empty text or a null where there is nothing to leave out, and
-// anything after the definition are errors. They, and what [Provider.Validate] finds,
-// name the member by its path: refresh.params["scope"], api.errors[0].status.
+// UnmarshalJSON reads the JSON form of a Provider, which MarshalJSON writes, in at most
+// 1 MiB. What it sets p to is valid; if there is an error, p stays as it is. It is stricter
+// than encoding/json: a member that isn't known, at any level, or whose name differs in
+// letter case, one that is there twice, an empty text or a null where there is nothing to
+// leave out, a null instead of a definition, and anything after the definition are errors.
+// They, and what [Provider.Validate] finds, name the member by its path:
+// refresh.params["scope"], api.errors[0].status.
 //
 // A "$schema" at the top is accepted, for editors that complete by it.
-func ParseProvider(data []byte) (Provider, error) {
+//
+// For a document that is one definition, call p.UnmarshalJSON(data). It does the same
+// under json.Unmarshal, which a definition within a larger document needs, but for what
+// that does before: it looks at the syntax of the whole document, whatever its size, and
+// its errors about that don't name the byte. A null for a *Provider makes that nil.
+func (p *Provider) UnmarshalJSON(data []byte) error {
 	var d definition
 	if err := readJSON(data, &d, ownJSON); err != nil {
-		return Provider{}, fmt.Errorf("endpoints: %w", err)
+		return fmt.Errorf("endpoints: %w", err)
 	}
-	var p Provider
 	if d.Style.Auth != "" {
-		return Provider{}, errors.New("endpoints: style.auth is written token_endpoint_auth_method, at the top")
+		return errors.New("endpoints: style.auth is written token_endpoint_auth_method, at the top")
 	}
+	var read Provider
 	d.Callback.Iss = d.IssParameter
-	d.each(&p, func(member, field reflect.Value) { field.Set(member) })
-	p.authenticateBy(d.AuthMethod)
-	p.Answer = d.Answer.Answer
-	p.Answer.LifetimeUnit, p.Answer.DefaultLifetime = time.Duration(d.Answer.LifetimeUnit), time.Duration(d.Answer.DefaultLifetime)
-	if err := p.Validate(); err != nil {
-		return Provider{}, inJSONWords(&p, err)
+	d.each(&read, func(member, field reflect.Value) { field.Set(member) })
+	read.authenticateBy(d.AuthMethod)
+	read.Answer = d.Answer.Answer
+	read.Answer.LifetimeUnit, read.Answer.DefaultLifetime = time.Duration(d.Answer.LifetimeUnit), time.Duration(d.Answer.DefaultLifetime)
+	if err := read.Validate(); err != nil {
+		return inJSONWords(&read, err)
 	}
-	return p, nil
+	*p = read
+	return nil
 }
 
 // authenticateBy sets how the client authenticates: the ways that x/oauth2 has where it

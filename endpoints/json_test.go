@@ -69,7 +69,7 @@ func TestProviderComesBackFromJSON(t *testing.T) {
 		require.NoError(t, p.Validate())
 		data, err := json.Marshal(p)
 		require.NoError(t, err)
-		back, err := ParseProvider(data)
+		back, err := parsed(string(data))
 		require.NoError(t, err, "%s", data)
 		assert.Equal(t, p, back)
 		again, err := json.Marshal(back)
@@ -104,7 +104,7 @@ func TestProviderClientAuthIsOneMember(t *testing.T) {
 		} else {
 			assert.Equal(t, c.want, string(members["token_endpoint_auth_method"]))
 		}
-		back, err := ParseProvider(data)
+		back, err := parsed(string(data))
 		require.NoError(t, err)
 		assert.Equal(t, c.back, back.Endpoint.AuthStyle)
 	}
@@ -124,6 +124,14 @@ func TestProviderIsReadInsideOfAnotherDocument(t *testing.T) {
 	assert.Error(t, kept.UnmarshalJSON([]byte(`{}`)))
 	assert.Equal(t, everything(), kept)
 	assert.EqualError(t, json.Unmarshal([]byte(`[null]`), new([]Provider)), "endpoints: the document is null, and must be an object")
+
+	const cut = `{"token_endpoint": "https://a.example/token"`
+	assert.EqualError(t, json.Unmarshal([]byte(cut), &kept), "unexpected end of JSON input")
+	assert.EqualError(t, kept.UnmarshalJSON([]byte(cut)), "endpoints: not a JSON document, at byte 44: unexpected end of JSON input")
+	assert.Equal(t, everything(), kept)
+	pointer := &kept
+	require.NoError(t, json.Unmarshal([]byte(`null`), &pointer))
+	assert.Nil(t, pointer)
 }
 
 func TestProviderWithAHookHasNoJSON(t *testing.T) {

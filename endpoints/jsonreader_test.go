@@ -10,7 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestParseProviderNamesWhatItRefuses(t *testing.T) {
+// parsed returns the Provider that is in a document.
+func parsed(document string) (p Provider, err error) {
+	err = p.UnmarshalJSON([]byte(document))
+	return p, err
+}
+
+func TestUnmarshalJSONNamesWhatItRefuses(t *testing.T) {
 	const head = `{"token_endpoint":"https://a.example/token",`
 	for _, c := range []struct{ data, want string }{
 		// members
@@ -65,21 +71,21 @@ func TestParseProviderNamesWhatItRefuses(t *testing.T) {
 		{head + "\"name\":\"\xff\"}", `the JSON isn't UTF-8`},
 		{head + `"name":"` + strings.Repeat("x", 1<<20) + `"}`, `the JSON is longer than 1048576 bytes`},
 	} {
-		p, err := ParseProvider([]byte(c.data))
+		p, err := parsed(c.data)
 		assert.EqualError(t, err, "endpoints: "+c.want, "%.200s", c.data)
 		assert.Zero(t, p)
 	}
 }
 
 // What is nested too deep is refused where it begins to be, at no cost.
-func TestParseProviderBoundsDepth(t *testing.T) {
+func TestUnmarshalJSONBoundsDepth(t *testing.T) {
 	for _, depth := range []int{100, 1 << 19} {
-		_, err := ParseProvider([]byte(`{"name":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`))
+		_, err := parsed(`{"name":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`)
 		require.Error(t, err)
 	}
 }
 
-func TestParseProviderSaysMistakesInTheWordsOfJSON(t *testing.T) {
+func TestUnmarshalJSONSaysMistakesInTheWordsOfJSON(t *testing.T) {
 	const head = `{"name":"Style","token_endpoint":"https://a.example/token",`
 	for _, c := range []struct{ data, want string }{
 		{`{"name":"Style"}`, `token_endpoint is missing`},
@@ -97,16 +103,16 @@ func TestParseProviderSaysMistakesInTheWordsOfJSON(t *testing.T) {
 		{head + `"answer":{"errors":[{"code":"1","kind":"token_rejected"}]}}`, `answer.errors[0].kind can't be "token_rejected" here`},
 		{head + `"variables":{"a":["b"]}}`, `variables["a"] has no effect: nothing refers to {a}`},
 	} {
-		p, err := ParseProvider([]byte(c.data))
+		p, err := parsed(c.data)
 		assert.EqualError(t, err, "endpoints: Style: "+c.want)
 		assert.Zero(t, p)
 	}
 }
 
-func TestParseProviderNamesAURLByItsMember(t *testing.T) {
-	_, err := ParseProvider([]byte(`{"token_endpoint":"https://a.example/token","authorization_endpoint":"/x"}`))
+func TestUnmarshalJSONNamesAURLByItsMember(t *testing.T) {
+	_, err := parsed(`{"token_endpoint":"https://a.example/token","authorization_endpoint":"/x"}`)
 	assert.ErrorContains(t, err, "endpoints: authorization_endpoint ")
-	_, err = ParseProvider([]byte(`{"token_endpoint":"https://a.example/token","api_urls":["https://b.example","c"]}`))
+	_, err = parsed(`{"token_endpoint":"https://a.example/token","api_urls":["https://b.example","c"]}`)
 	assert.ErrorContains(t, err, "endpoints: api_urls[1] ")
 }
 
@@ -115,8 +121,8 @@ func TestInJSONWordsLeavesOtherErrorsAlone(t *testing.T) {
 }
 
 // Editors know the schema of a document by this member.
-func TestParseProviderPassesOverTheSchema(t *testing.T) {
-	p, err := ParseProvider([]byte(`{"$schema":"./provider.schema.json","token_endpoint":"https://a.example/token"}`))
+func TestUnmarshalJSONPassesOverTheSchema(t *testing.T) {
+	p, err := parsed(`{"$schema":"./provider.schema.json","token_endpoint":"https://a.example/token"}`)
 	require.NoError(t, err)
 	data, err := json.Marshal(p)
 	require.NoError(t, err)
@@ -125,16 +131,16 @@ func TestParseProviderPassesOverTheSchema(t *testing.T) {
 
 func TestInsecureHTTPInJSON(t *testing.T) {
 	const form = `{"token_endpoint":"http://a.example/token","insecure_http":true}`
-	p, err := ParseProvider([]byte(form))
+	p, err := parsed(form)
 	require.NoError(t, err)
 	data, err := json.Marshal(p)
 	require.NoError(t, err)
 	assert.Equal(t, form, string(data))
-	_, err = ParseProvider([]byte(`{"token_endpoint":"http://a.example/token","insecure_http":false}`))
+	_, err = parsed(`{"token_endpoint":"http://a.example/token","insecure_http":false}`)
 	assert.ErrorContains(t, err, "endpoints: token_endpoint ")
 }
 
-func FuzzParseProvider(f *testing.F) {
+func FuzzUnmarshalJSON(f *testing.F) {
 	seeds := 0
 	for _, p := range definitions() {
 		data, err := json.Marshal(p)
@@ -145,7 +151,7 @@ func FuzzParseProvider(f *testing.F) {
 	require.GreaterOrEqual(f, seeds, 6)
 	f.Add([]byte(`{"token_endpoint":"https://a.example","style":{"params":{"a":[],"b":["x"],"c":"\ud800"},"header":{}},"api_urls":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := ParseProvider(data)
+		p, err := parsed(string(data))
 		if err != nil {
 			assert.Zero(t, p)
 			return
@@ -160,7 +166,7 @@ func requireRoundTrip(t *testing.T, p Provider) {
 	require.NoError(t, p.Validate())
 	first, err := json.Marshal(p)
 	require.NoError(t, err)
-	back, err := ParseProvider(first)
+	back, err := parsed(string(first))
 	require.NoError(t, err, "%s", first)
 	require.Equal(t, p, back)
 	second, err := json.Marshal(back)

@@ -15,8 +15,8 @@ import (
 // Provider describes one OAuth 2.0 provider. The zero value of every field but
 // Endpoint means "as the RFCs have it", or "there is none".
 //
-// A Provider is a plain value, and its JSON form is written by encoding/json and
-// read by [ParseProvider]. Copy one to change it, and give the copy maps and slices
+// A Provider is a plain value, which encoding/json writes and reads: see
+// [Provider.UnmarshalJSON]. Copy one to change it, and give the copy maps and slices
 // of its own instead of writing into those that it shares.
 type Provider struct {
 	// Name is used in error messages.

@@ -151,7 +151,7 @@ func (m *schemaMaker) schema() *schema {
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.ID = "https://github.com/oauth2keep/oauth2keep/endpoints/" + schemaFile
 	root.Title = "OAuth 2.0 provider"
-	root.Description = "What package endpoints needs to know of an OAuth 2.0 provider, read by its ParseProvider. " +
+	root.Description = "What package endpoints needs to know of an OAuth 2.0 provider, read by its Provider.UnmarshalJSON. " +
 		"What a definition doesn't say is as the RFCs have it."
 	root.Defs = m.defs
 	return root

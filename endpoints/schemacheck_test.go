@@ -157,7 +157,7 @@ func TestSchemaAndParserRefuseTheSame(t *testing.T) {
 			mutations[what]++
 			data, err := json.Marshal(tree)
 			require.NoError(t, err)
-			_, err = ParseProvider(data)
+			_, err = parsed(string(data))
 			assert.Error(t, err, "%s\n%s", what, data)
 			assert.Error(t, c.check(root, tree), "%s\n%s", what, data)
 		})

@@ -54,7 +54,7 @@ func (c *client) provider() (p endpoints.Provider, err error) {
 		}
 		p, err = d.provider(key, c.Settings)
 	} else {
-		p, err = endpoints.ParseProvider(c.Definition)
+		err = p.UnmarshalJSON(c.Definition)
 	}
 	if err != nil {
 		return p, setup("%w", err)

@@ -123,8 +123,8 @@ func findProvider(ctx context.Context, provider string) (endpoints.Provider, err
 	if err != nil {
 		return endpoints.Provider{}, setup("can't read a definition: %w", err)
 	}
-	p, err := endpoints.ParseProvider(data)
-	if err != nil {
+	var p endpoints.Provider
+	if err := p.UnmarshalJSON(data); err != nil {
 		return p, setup("%s: %w", provider, err)
 	}
 	return p, nil

@@ -203,7 +203,7 @@ func (a *app) readDefinition(ctx context.Context, path string) (p endpoints.Prov
 	if err != nil {
 		return p, err
 	}
-	if p, err = endpoints.ParseProvider(data); err != nil {
+	if err := p.UnmarshalJSON(data); err != nil {
 		return p, setup("%w", err)
 	}
 	return p, nil
