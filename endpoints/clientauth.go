@@ -89,5 +89,5 @@ func (c *conversation) assertion(in *input, target string) (string, error) {
 	if in.key == nil {
 		return "", errors.New("the client has no key to authenticate with: see Config.WithKey")
 	}
-	return assertion.Key{Signer: in.key.Signer, Header: in.key.Header}.Sign(claims)
+	return in.key.Sign(claims)
 }

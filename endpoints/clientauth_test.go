@@ -85,7 +85,7 @@ func TestEachRequestHasAnAssertionOfItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	header := map[string]string{"kid": "k1"}
 	conf := signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id", ClientSecret: "s3cret"}).
-		WithKey(endpoints.Key{Signer: key, Header: header})
+		WithKey(key, header)
 	header["kid"] = "changed"
 	ids := make(map[any]bool)
 	for what, form := range assertions(t, conf) {
@@ -131,9 +131,10 @@ func TestAssertionThatCantBeMadeIsAMistake(t *testing.T) {
 	ctx := roundTripper(func(*http.Request) (*http.Response, error) { panic("sent") }).context()
 	for want, conf := range map[string]*endpoints.Config{
 		"endpoints: x: the client has no key to authenticate with: see Config.WithKey": signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}),
+		"endpoints: x: there is no key to sign an assertion with":                      signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}).WithKey(nil, nil),
 		"endpoints: x: the client's secret, which signs its assertions, is empty":      signing(endpoints.ClientSecretJWT).Config(oauth2.Config{ClientID: "id"}),
 		"endpoints: x: WithKey has no effect: the client makes no assertion with a key": waysBase().Config(oauth2.Config{ClientID: "id"}).
-			WithKey(endpoints.Key{}),
+			WithKey(nil, nil),
 	} {
 		_, err := conf.Exchange(ctx, "c0de")
 		assert.ErrorContains(t, err, want)
@@ -141,7 +142,7 @@ func TestAssertionThatCantBeMadeIsAMistake(t *testing.T) {
 		assert.ErrorContains(t, conf.Revoke(ctx, &oauth2.Token{AccessToken: "a0"}), want)
 	}
 	var zero endpoints.Config
-	_, err := zero.WithKey(endpoints.Key{}).Exchange(ctx, "c0de")
+	_, err := zero.WithKey(nil, nil).Exchange(ctx, "c0de")
 	assert.EqualError(t, err, "endpoints: a Config is made by Provider.Config")
 }
 
@@ -149,7 +150,7 @@ func TestErrorOfASignerIsTheCalls(t *testing.T) {
 	broken := errors.New("the KMS is down")
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	conf := signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}).WithKey(endpoints.Key{Signer: failingSigner{key, broken}})
+	conf := signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}).WithKey(failingSigner{key, broken}, nil)
 	_, err = conf.Exchange(context.Background(), "c0de")
 	assert.ErrorIs(t, err, broken)
 }

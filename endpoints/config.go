@@ -14,6 +14,8 @@ import (
 	"strconv"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/assertion"
 )
 
 // Config is an OAuth 2.0 client of one [Provider], made by [Provider.Config]. It
@@ -35,7 +37,7 @@ type config struct {
 	scopes   []string
 	err      error         // a mistake in it, which every method reports
 	oauth    oauth2.Config // without the endpoints and the scopes
-	key      *Key
+	key      *assertion.Key
 }
 
 func (c *Config) config() *config {
@@ -46,22 +48,20 @@ func (c *Config) config() *config {
 	return c.hidden()
 }
 
-// Key signs the assertions of [PrivateKeyJWT].
-type Key struct {
-	// Signer is an RSA, ECDSA or Ed25519 key, in memory or in a KMS.
-	Signer crypto.Signer
-
-	// Header are members of the JOSE header, such as kid or x5t#S256. The alg is
-	// RS256, ES256 or EdDSA by the kind of the key, unless it is PS256 here.
-	Header map[string]string
-}
-
-// WithKey returns a copy of c that signs assertions with k. It is a mistake in the copy
-// if no request of the provider's has one.
-func (c *Config) WithKey(k Key) *Config {
+// WithKey returns a copy of c that signs the assertions of [PrivateKeyJWT] with signer:
+// an RSA key of at least 2048 bits, an ECDSA key of the curve P-256, P-384 or P-521, or an
+// Ed25519 key, in memory or in a KMS. Requests that are made at the same time use it at the
+// same time, and wait for it without a limit of time.
+//
+// The header, which may be nil, are members of the JOSE header (RFC 7515, section 4),
+// such as kid or x5t#S256. The alg is that of the key, RS256, ES256, ES384, ES512 or EdDSA,
+// unless one that also fits it is in header, such as PS256.
+//
+// It is a mistake in the copy if no request of the provider's has such an assertion. A
+// signer that can't be used is an error of each request that has one.
+func (c *Config) WithKey(signer crypto.Signer, header map[string]string) *Config {
 	conf := *c.config()
-	k.Header = maps.Clone(k.Header)
-	conf.key = &k
+	conf.key = &assertion.Key{Signer: signer, Header: maps.Clone(header)}
 	if conf.err == nil && !conf.takesKey() {
 		conf.err = conf.mistake("WithKey has no effect: the client makes no assertion with a key")
 	}

@@ -95,7 +95,7 @@ func (g *golden) consent() {
 	}
 	g.conf = g.provider.Config(c)
 	if slices.Contains([]endpoints.ClientAuth{g.provider.Style.Auth, g.provider.Revoke.Auth}, endpoints.PrivateKeyJWT) {
-		g.conf = g.conf.WithKey(endpoints.Key{Signer: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))})
+		g.conf = g.conf.WithKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), nil)
 	}
 	got, again, err := g.conf.Authorize(g.Context(), "state", goldenVerifier, opts...)
 	if err != nil {

@@ -5,10 +5,8 @@ import (
 	"log/slog"
 )
 
-// What is secret in a Key, a Request and a Response stays out of package fmt, log/slog,
+// What is secret in a Request and a Response stays out of package fmt, log/slog,
 // and encoding/json and its like. There is no way back from what they print.
-
-func (k Key) printed() string { return fmt.Sprintf("endpoints.Key(%T)", k.Signer) }
 
 func (r Request) printed() string {
 	return fmt.Sprintf("endpoints.Request(%s, secrets redacted)", r.Grant)
@@ -17,15 +15,6 @@ func (r Request) printed() string {
 func (r Response) printed() string {
 	return fmt.Sprintf("endpoints.Response(%s, status %d, secrets redacted)", r.Grant, r.Status)
 }
-
-// Format keeps the private key out of every verb of package fmt.
-func (k Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.printed()) }
-
-// MarshalText keeps the private key out of encoding/json and its like.
-func (k Key) MarshalText() ([]byte, error) { return []byte(k.printed()), nil }
-
-// LogValue keeps the private key out of log/slog.
-func (k Key) LogValue() slog.Value { return slog.StringValue(k.printed()) }
 
 // Format keeps the secrets out of every verb of package fmt.
 func (r Request) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.printed()) }

@@ -18,9 +18,9 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-func TestPrintingWhatHooksGetAndKeysShowsNoSecret(t *testing.T) {
+func TestPrintingWhatHooksGetAndConfigsShowsNoSecret(t *testing.T) {
 	seed := []byte("a-seed-of-thirty-two-bytes-for-k")
-	key := endpoints.Key{Signer: ed25519.NewKeyFromSeed(seed), Header: map[string]string{"kid": "1"}}
+	conf := endpoints.OktaWithKey("a.okta.com").Config(oauth2.Config{ClientID: "app"}).WithKey(ed25519.NewKeyFromSeed(seed), map[string]string{"kid": string(seed)})
 	request := endpoints.Request{
 		Grant: "refresh_token", Params: url.Values{"refresh_token": {string(seed)}},
 		HTTP: &http.Request{Header: http.Header{"Authorization": {string(seed)}}},
@@ -38,7 +38,8 @@ func TestPrintingWhatHooksGetAndKeysShowsNoSecret(t *testing.T) {
 	forms = append(forms, string(encoded[1:20]))
 	var printed bytes.Buffer
 	for _, v := range []any{
-		key, &key, request, &request, response, &response, []any{key, request, response}, struct{ K endpoints.Key }{key},
+		conf, *conf, request, &request, response, &response, []any{conf, request, response}, struct{ C endpoints.Config }{*conf},
+		struct{ c *endpoints.Config }{conf}, struct{ c endpoints.Config }{*conf},
 		map[string]any{"a": &response, "b": struct{ R *endpoints.Request }{&request}},
 	} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -51,7 +52,7 @@ func TestPrintingWhatHooksGetAndKeysShowsNoSecret(t *testing.T) {
 	for _, form := range forms {
 		assert.False(t, strings.Contains(printed.String(), form), "as %.12q…", form)
 	}
-	assert.Equal(t, "endpoints.Key(ed25519.PrivateKey)", fmt.Sprint(key))
+	assert.Equal(t, "endpoints.Config(Okta, app)", fmt.Sprint(conf))
 	assert.Equal(t, "endpoints.Request(refresh_token, secrets redacted)", fmt.Sprint(&request))
 	assert.Equal(t, "endpoints.Response(refresh_token, status 200, secrets redacted)", fmt.Sprint(response))
 }

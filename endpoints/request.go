@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/assertion"
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -99,7 +100,7 @@ type input struct {
 	clientID    string
 	secret      string
 	redirectURL string
-	key         *Key
+	key         *assertion.Key
 	token       *oauth2.Token // that the request is about, or nil
 	vars        url.Values    // given by an option
 	special     *conversation // in place of that of the grant

@@ -91,11 +91,11 @@ func (c *client) oauth(p endpoints.Provider, secret, redirectURL, dir string) (*
 	if err != nil {
 		return nil, setup("the signing key %s: %w", c.SigningKey, err)
 	}
-	key := endpoints.Key{Signer: signer}
+	var header map[string]string
 	if c.KeyID != "" {
-		key.Header = map[string]string{"kid": c.KeyID}
+		header = map[string]string{"kid": c.KeyID}
 	}
-	return conf.WithKey(key), nil
+	return conf.WithKey(signer, header), nil
 }
 
 // readSigner reads a private key in PEM. No error has any of it.

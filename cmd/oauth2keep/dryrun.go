@@ -82,7 +82,7 @@ func rehearse(p endpoints.Provider, given map[string]string, scopes []string) *r
 	if signs(p) {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		if err == nil {
-			r.conf = r.conf.WithKey(endpoints.Key{Signer: key})
+			r.conf = r.conf.WithKey(key, nil)
 		}
 	}
 	return r

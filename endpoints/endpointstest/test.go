@@ -166,8 +166,8 @@ func (w *walk) configure(oauth oauth2.Config) *endpoints.Config {
 	}
 	if w.needsKey() {
 		key := newKey()
-		w.server.SetKey(w.p, key.Signer.Public())
-		return c.WithKey(key)
+		w.server.SetKey(w.p, key.Public())
+		return c.WithKey(key, keyHeader)
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package endpointstest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -183,7 +184,7 @@ func (w *walk) wrongClient() {
 	switch {
 	case c.sends("client_assertion") && c.auth == endpoints.PrivateKeyJWT:
 		key := newKey() // that the server hasn't been told of
-		_, err := w.p.Config(oauth).WithKey(key).Exchange(w.ctx, l.rfc.Get("code"), l.options...)
+		_, err := w.p.Config(oauth).WithKey(key, keyHeader).Exchange(w.ctx, l.rfc.Get("code"), l.options...)
 		w.fails(err, "a client with another key", endpoints.KindClientRejected)
 		return
 	case c.auth == endpoints.PublicClient && c.sends("client_id"):
@@ -197,13 +198,16 @@ func (w *walk) wrongClient() {
 	w.fails(err, "a client that the provider doesn't know", endpoints.KindClientRejected)
 }
 
+// keyHeader is what a client puts into the header of its assertions.
+var keyHeader = map[string]string{"kid": "test"}
+
 // newKey makes a client's key.
-func newKey() endpoints.Key {
+func newKey() crypto.Signer {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic("endpointstest: " + err.Error()) // it never fails
 	}
-	return endpoints.Key{Signer: key, Header: map[string]string{"kid": "test"}}
+	return key
 }
 
 // trouble: what isn't an answer of the provider is not taken for one, and ends
