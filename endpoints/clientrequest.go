@@ -7,91 +7,72 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
+	"reflect"
 	"strings"
 
 	"golang.org/x/oauth2"
 )
 
-// ClientRequest is a request of a provider's own, beside those of OAuth, by which the
-// client asks for something with its id and secret: Finch's for a Connect session,
-// Chart's for a token that was lost. Packages for single providers are made of it.
-type ClientRequest struct {
-	// Method is "POST" or "GET". Empty means "POST".
-	Method string
-
-	// Path is where the request goes, at the origin of the token endpoint:
-	// "/connect/sessions". A query may follow. What was put into it has to be checked
-	// or escaped by then.
-	Path string
-
-	// Auth is [ClientSecretBasic] or [ClientSecretBasicRaw]. Empty means the first.
-	Auth ClientAuth
-
-	// Body is what a POST sends as JSON. Nil means no body.
-	Body any
-}
-
-// Reply is the answer to a [ClientRequest]. It may hold a token, and hides what is in it
-// from what prints values.
-type Reply struct{ hidden func() *reply }
-
-type reply struct {
-	config *config
-	answer *answer
-}
-
-// SendAsClient sends r, with the header of Provider.Style, and returns what the provider
-// has answered. As with a token request, redirects aren't followed, nothing is sent
-// twice, an answer is read up to 1 MiB, and an error of the provider's is an
-// *oauth2.RetrieveError without secrets: see [KindOf].
-func (c *Config) SendAsClient(ctx context.Context, r ClientRequest) (*Reply, error) {
+// SendAsClient makes a request of a provider's own, beside those of OAuth, by which the
+// client asks for something with its id and secret: Finch's for a Connect session, Chart's
+// for a token that was lost. Packages for single providers are made of it.
+//
+// The request goes to path, such as "/connect/sessions", at the origin of the token
+// endpoint. A query may follow. What was put into path has to be checked or escaped by then.
+// It is a GET if body is nil, and otherwise a POST of body as JSON. It has the header of
+// Provider.Style, and the id and the secret as [ClientSecretBasicRaw] sends them.
+//
+// The answer is decoded into v, which points to something, as encoding/json would. If v is
+// an *oauth2.Token, that becomes the token in the answer, as Provider.Answer says, with what
+// came beside it. If v is nil, the answer isn't decoded.
+//
+// As with a token request, redirects aren't followed, nothing is sent twice, an answer is
+// read up to 1 MiB, and an error of the provider's is an *oauth2.RetrieveError without
+// secrets: see [KindOf]. An answer that v can't be made of is one of [KindUnreadable]; a
+// part of v may be set then.
+func (c *Config) SendAsClient(ctx context.Context, path string, body, v any) error {
 	conf := c.config()
 	if conf.err != nil {
-		return nil, conf.err
+		return conf.err
+	}
+	if target := reflect.ValueOf(v); v != nil && (target.Kind() != reflect.Pointer || target.IsNil()) {
+		return conf.mistake("SendAsClient: the answer can't be decoded into a %T", v)
 	}
 	call := conf.call(grantClient, nil)
-	if err := call.describe(r); err != nil {
-		return nil, conf.mistake("%w", err)
+	if err := call.describe(path, body); err != nil {
+		return conf.mistake("SendAsClient: %w", err)
 	}
 	var got *answer
 	call.members = func(a *answer) { got = a }
-	if err := call.do(ctx, url.Values{}); err != nil {
-		return nil, err
+	if err := call.do(ctx, url.Values{}); err != nil || v == nil {
+		return err
 	}
-	return &Reply{hide(&reply{conf, got})}, nil
+	if err := conf.decode(got, v); err != nil {
+		return conf.unusable(got, err)
+	}
+	return nil
 }
 
-// describe makes r the request.
-func (in *input) describe(r ClientRequest) error {
-	if !slices.Contains([]ClientAuth{"", ClientSecretBasic, ClientSecretBasicRaw}, r.Auth) {
-		return wrong("ClientRequest.Auth", "can't be %q: it is %s or %s", r.Auth, ClientSecretBasic, ClientSecretBasicRaw)
-	}
-	style := AuthStyle{Method: http.MethodPost, Body: JSONBody, Auth: ClientSecretBasic}
-	override(&style.Method, r.Method)
-	override(&style.Auth, r.Auth)
-	switch {
-	case style.Method != http.MethodPost && style.Method != http.MethodGet:
-		return wrong("ClientRequest.Method", "is unknown: %q", r.Method)
-	case style.Method == http.MethodGet && r.Body != nil:
-		return wrong("ClientRequest.Body", "has no effect: a GET has none")
-	}
-	at, err := url.Parse(r.Path)
+// describe makes the request one with that path and body.
+func (in *input) describe(path string, body any) error {
+	at, err := url.Parse(path)
 	if err != nil || !isPlainPath(at) {
-		return wrong("ClientRequest.Path", "must be a path from / on, without dots between slashes") // it may be hostile: not quoted
+		return errors.New("the path must begin with a /, and have no dots between slashes") // it may be hostile: not quoted
+	}
+	style := AuthStyle{Method: http.MethodGet, Auth: ClientSecretBasicRaw}
+	if body != nil {
+		style.Method = http.MethodPost
+		var encoded bytes.Buffer
+		enc := json.NewEncoder(&encoded)
+		enc.SetEscapeHTML(false)
+		if enc.Encode(body) != nil {
+			return errors.New("the body has no JSON form")
+		}
+		in.body = bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 	}
 	target, err := in.provider.conversationOf(grantExchange).target(in)
 	if err != nil {
 		return err
-	}
-	if r.Body != nil {
-		var body bytes.Buffer
-		enc := json.NewEncoder(&body)
-		enc.SetEscapeHTML(false)
-		if enc.Encode(r.Body) != nil {
-			return wrong("ClientRequest.Body", "has no JSON form")
-		}
-		in.body = bytes.TrimSuffix(body.Bytes(), []byte("\n"))
 	}
 	at.Scheme, at.Host = target.Scheme, target.Host
 	special := in.provider.newConversation(style, "")
@@ -111,43 +92,27 @@ func isPlainPath(u *url.URL) bool {
 	return ok && u.Scheme == "" && u.Host == "" && u.User == nil && u.Opaque == "" && u.Fragment == ""
 }
 
-// Decode decodes the answer into v, as encoding/json would. Its error is that of an
-// answer that can't be used.
-func (r *Reply) Decode(v any) error {
-	a := r.hidden().answer
+// decode sets what v points to. Its error is the cause why the answer can't be used.
+func (c *config) decode(a *answer, v any) error {
 	if a.members == nil {
-		return r.Unusable(errNotJSON)
+		return errNotJSON
+	}
+	if t, ok := v.(*oauth2.Token); ok {
+		issued, err := c.Answer.token(a.members, grantExchange)
+		if err != nil {
+			return err
+		}
+		*t = *c.tokenOf(a, issued)
+		return nil
 	}
 	encoded, err := json.Marshal(a.members)
 	if err == nil {
 		err = json.Unmarshal(encoded, v)
 	}
 	if err != nil {
-		return r.Unusable(errors.New("a member of it has another type")) // err may quote it
+		return errors.New("it, or a member of it, has another type") // err may quote it
 	}
 	return nil
-}
-
-// Token returns the token that is in the answer, as Provider.Answer says, with what came
-// beside it.
-func (r *Reply) Token() (*oauth2.Token, error) {
-	conf, a := r.hidden().config, *r.hidden().answer
-	if a.members == nil {
-		return nil, r.Unusable(errNotJSON)
-	}
-	issued, err := conf.Answer.token(a.members, grantExchange)
-	if err != nil {
-		return nil, r.Unusable(err)
-	}
-	a.members = asSent(a.members).(map[string]any) // a copy, which becomes the token's
-	return conf.tokenOf(&a, issued), nil
-}
-
-// Unusable returns the error for an answer that isn't as the provider documents it, an
-// *oauth2.RetrieveError of [KindUnreadable]. The cause completes the sentence "the answer
-// can't be used: …"; secrets are taken out of it.
-func (r *Reply) Unusable(cause error) error {
-	return r.hidden().config.unusable(r.hidden().answer, cause)
 }
 
 // unusable returns the error for the answer to a call, which was no error.

@@ -14,7 +14,7 @@ import (
 )
 
 // What can be wrong with an answer that isn't an error of the provider's. The
-// texts complete the sentence "the answer can't be used: …".
+// texts come after tokenerror.Unusable.
 var (
 	errEmpty     = errors.New("it is empty")
 	errNotJSON   = errors.New("it is neither JSON nor a form")
@@ -22,9 +22,6 @@ var (
 	errNotString = errors.New("the refresh_token in it is not a string")
 	errRedirect  = errors.New("it is a redirect, which is not followed because the request holds secrets")
 )
-
-// unusable begins the description of an answer that makes no sense.
-const unusable = "the answer can't be used: "
 
 // failureBody is the JSON of an adapted error.
 type failureBody struct {
@@ -105,7 +102,7 @@ func (p *adapter) unreadable(a *answer, cause error) adapted {
 	}
 	return adapted{status: status, body: failureBody{
 		Error: code,
-		Description: fmt.Sprintf(unusable+"%s (HTTP status %s, %d bytes of %s)",
+		Description: fmt.Sprintf(tokenerror.Unusable+"%s (HTTP status %s, %d bytes of %s)",
 			redact.Line(why, maxErrorText, a.secrets()), statusText(a.status), len(a.body), media),
 	}.marshal(), kind: kind}
 }

@@ -9,8 +9,8 @@ import (
 // Provider.Request.
 type Request struct {
 	// Grant tells which request it is, whatever is sent as grant_type:
-	// "authorization_code", "refresh_token", "revoke", "introspect"; for a
-	// [ClientRequest] "client", and for a device "device_authorization" and then
+	// "authorization_code", "refresh_token", "revoke", "introspect"; for
+	// [Config.SendAsClient] "client", and for a device "device_authorization" and then
 	// "urn:ietf:params:oauth:grant-type:device_code".
 	Grant string
 

@@ -23,7 +23,7 @@ const (
 	grantRefresh    = "refresh_token"
 	grantRevoke     = "revoke"
 	grantIntrospect = "introspect"
-	grantClient     = "client" // a ClientRequest
+	grantClient     = "client" // of Config.SendAsClient
 	grantDeviceAuth = "device_authorization"
 	grantDevice     = tokenerror.DeviceGrant
 )

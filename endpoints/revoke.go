@@ -61,7 +61,7 @@ func (c *conversation) needsAccessToken() bool {
 func wasDead(err error) bool {
 	var retrieve *oauth2.RetrieveError
 	meaning, ok := tokenerror.Of(err)
-	if !ok || !errors.As(err, &retrieve) || strings.HasPrefix(retrieve.ErrorDescription, unusable) {
+	if !ok || !errors.As(err, &retrieve) || strings.HasPrefix(retrieve.ErrorDescription, tokenerror.Unusable) {
 		return false
 	}
 	words := strings.ToLower(retrieve.ErrorDescription)

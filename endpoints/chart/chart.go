@@ -6,7 +6,6 @@ package chart
 import (
 	"context"
 	"errors"
-	"net/http"
 	"regexp"
 
 	"golang.org/x/oauth2"
@@ -40,19 +39,13 @@ func RecoverToken(ctx context.Context, c *endpoints.Config, taxpayerID string) (
 	if !ids.MatchString(taxpayerID) {
 		return nil, tokenerror.Input(errors.New("chart: the taxpayer's id isn't one")) // it may be hostile: not quoted
 	}
-	reply, err := c.SendAsClient(ctx, endpoints.ClientRequest{
-		Method: http.MethodGet, Path: "/auth/tax-payer/" + taxpayerID + "/token", Auth: endpoints.ClientSecretBasicRaw,
-	})
-	if err != nil {
-		return nil, err
-	}
-	t, err := reply.Token()
-	if err != nil {
+	t := new(oauth2.Token)
+	if err := c.SendAsClient(ctx, "/auth/tax-payer/"+taxpayerID+"/token", nil, t); err != nil {
 		return nil, err
 	}
 	var told Connection
 	if err := endpoints.Metadata(t, &told); err != nil || told.AccountID != "" && told.AccountID != taxpayerID {
-		return nil, reply.Unusable(errors.New("it is about another taxpayer"))
+		return nil, tokenerror.UnusableAnswer("it is about another taxpayer")
 	}
 	return t, nil
 }

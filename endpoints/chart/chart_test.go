@@ -110,12 +110,18 @@ func TestErrorOfARecovery(t *testing.T) {
 		"no token":         {200, `{"taxpayer_id": "` + id + `"}`, endpoints.KindUnreadable},
 		"empty":            {200, ``, endpoints.KindUnreadable},
 		"another taxpayer": {200, `{"access_token": "access-1", "taxpayer_id": "other"}`, endpoints.KindUnreadable},
+		"no taxpayer's id": {200, `{"access_token": "access-1", "taxpayer_id": 1}`, endpoints.KindUnreadable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			token, requests, err := answered(id, tt.status, tt.body)
 			assert.Nil(t, token)
 			assert.Equal(t, tt.kind, endpoints.KindOf(err), "%v", err)
 			assert.Len(t, requests, 1)
+			if tt.status != 0 {
+				var answered *oauth2.RetrieveError
+				require.ErrorAs(t, err, &answered)
+				assert.GreaterOrEqual(t, answered.Response.StatusCode, 300)
+			}
 			shown := fmt.Sprintf("%v %+v %#v", err, err, err)
 			assert.NotContains(t, shown, secret)
 			assert.NotContains(t, shown, "access-1")

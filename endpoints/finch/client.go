@@ -3,7 +3,6 @@ package finch
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -58,21 +57,15 @@ func (c *Client) Authorize(ctx context.Context, state, verifier string, opts ...
 	if err != nil {
 		return "", nil, err
 	}
-	reply, err := c.SendAsClient(ctx, endpoints.ClientRequest{
-		Method: http.MethodPost, Path: o.path(), Auth: endpoints.ClientSecretBasicRaw, Body: body,
-	})
-	if err != nil {
-		return "", nil, err
-	}
 	var session struct {
 		ConnectURL string `json:"connect_url"`
 	}
-	if err := reply.Decode(&session); err != nil {
+	if err := c.SendAsClient(ctx, o.path(), body, &session); err != nil {
 		return "", nil, err
 	}
 	consentURL, err = withState(session.ConnectURL, state, plain)
 	if err != nil {
-		return "", nil, reply.Unusable(err)
+		return "", nil, err
 	}
 	return consentURL, nil, nil
 }
@@ -116,18 +109,18 @@ func (c *Client) complete(o *option, plain *url.URL, options url.Values) (any, e
 }
 
 // withState returns the URL of a session with the state, if it leads to the same place
-// as plain does.
+// as plain does. Otherwise Finch's answer can't be used.
 func withState(connectURL, state string, plain *url.URL) (string, error) {
 	u, err := url.Parse(connectURL)
 	switch {
 	case connectURL == "":
-		return "", errors.New("there is no connect_url in it")
+		return "", tokenerror.UnusableAnswer("there is no connect_url in it")
 	case err != nil || len(connectURL) > maxURL:
-		return "", errors.New("the connect_url in it is no URL")
+		return "", tokenerror.UnusableAnswer("the connect_url in it is no URL")
 	case !httpclient.SameOrigin(u, plain) || u.User != nil:
-		return "", errors.New("the connect_url in it doesn't lead to Finch's consent page")
+		return "", tokenerror.UnusableAnswer("the connect_url in it doesn't lead to Finch's consent page")
 	case u.Query().Has("state"):
-		return "", errors.New("the connect_url in it has a state already")
+		return "", tokenerror.UnusableAnswer("the connect_url in it has a state already")
 	}
 	query := url.Values{"state": {state}}.Encode()
 	if u.RawQuery != "" {

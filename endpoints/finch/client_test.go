@@ -189,6 +189,15 @@ func TestAnswerCanNotSendTheEmployerElsewhere(t *testing.T) {
 		assert.ErrorContains(t, err, "connect_url in it", connectURL)
 		assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
 		assert.NotContains(t, err.Error(), "evil")
+		var answered *oauth2.RetrieveError
+		require.ErrorAs(t, err, &answered)
+		assert.Equal(t, "unreadable_response", answered.ErrorCode)
+
+		flow := &pkce.Flow{Config: newClient("company"), Sealer: sealer(t), RequestContext: func(context.Context) context.Context { return api.context() }}
+		_, err = flow.Begin(httptest.NewRecorder(), httptest.NewRequest("GET", "https://app.example/", nil), "acme",
+			finch.Session{CustomerID: "a", CustomerName: "A"}.Option())
+		assert.ErrorIs(t, err, pkce.ErrStartAgain)
+		assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
 	}
 	for connectURL, want := range map[string]string{
 		"HTTPS://CONNECT.tryfinch.com:443/a?b=%2f&c": "https://CONNECT.tryfinch.com:443/a?b=%2f&c&state=s",

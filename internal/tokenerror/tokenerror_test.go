@@ -231,3 +231,11 @@ func TestInput(t *testing.T) {
 	assert.False(t, IsInput(NotSent(cause)))
 	assert.False(t, IsInput(nil))
 }
+
+func TestUnusableAnswer(t *testing.T) {
+	err := UnusableAnswer("it is about someone else")
+	assert.EqualError(t, err, `oauth2: "unreadable_response" "the answer can't be used: it is about someone else"`)
+	m, answered := Of(err)
+	assert.True(t, answered)
+	assert.Equal(t, Meaning{Kind: Unreadable, Code: CodeUnreadable, Status: 502}, m)
+}
