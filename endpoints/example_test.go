@@ -112,8 +112,8 @@ func ExampleKindOf() {
 	switch kind := endpoints.KindOf(err); kind {
 	case endpoints.KindCodeRejected, endpoints.KindLoginRequired:
 		fmt.Println(kind.Hint()) // for the user
-	case endpoints.KindRateLimited:
-		fmt.Println("next try in", endpoints.RetryAfter(err))
+	case endpoints.KindClientRejected:
+		fmt.Println("look at the client id and the secret") // for the operator
 	}
 	// Output:
 	// oauth2: "invalid_grant" "Invalid grant: authorization code is invalid"

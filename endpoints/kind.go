@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"time"
 
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -109,14 +108,6 @@ var reasons = map[string]ErrorKind{
 	"other_client":       KindClientRejected,
 	"rate_limited":       KindRateLimited,
 	"unavailable":        KindProviderTrouble,
-}
-
-// RetryAfter returns how long the provider asked to wait, with a Retry-After
-// header (RFC 9110, section 10.2.3) in seconds or as a date: at most a day. It
-// returns 0 if err holds no such wish.
-func RetryAfter(err error) time.Duration {
-	meaning, _ := tokenerror.Of(err)
-	return meaning.RetryAfter
 }
 
 // Hint returns a sentence fit for the screen of the user who is connecting or has

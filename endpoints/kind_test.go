@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 func TestPlainConfigWithoutTheContextIsRecognized(t *testing.T) {
@@ -126,32 +126,27 @@ func TestEveryKindHasAnAction(t *testing.T) {
 	assert.Empty(t, endpoints.KindTokenRejected.Hint(), "nobody has to do anything")
 }
 
-func TestRetryAfterIsWhatTheProviderAsksFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // it is midnight of 2000-01-01, UTC
-		for header, want := range map[string]time.Duration{
-			"":                              0,
-			"0":                             0,
-			"7":                             7 * time.Second,
-			" 120 ":                         2 * time.Minute,
-			"-7":                            0,
-			"99999999999":                   24 * time.Hour,
-			"99999999999999999999":          24 * time.Hour,
-			"soon":                          0,
-			"1.5":                           0,
-			"Sat, 01 Jan 2000 00:01:30 GMT": 90 * time.Second,
-			"Sat Jan  1 00:01:30 2000":      90 * time.Second,
-			"Fri, 31 Dec 1999 00:00:00 GMT": 0,
-		} {
-			_, err := exchange(t, endpoints.Answer{}, func(w http.ResponseWriter, r *http.Request) {
+// Package tokensource waits as long as the provider asks for, and a program can.
+func TestErrorHasTheRetryAfterOfTheAnswer(t *testing.T) {
+	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "Sat, 01 Jan 2000 00:01:30 GMT": 90 * time.Second} {
+		for name, h := range map[string]http.HandlerFunc{"an error": answerJSON(429, `{"error":"slow_down"}`), "a page": answer(503, "text/html", "<html>")} {
+			asks := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Retry-After", header)
-				answerJSON(429, `{"error":"slow_down"}`)(w, r)
+				w.Header().Set("Date", "Sat, 01 Jan 2000 00:00:00 GMT")
+				h(w, r)
 			})
-			require.Error(t, err)
-			assert.Equal(t, endpoints.KindRateLimited, endpoints.KindOf(err))
-			assert.Equal(t, want, endpoints.RetryAfter(fmt.Errorf("wrapped: %w", err)), header)
+			for by, conf := range map[string]client{"adapted": rfc.Config(oauth2.Config{ClientID: "id"}), "plain": &oauth2.Config{ClientID: "id", Endpoint: rfc.Endpoint}} {
+				ctx := answering(asks).context()
+				if by == "plain" {
+					ctx = rfc.Context(ctx)
+				}
+				_, err := conf.Exchange(ctx, "c0de")
+				var answered *oauth2.RetrieveError
+				require.ErrorAs(t, err, &answered, "%s, %s", name, by)
+				assert.Equal(t, header, answered.Response.Header.Get("Retry-After"), "%s, %s", name, by)
+				meaning, _ := tokenerror.Of(err)
+				assert.Equal(t, want, meaning.RetryAfter, "%s, %s", name, by)
+			}
 		}
-	})
-	assert.Zero(t, endpoints.RetryAfter(nil))
-	assert.Zero(t, endpoints.RetryAfter(errors.New("anything")))
-	assert.Zero(t, endpoints.RetryAfter(&oauth2.RetrieveError{}))
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // way is one of the two ways to use a provider.
@@ -148,7 +149,8 @@ func TestKinds(t *testing.T) {
 				require.Error(t, err)
 				assert.Equal(t, tt.want, endpoints.KindOf(err), "%v", err)
 				if tt.name == "rate limited" || tt.name == "unavailable" {
-					assert.Equal(t, time.Minute, endpoints.RetryAfter(err))
+					meaning, _ := tokenerror.Of(err)
+					assert.Equal(t, time.Minute, meaning.RetryAfter)
 				}
 				assert.NotContains(t, err.Error(), c.ClientSecret)
 				assert.NotContains(t, err.Error(), code)

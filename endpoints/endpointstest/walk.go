@@ -14,6 +14,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
 // exchange: the token is what the provider issued, and what came with it stays beside
@@ -226,8 +227,8 @@ func (w *walk) trouble() {
 			continue
 		}
 		w.fails(err, fmt.Sprintf("trouble of kind %d", f.Trouble), passing...)
-		if f.RetryAfter > 0 && endpoints.RetryAfter(err) != f.RetryAfter {
-			w.t.Errorf("the provider asks to wait for %v, and RetryAfter is %v", f.RetryAfter, endpoints.RetryAfter(err))
+		if meaning, _ := tokenerror.Of(err); meaning.RetryAfter != f.RetryAfter {
+			w.t.Errorf("the provider asks to wait for %v, and the error says %v", f.RetryAfter, meaning.RetryAfter)
 		}
 	}
 	w.server.Fail(w.p, Fault{Handler: http.RedirectHandler(trapPath, http.StatusTemporaryRedirect), Times: 1})
