@@ -30,41 +30,43 @@ type Consent struct {
 	// here: "," or "%20". Empty means "+", which is a space.
 	ScopeSeparator string `json:"scope_separator,omitzero"`
 
-	// PKCE is how the code challenge is made (RFC 7636). Empty means [S256].
-	PKCE PKCE `json:"code_challenge_method,omitzero"`
+	// PKCE is how the code challenge is made (RFC 7636): by [S256], [S256Hex] or
+	// [PlainPKCE], or not at all, [NoPKCE]. Empty means [S256].
+	PKCE string `json:"code_challenge_method,omitzero"`
 }
 
-// PKCE is a code challenge method (RFC 7636, section 4.2).
-type PKCE string
-
+// The code challenge methods of Consent.PKCE (RFC 7636, section 4.2). They are of the type
+// string, so that none is taken for a [ClientAuth], which has a "none" of its own.
 const (
-	S256      PKCE = "S256"     // base64url of the verifier's SHA-256
-	S256Hex   PKCE = "S256-hex" // called S256, but in hexadecimal: TikTok's desktop apps
-	PlainPKCE PKCE = "plain"    // the verifier itself
-	NoPKCE    PKCE = "none"     // no challenge and no verifier
+	S256      string = "S256"     // base64url of the verifier's SHA-256
+	S256Hex   string = "S256-hex" // called S256, but in hexadecimal: TikTok's desktop apps
+	PlainPKCE string = "plain"    // the verifier itself
+	NoPKCE    string = "none"     // no challenge and no verifier
 )
 
+var pkceMethods = []string{S256, S256Hex, PlainPKCE, NoPKCE}
+
 // challenge returns the parameters of RFC 7636 for a verifier.
-func (m PKCE) challenge(verifier string) url.Values {
+func (c *Consent) challenge(verifier string) url.Values {
 	switch {
-	case m == NoPKCE || verifier == "":
+	case c.PKCE == NoPKCE || verifier == "":
 		return nil
-	case m == PlainPKCE:
+	case c.PKCE == PlainPKCE:
 		return url.Values{"code_challenge": {verifier}, "code_challenge_method": {"plain"}}
 	}
 	return url.Values{"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"}}
 }
 
-// adapt gives a challenge, which may come of an option that x/oauth2 has made, the
+// adaptChallenge gives a challenge, which may come of an option that x/oauth2 has made, the
 // form that the provider takes.
-func (m PKCE) adapt(params url.Values) error {
+func (c *Consent) adaptChallenge(params url.Values) error {
 	switch {
-	case m == NoPKCE:
+	case c.PKCE == NoPKCE:
 		params.Del("code_challenge")
 		params.Del("code_challenge_method")
-	case m == PlainPKCE && params.Get("code_challenge_method") == "S256":
+	case c.PKCE == PlainPKCE && params.Get("code_challenge_method") == "S256":
 		return errors.New("the provider takes the code challenge method plain alone: give the verifier to Config.Authorize")
-	case m == S256Hex:
+	case c.PKCE == S256Hex:
 		if sum, err := base64.RawURLEncoding.DecodeString(params.Get("code_challenge")); err == nil && len(sum) == 32 {
 			params.Set("code_challenge", hex.EncodeToString(sum))
 		}
@@ -124,7 +126,7 @@ func (c *config) optionsOf(state, verifier string, opts []oauth2.AuthCodeOption)
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range c.Consent.PKCE.challenge(verifier) {
+	for name, values := range c.Consent.challenge(verifier) {
 		if !params.Has(name) {
 			params[name] = values
 		}
@@ -199,7 +201,7 @@ const scopeMark = "\x00"
 // consentURL adds params, as x/oauth2 makes them, to the provider's URL in its own
 // terms. What stands in that URL itself is kept as it is.
 func (p *adapter) consentURL(authURL template, in *input, params url.Values) (string, error) {
-	if err := p.Consent.PKCE.adapt(params); err != nil {
+	if err := p.Consent.adaptChallenge(params); err != nil {
 		return "", err
 	}
 	scopes := strings.Fields(params.Get("scope"))

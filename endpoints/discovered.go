@@ -130,11 +130,11 @@ func authMethodBeside(method ClientAuth, supported []string) ClientAuth {
 }
 
 // challengeMethod returns the PKCE method, which is empty for S256.
-func (m *serverMetadata) challengeMethod() PKCE {
+func (m *serverMetadata) challengeMethod() string {
 	switch {
-	case len(m.ChallengeMethods) == 0 || slices.Contains(m.ChallengeMethods, string(S256)):
+	case len(m.ChallengeMethods) == 0 || slices.Contains(m.ChallengeMethods, S256):
 		return ""
-	case slices.Contains(m.ChallengeMethods, string(PlainPKCE)):
+	case slices.Contains(m.ChallengeMethods, PlainPKCE):
 		return PlainPKCE
 	}
 	return NoPKCE

@@ -138,7 +138,7 @@ func (m *schemaMaker) read(gen *ast.GenDecl, spec ast.Spec) {
 			if literal, ok := spec.Values[i].(*ast.BasicLit); ok && literal.Kind == token.STRING {
 				value, _ := strconv.Unquote(literal.Value)
 				m.consts[name.Name] = value
-				if value != "" {
+				if value != "" && kind.Name != "string" {
 					m.enums[kind.Name] = append(m.enums[kind.Name], value)
 				}
 			}
@@ -172,8 +172,11 @@ func (m *schemaMaker) object(t reflect.Type) *schema {
 		if member.Type == "string" && member.Enum == nil && member.Pattern == "" {
 			member.MinLength = 1
 		}
-		if f.Name == "Method" {
+		switch f.Name {
+		case "Method":
 			member.Enum, member.MinLength = []string{"POST", "GET", "DELETE"}, 0
+		case "PKCE":
+			member.Enum, member.MinLength = pkceMethods, 0
 		}
 		if t == reflect.TypeFor[definition]() && f.Name == "Style" {
 			member.Properties = properties{{"auth", false}} // it is token_endpoint_auth_method

@@ -9,7 +9,7 @@ import (
 
 func (p *Provider) checkConsent() error {
 	c := &p.Consent
-	err := checkWord("Consent.PKCE", c.PKCE, S256, S256Hex, PlainPKCE, NoPKCE)
+	err := checkWord("Consent.PKCE", c.PKCE, pkceMethods...)
 	switch {
 	case p.Endpoint.AuthURL == "" && !isZero(*c):
 		return wrong("Consent", "has no effect without Endpoint.AuthURL")

@@ -185,7 +185,7 @@ var (
 
 // pkceMethods are, for each way of a definition, what is sent as the method, what a
 // challenge looks like and what that is called.
-var pkceMethods = map[endpoints.PKCE]struct {
+var pkceMethods = map[string]struct {
 	sent  string
 	shape *regexp.Regexp
 	words string
