@@ -68,8 +68,8 @@ have two hosts. A client's id and secret, and a token, are good at one provider 
 
 [Server.SetPolicy] shortens lifetimes and turns on rotation of refresh tokens, with
 detection of reuse. [Server.Fail] makes requests slow, loses answers, or gives those
-of a provider, a load balancer or a firewall in trouble, and [Server.Hostile] does so
-by chance. [Server.Revoke] ends a connection from the provider's side. [Server.Stats]
+of a provider, a load balancer or a firewall in trouble, and Test.Seed has
+[TestProvider] do so by chance. [Server.Revoke] ends a connection from the provider's side. [Server.Stats]
 tells what happened, so that a test can demand one refresh for each expiry.
 
 The server may be used from many processes at once: hand them the URLs.

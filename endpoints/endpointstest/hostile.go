@@ -15,16 +15,11 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
-// Hostile makes p as unpleasant as real providers and networks are, in ways that the
-// seed decides. Answers have their members in any order and others beside them, wrong
-// content types, forms for JSON, numbers in quotes; some are slow, late, lost, cut or
-// repeated, or come from a server, a load balancer or a firewall in trouble, or are
-// redirects; and p's clock is wrong by up to 50 seconds. About half of the requests
-// are answered with what p has to say, so that a client that tries again gets on.
+// makeHostile makes p hostile, as Test.Seed says.
 //
 // [Server.Stats] counts a client that follows a redirect as Rejected, "no such path:
 // followed a redirect".
-func (s *Server) Hostile(p endpoints.Provider, seed uint64) {
+func (s *Server) makeHostile(p endpoints.Provider, seed uint64) {
 	site := s.site(p)
 	h := &hostility{site: site, rand: rand.New(rand.NewPCG(seed, 0x68_6f_73_74_69_6c_65))}
 	s.Advance(time.Duration(h.rand.IntN(101)-50) * time.Second)

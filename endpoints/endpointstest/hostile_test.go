@@ -16,7 +16,7 @@ import (
 func TestSeedsRepeat(t *testing.T) {
 	what := func(seed uint64) (s []Trouble) {
 		server := New(t)
-		server.Hostile(endpoints.TaxRock, seed)
+		server.makeHostile(endpoints.TaxRock, seed)
 		for range 50 {
 			f, _ := server.site(endpoints.TaxRock).fault(TokenEndpoint)
 			s = append(s, f.Trouble)
@@ -30,7 +30,7 @@ func TestSeedsRepeat(t *testing.T) {
 // TestEveryTroubleHappens, and half of the requests have none.
 func TestEveryTroubleHappens(t *testing.T) {
 	server := New(t)
-	server.Hostile(endpoints.TaxRock, 7)
+	server.makeHostile(endpoints.TaxRock, 7)
 	site := server.site(endpoints.TaxRock)
 	seen := make(map[Trouble]bool)
 	var late, repeated, handled, fine int

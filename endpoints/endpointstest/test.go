@@ -39,8 +39,14 @@ type Test struct {
 	// NoRefreshToken is for a provider that issues none.
 	NoRefreshToken bool
 
-	// Seed, if not zero, makes the provider hostile: see [Server.Hostile]. Every seed
-	// is another test.
+	// Seed, if not zero, makes the provider as unpleasant as real providers and
+	// networks are, in ways that the seed decides: every seed is another test. Answers
+	// have their members in any order and others beside them, wrong content types, forms
+	// for JSON, numbers in quotes; some are slow, late, lost, cut or repeated, or come
+	// from a server, a load balancer or a firewall in trouble, or are redirects; and the
+	// provider's clock is wrong by up to 50 seconds. About half of the requests are
+	// answered with what the provider has to say, so that a client that tries again gets
+	// on.
 	Seed uint64
 }
 

@@ -22,7 +22,7 @@ func (w *walk) hostile() {
 	policy := w.server.Policy(w.p)
 	policy.Rotate = w.test.Seed%2 == 0
 	w.server.SetPolicy(w.p, policy)
-	w.server.Hostile(w.p, w.test.Seed)
+	w.server.makeHostile(w.p, w.test.Seed)
 	w.client.Timeout = 100 * time.Millisecond // for answers that are late
 	const tries = 30
 	connected, refreshed := 0, 0
