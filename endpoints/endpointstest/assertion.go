@@ -2,14 +2,9 @@ package endpointstest
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/hmac"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"math/big"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,12 +12,18 @@ import (
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/assertion"
 )
 
 // SetKey registers the public key of the application's client at p, for a definition
-// with private_key_jwt: an RSA, ECDSA (P-256) or Ed25519 key.
+// with private_key_jwt. It verifies every alg that a key given to
+// [endpoints.Config.WithKey] signs with, and no other. SetKey panics if the key is none of
+// those.
 func (s *Server) SetKey(p endpoints.Provider, key crypto.PublicKey) {
 	site := s.site(p)
+	if err := assertion.CheckPublicKey(key); err != nil {
+		panic("endpointstest: " + err.Error())
+	}
 	site.mu.Lock()
 	defer site.mu.Unlock()
 	site.public = key
@@ -47,8 +48,8 @@ func (s *site) authenticate(c *conversation, r *request, values map[string]strin
 		if !c.sends("client_assertion") {
 			break
 		}
-		if kind := values["client_assertion_type"]; c.sends("client_assertion_type") && kind != assertionType {
-			return malformedf("client_assertion_type must be %s", assertionType)
+		if kind := values["client_assertion_type"]; c.sends("client_assertion_type") && kind != assertion.Type {
+			return malformedf("client_assertion_type must be %s", assertion.Type)
 		}
 		wrong = s.checkAssertion(c, r, values["client_assertion"])
 	case endpoints.AccessTokenAuth:
@@ -83,9 +84,6 @@ func (s *site) basic(h http.Header, decode func(string) (string, error)) string 
 	return ""
 }
 
-// Of RFC 7523, section 2.2.
-const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
 // assertionClaims are those of RFC 7523, section 3.
 type assertionClaims struct {
 	Issuer   string  `json:"iss"`
@@ -110,12 +108,8 @@ func (s *site) checkAssertion(c *conversation, r *request, jwt string) string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := s.public
-	if c.auth == endpoints.ClientSecretJWT {
-		key = []byte(s.clientSecret)
-	}
-	if !signedBy(key, header.Alg, parts[0]+"."+parts[1], signature) {
-		return "the assertion's signature is wrong"
+	if err := s.verify(c.auth, header.Alg, parts[0]+"."+parts[1], signature); err != nil {
+		return "the assertion: " + err.Error()
 	}
 	return s.checkClaims(c, r, claims)
 }
@@ -166,26 +160,13 @@ func decodePart(part string, v any) bool {
 	return err == nil && json.Unmarshal(decoded, v) == nil
 }
 
-// signedBy verifies a signature (RFC 7518, section 3; RFC 8037, section 3.1).
-func signedBy(key any, alg, signed string, signature []byte) bool {
-	hash := sha256.Sum256([]byte(signed))
-	switch key := key.(type) {
-	case []byte:
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(signed))
-		return alg == "HS256" && hmac.Equal(mac.Sum(nil), signature)
-	case *rsa.PublicKey:
-		if alg == "PS256" {
-			return rsa.VerifyPSS(key, crypto.SHA256, hash[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-		}
-		return alg == "RS256" && rsa.VerifyPKCS1v15(key, crypto.SHA256, hash[:], signature) == nil
-	case *ecdsa.PublicKey:
-		if alg != "ES256" || len(signature) != 64 {
-			return false
-		}
-		return ecdsa.Verify(key, hash[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
-	case ed25519.PublicKey:
-		return alg == "EdDSA" && ed25519.Verify(key, []byte(signed), signature)
+// verify returns what is wrong with an assertion's signature. s.mu is held.
+func (s *site) verify(auth endpoints.ClientAuth, alg, signed string, signature []byte) error {
+	switch {
+	case auth == endpoints.ClientSecretJWT:
+		return assertion.VerifySecret(s.clientSecret, alg, signed, signature)
+	case s.public == nil:
+		return errors.New("no key is registered: see Server.SetKey")
 	}
-	return false
+	return assertion.Verify(s.public, alg, signed, signature)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
 )
 
 const (
@@ -34,7 +35,11 @@ func sign(t *testing.T, key any, alg string, claims map[string]any) string {
 	t.Helper()
 	encode := base64.RawURLEncoding.EncodeToString
 	signed := encode(marshal(t, map[string]any{"alg": alg})) + "." + encode(marshal(t, claims))
-	hash := sha256.Sum256([]byte(signed))
+	digest := func(h crypto.Hash) []byte {
+		d := h.New()
+		d.Write([]byte(signed))
+		return d.Sum(nil)
+	}
 	var signature []byte
 	var err error
 	switch key := key.(type) {
@@ -44,16 +49,20 @@ func sign(t *testing.T, key any, alg string, claims map[string]any) string {
 		signature = mac.Sum(nil)
 	case *rsa.PrivateKey:
 		if alg == "PS256" {
-			signature, err = rsa.SignPSS(rand.Reader, key, crypto.SHA256, hash[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+			signature, err = rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest(crypto.SHA256), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 			break
 		}
-		signature, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, hash[:])
+		signature, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest(crypto.SHA256))
 	case *ecdsa.PrivateKey:
-		r, s, signErr := ecdsa.Sign(rand.Reader, key, hash[:])
+		hash := map[elliptic.Curve]crypto.Hash{
+			elliptic.P256(): crypto.SHA256, elliptic.P384(): crypto.SHA384, elliptic.P521(): crypto.SHA512,
+		}[key.Curve]
+		r, s, signErr := ecdsa.Sign(rand.Reader, key, digest(hash))
 		require.NoError(t, signErr)
-		signature = make([]byte, 64)
-		r.FillBytes(signature[:32])
-		s.FillBytes(signature[32:])
+		size := (key.Curve.Params().BitSize + 7) / 8
+		signature = make([]byte, 2*size)
+		r.FillBytes(signature[:size])
+		s.FillBytes(signature[size:])
 	case ed25519.PrivateKey:
 		signature = ed25519.Sign(key, []byte(signed))
 	}
@@ -81,13 +90,18 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
+func newECKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	require.NoError(t, err)
+	return key
+}
+
 // TestAssertions: each kind of key is verified, and every claim.
 func TestAssertions(t *testing.T) {
 	rsaKey := rsaKey()
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	ecKey, other := newECKey(t, elliptic.P256()), newECKey(t, elliptic.P256())
+	p384, p521 := newECKey(t, elliptic.P384()), newECKey(t, elliptic.P521())
 	public, edKey, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	const wrong = "wrong client: the assertion"
@@ -102,12 +116,18 @@ func TestAssertions(t *testing.T) {
 		{"RS256", &rsaKey.PublicKey, rsaKey, "RS256", nil, ""},
 		{"PS256", &rsaKey.PublicKey, rsaKey, "PS256", nil, ""},
 		{"ES256", &ecKey.PublicKey, ecKey, "ES256", nil, ""},
+		{"ES384", &p384.PublicKey, p384, "ES384", nil, ""},
+		{"ES512", &p521.PublicKey, p521, "ES512", nil, ""},
 		{"EdDSA", public, edKey, "EdDSA", nil, ""},
+		{"Ed25519", public, edKey, "Ed25519", nil, ""},
 		{"HS256", nil, "$RAWSECRET", "HS256", nil, ""},
 		{"audience in a list", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"aud": []string{tokenURL}}, ""},
-		{"other key", &ecKey.PublicKey, other, "ES256", nil, wrong + "'s signature is wrong"},
-		{"other alg", &ecKey.PublicKey, ecKey, "RS256", nil, wrong + "'s signature is wrong"},
-		{"other secret", nil, "guess", "HS256", nil, wrong + "'s signature is wrong"},
+		{"other key", &ecKey.PublicKey, other, "ES256", nil, wrong + ": the signature is wrong"},
+		{"another size", &p384.PublicKey, other, "ES384", nil, wrong + ": the signature is wrong"},
+		{"other alg", &ecKey.PublicKey, ecKey, "RS256", nil, wrong + `: alg "RS256" doesn't go with the key, but ES256 does`},
+		{"other secret", nil, "guess", "HS256", nil, wrong + ": the signature is wrong"},
+		{"other alg of a secret", nil, "$RAWSECRET", "HS512", nil, wrong + `: alg "HS512" doesn't go with a secret, but HS256 does`},
+		{"no key", nil, ecKey, "ES256", nil, wrong + ": no key is registered: see Server.SetKey"},
 		{"iss", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"iss": "x"}, wrong + " is another client's"},
 		{"sub", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"sub": "x"}, wrong + " is another client's"},
 		{"aud", &ecKey.PublicKey, ecKey, "ES256", map[string]any{"aud": "https://api.acme.example"}, wrong + " is for another audience"},
@@ -121,11 +141,13 @@ func TestAssertions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRaw(t, acme(func(p *endpoints.Provider) {
 				p.Style.Auth = endpoints.PrivateKeyJWT
-				if tt.alg == "HS256" {
+				if _, ok := tt.key.(string); ok {
 					p.Style.Auth = endpoints.ClientSecretJWT
 				}
 			}))
-			r.s.SetKey(r.p, tt.public)
+			if tt.public != nil {
+				r.s.SetKey(r.p, tt.public)
+			}
 			r.connect()
 			claims := map[string]any{
 				"iss": r.fill("$ID"), "sub": r.fill("$ID"), "aud": tokenURL, "jti": "1",
@@ -149,8 +171,7 @@ func TestAssertions(t *testing.T) {
 
 // TestAssertionAudience: it is the definition's, or the issuer.
 func TestAssertionAudience(t *testing.T) {
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	ecKey := newECKey(t, elliptic.P256())
 	for audience, change := range map[string]func(p *endpoints.Provider){
 		"urn:acme":             func(p *endpoints.Provider) { p.Style.Audience = "urn:acme" },
 		"urn:refresh":          func(p *endpoints.Provider) { p.Style.Audience, p.Refresh.Audience = "urn:acme", "urn:refresh" },
@@ -166,5 +187,18 @@ func TestAssertionAudience(t *testing.T) {
 			r.send("POST " + tokenURL + "\n\n" + assertionForm)
 			assert.Equal(t, aud == audience, r.refused() == "", "%s for %s: %s", aud, audience, r.refused())
 		}
+	}
+}
+
+// A key that no assertion can be verified with is noticed where it is registered.
+func TestKeyThatCannotBeRegistered(t *testing.T) {
+	p := acme(func(p *endpoints.Provider) { p.Style.Auth = endpoints.PrivateKeyJWT })
+	s := endpointstest.New(t, p)
+	for want, key := range map[string]any{
+		"endpointstest: an ECDSA key of the curve P-224 can't sign assertions: it needs P-256, P-384 or P-521": newECKey(t, elliptic.P224()).Public(),
+		"endpointstest: a *ecdsa.PrivateKey can't sign assertions: it needs an RSA, ECDSA or Ed25519 key":      newECKey(t, elliptic.P256()),
+		"endpointstest: a <nil> can't sign assertions: it needs an RSA, ECDSA or Ed25519 key":                  nil,
+	} {
+		assert.PanicsWithValue(t, want, func() { s.SetKey(p, key) })
 	}
 }

@@ -167,7 +167,9 @@ func (w *walk) oauth() oauth2.Config {
 func (w *walk) configure(oauth oauth2.Config) *endpoints.Config {
 	c := w.p.Config(oauth)
 	if w.test.Config != nil {
-		w.server.SetKey(w.p, w.test.Key)
+		if w.test.Key != nil {
+			w.server.SetKey(w.p, w.test.Key)
+		}
 		return w.test.Config(c)
 	}
 	if w.needsKey() {

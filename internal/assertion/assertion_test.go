@@ -121,6 +121,11 @@ func TestKeySigns(t *testing.T) {
 			assert.Equal(t, want, header)
 			assert.True(t, verifiedBy[test.alg](test.signer.Public(), input, signature))
 			assert.False(t, verifiedBy[test.alg](test.signer.Public(), append(input, 'x'), signature))
+			assert.NoError(t, CheckPublicKey(test.signer.Public()))
+			assert.NoError(t, Verify(test.signer.Public(), test.alg, string(input), signature))
+			assert.Equal(t, errSignature, Verify(test.signer.Public(), test.alg, string(input)+"x", signature))
+			assert.Equal(t, errSignature, Verify(test.signer.Public(), test.alg, string(input), signature[1:]))
+			assert.ErrorContains(t, Verify(test.signer.Public(), "none", string(input), signature), `alg "none" doesn't go with the key`)
 		})
 	}
 }

@@ -20,7 +20,8 @@ import (
 // minRSA is the least size of an RSA key in bits (RFC 7518, section 3.3).
 const minRSA = 2048
 
-// method is a way to sign (RFC 7518, section 3.1; RFC 8037, section 3.1).
+// method is a way to sign (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC 9864,
+// section 2.2).
 type method struct {
 	alg    string
 	opts   crypto.SignerOpts
@@ -67,14 +68,22 @@ func (k Key) method() (m method, public crypto.PublicKey, err error) {
 	if !chosen {
 		return methods[0], public, nil
 	}
+	if m, err = find(methods, alg); err != nil {
+		return method{}, nil, fmt.Errorf("header of a key: %w", err)
+	}
+	return m, public, nil
+}
+
+// find returns the method that is called alg.
+func find(methods []method, alg string) (method, error) {
 	var known []string
 	for _, m := range methods {
 		if m.alg == alg {
-			return m, public, nil
+			return m, nil
 		}
 		known = append(known, m.alg)
 	}
-	return method{}, nil, fmt.Errorf("header alg of a key: %q doesn't go with %T, but %s does", alg, public, strings.Join(known, " or "))
+	return method{}, fmt.Errorf("alg %q doesn't go with the key, but %s does", alg, strings.Join(known, " or "))
 }
 
 // methodsOf returns the methods for a kind of key, the usual one first.
@@ -94,14 +103,14 @@ func methodsOf(public crypto.PublicKey) ([]method, error) {
 		case elliptic.P521():
 			return []method{es512}, nil
 		}
-		return nil, fmt.Errorf("an ECDSA key of the curve %s can't sign assertions", public.Params().Name)
+		return nil, fmt.Errorf("an ECDSA key of the curve %s can't sign assertions: it needs P-256, P-384 or P-521", public.Params().Name)
 	case ed25519.PublicKey:
 		if len(public) != ed25519.PublicKeySize {
 			return nil, fmt.Errorf("%d bytes aren't an Ed25519 key", len(public))
 		}
 		return []method{eddsa, ed255}, nil
 	}
-	return nil, fmt.Errorf("a %T can't sign assertions", public)
+	return nil, fmt.Errorf("a %T can't sign assertions: it needs an RSA, ECDSA or Ed25519 key", public)
 }
 
 // sign returns the signature of input as JWS has it (RFC 7518, section 3; RFC 8037).
@@ -109,12 +118,7 @@ func methodsOf(public crypto.PublicKey) ([]method, error) {
 // that is public, would otherwise only be noticed by an invalid_client of the provider's.
 func (m method) sign(signer crypto.Signer, public crypto.PublicKey, input string) (signature []byte, err error) {
 	defer recovered(&err)
-	digest := []byte(input)
-	if hash := m.opts.HashFunc(); hash != 0 {
-		h := hash.New()
-		h.Write(digest)
-		digest = h.Sum(nil)
-	}
+	digest := m.digest(input)
 	signature, err = signer.Sign(rand.Reader, slices.Clone(digest), m.opts)
 	if err != nil {
 		return nil, fmt.Errorf("the signer of assertions failed: %w", err)
@@ -126,6 +130,17 @@ func (m method) sign(signer crypto.Signer, public crypto.PublicKey, input string
 		return concatenated(signature, m.size)
 	}
 	return signature, nil
+}
+
+// digest returns what is signed of input: its hash, or all of it.
+func (m method) digest(input string) []byte {
+	hash := m.opts.HashFunc()
+	if hash == 0 {
+		return []byte(input)
+	}
+	h := hash.New()
+	h.Write([]byte(input))
+	return h.Sum(nil)
 }
 
 // concatenated returns r and s one after the other, each of a fixed size (RFC 7518,

@@ -34,22 +34,22 @@ func TestKeyThatCannotSign(t *testing.T) {
 	with := func(name, value string) map[string]string { return map[string]string{name: value} }
 	p224 := must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))
 	for want, k := range map[string]Key{
-		"there is no key to sign an assertion with":                                                 {},
-		"an RSA key of 1024 bits is too short to sign assertions: it needs 2048":                    {Signer: shortRSA},
-		"an ECDSA key of the curve P-224 can't sign assertions":                                     {Signer: p224},
-		"a string can't sign assertions":                                                            {Signer: fakeSigner{public: "?"}},
-		"a <nil> can't sign assertions":                                                             {Signer: fakeSigner{}},
-		"3 bytes aren't an Ed25519 key":                                                             {Signer: fakeSigner{public: ed25519.PublicKey("abc")}},
-		"the signer of assertions panicked with a runtime.errorString":                              {Signer: (*ecdsa.PrivateKey)(nil)},
-		"header typ of a key: an assertion has JWT there":                                           {edKey(), with("typ", "JWT")},
-		"header crit of a key can't be a string":                                                    {edKey(), with("crit", "x")},
-		"header b64 of a key can't be a string":                                                     {edKey(), with("b64", "false")},
-		"header jwk of a key can't be a string":                                                     {edKey(), with("jwk", "{}")},
-		"header x5c of a key can't be a string":                                                     {edKey(), with("x5c", "x")},
-		`header alg of a key: "PS256" doesn't go with ed25519.PublicKey, but EdDSA or Ed25519 does`: {edKey(), with("alg", "PS256")},
-		`header alg of a key: "" doesn't go with *rsa.PublicKey, but RS256 or PS256 does`:           {rsaKey(), with("alg", "")},
-		`header alg of a key: "none" doesn't go with *rsa.PublicKey, but RS256 or PS256 does`:       {rsaKey(), with("alg", "none")},
-		`header alg of a key: "ES384" doesn't go with *ecdsa.PublicKey, but ES256 does`:             {ecdsaKeys[elliptic.P256()], with("alg", "ES384")},
+		"there is no key to sign an assertion with":                                             {},
+		"an RSA key of 1024 bits is too short to sign assertions: it needs 2048":                {Signer: shortRSA},
+		"an ECDSA key of the curve P-224 can't sign assertions: it needs P-256, P-384 or P-521": {Signer: p224},
+		"a string can't sign assertions: it needs an RSA, ECDSA or Ed25519 key":                 {Signer: fakeSigner{public: "?"}},
+		"a <nil> can't sign assertions: it needs an RSA, ECDSA or Ed25519 key":                  {Signer: fakeSigner{}},
+		"3 bytes aren't an Ed25519 key":                                                         {Signer: fakeSigner{public: ed25519.PublicKey("abc")}},
+		"the signer of assertions panicked with a runtime.errorString":                          {Signer: (*ecdsa.PrivateKey)(nil)},
+		"header typ of a key: an assertion has JWT there":                                       {edKey(), with("typ", "JWT")},
+		"header crit of a key can't be a string":                                                {edKey(), with("crit", "x")},
+		"header b64 of a key can't be a string":                                                 {edKey(), with("b64", "false")},
+		"header jwk of a key can't be a string":                                                 {edKey(), with("jwk", "{}")},
+		"header x5c of a key can't be a string":                                                 {edKey(), with("x5c", "x")},
+		`header of a key: alg "PS256" doesn't go with the key, but EdDSA or Ed25519 does`:       {edKey(), with("alg", "PS256")},
+		`header of a key: alg "" doesn't go with the key, but RS256 or PS256 does`:              {rsaKey(), with("alg", "")},
+		`header of a key: alg "none" doesn't go with the key, but RS256 or PS256 does`:          {rsaKey(), with("alg", "none")},
+		`header of a key: alg "ES384" doesn't go with the key, but ES256 does`:                  {ecdsaKeys[elliptic.P256()], with("alg", "ES384")},
 	} {
 		assert.EqualError(t, k.Validate(), want)
 		_, err := k.Sign(someone)
