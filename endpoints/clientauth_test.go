@@ -131,7 +131,7 @@ func TestAssertionThatCantBeMadeIsAMistake(t *testing.T) {
 	ctx := roundTripper(func(*http.Request) (*http.Response, error) { panic("sent") }).context()
 	for want, conf := range map[string]*endpoints.Config{
 		"endpoints: x: the client has no key to authenticate with: see Config.WithKey": signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}),
-		"endpoints: x: there is no key to sign an assertion with":                      signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}).WithKey(nil, nil),
+		"endpoints: x: WithKey: there is no key to sign an assertion with":             signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}).WithKey(nil, nil),
 		"endpoints: x: the client's secret, which signs its assertions, is empty":      signing(endpoints.ClientSecretJWT).Config(oauth2.Config{ClientID: "id"}),
 		"endpoints: x: WithKey has no effect: the client makes no assertion with a key": waysBase().Config(oauth2.Config{ClientID: "id"}).
 			WithKey(nil, nil),
@@ -144,6 +144,27 @@ func TestAssertionThatCantBeMadeIsAMistake(t *testing.T) {
 	var zero endpoints.Config
 	_, err := zero.WithKey(nil, nil).Exchange(ctx, "c0de")
 	assert.EqualError(t, err, "endpoints: a Config is made by Provider.Config")
+}
+
+// The user isn't sent to consent to what can't be exchanged.
+func TestKeyThatCannotSignIsAMistakeOfTheConfig(t *testing.T) {
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	require.NoError(t, err)
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		want   string
+		signer crypto.Signer
+		header map[string]string
+	}{
+		{"there is no key to sign an assertion with", nil, nil},
+		{"an ECDSA key of the curve P-224 can't sign assertions: it needs P-256, P-384 or P-521", p224, nil},
+		{`header of a key: alg "PS256" doesn't go with the key, but ES256 does`, p256, map[string]string{"alg": "PS256"}},
+	} {
+		conf := signing(endpoints.PrivateKeyJWT).Config(oauth2.Config{ClientID: "id"}).WithKey(c.signer, c.header)
+		_, _, err := conf.Authorize(t.Context(), "state", "verifier")
+		assert.EqualError(t, err, "endpoints: x: WithKey: "+c.want)
+	}
 }
 
 func TestErrorOfASignerIsTheCalls(t *testing.T) {

@@ -55,15 +55,18 @@ func (c *Config) config() *config {
 //
 // The header, which may be nil, are members of the JOSE header (RFC 7515, section 4),
 // such as kid or x5t#S256. The alg is that of the key, RS256, ES256, ES384, ES512 or EdDSA,
-// unless one that also fits it is in header, such as PS256.
+// unless one that also fits it is in header: PS256, or Ed25519 (RFC 9864).
 //
-// It is a mistake in the copy if no request of the provider's has such an assertion. A
-// signer that can't be used is an error of each request that has one.
+// It is a mistake in the copy if no request of the provider's has such an assertion, or if
+// signer can't make one with that header.
 func (c *Config) WithKey(signer crypto.Signer, header map[string]string) *Config {
 	conf := *c.config()
 	conf.key = &assertion.Key{Signer: signer, Header: maps.Clone(header)}
 	if conf.err == nil && !conf.takesKey() {
 		conf.err = conf.mistake("WithKey has no effect: the client makes no assertion with a key")
+	}
+	if err := conf.key.Validate(); conf.err == nil && err != nil {
+		conf.err = conf.mistake("WithKey: %w", err)
 	}
 	return &Config{hide(&conf)}
 }
