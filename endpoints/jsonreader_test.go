@@ -102,6 +102,8 @@ func TestUnmarshalJSONSaysMistakesInTheWordsOfJSON(t *testing.T) {
 			`api.errors[0].status is missing: every answer of the api would have to be read`},
 		{head + `"answer":{"errors":[{"code":"1","kind":"token_rejected"}]}}`, `answer.errors[0].kind can't be "token_rejected" here`},
 		{head + `"variables":{"a":["b"]}}`, `variables["a"] has no effect: nothing refers to {a}`},
+		{head + `"style":{"body":"xml"},"revocation":{"method":"DELETE"}}`,
+			"style.body is unknown: \"xml\" is none of form, json, query\nrevocation has no effect without revocation_endpoint"},
 	} {
 		p, err := parsed(c.data)
 		assert.EqualError(t, err, "endpoints: Style: "+c.want)

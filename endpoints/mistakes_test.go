@@ -1,6 +1,8 @@
 package endpoints_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,13 +49,18 @@ func tenant() endpoints.Provider {
 	}
 }
 
+// unused is told as well if the only URL with a variable has another mistake.
+func unused(name string) string {
+	return fmt.Sprintf("\nVars[%q] has no effect: nothing refers to {%s}", name, name)
+}
+
 var mistakes = []struct {
 	change func(p *endpoints.Provider)
 	want   string
 }{
 	// URLs and variables
-	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "" }, `Endpoint.TokenURL is missing`},
-	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "/token" }, `Endpoint.TokenURL must be an absolute http or https URL`},
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "" }, "Endpoint.TokenURL is missing" + unused("shop")},
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "/token" }, "Endpoint.TokenURL must be an absolute http or https URL" + unused("shop")},
 	{func(p *endpoints.Provider) { p.RevokeURL = "http://auth.example/revoke" }, "RevokeURL" + insecure},
 	{func(p *endpoints.Provider) { p.APIURLs = []string{"{api}/v1", ""} }, `APIURLs[1] must be an absolute http or https URL`},
 	{func(p *endpoints.Provider) { p.RefreshURL = "https://{region}.example/refresh" }, `RefreshURL has {region}, which Vars doesn't declare`},
@@ -134,7 +141,7 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.RevokeURL = "https://auth.example/revoke#x" }, `RevokeURL has a fragment, which is never sent`},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://u@auth.example/{org}" }, `Endpoint.AuthURL has a user in it`},
 	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/{org}" }, `Issuer can't have a query, a fragment or a variable (RFC 8414, section 2)`},
-	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "https://{client_id}.example/token" }, `Endpoint.TokenURL has {client_id}, which Vars doesn't declare`},
+	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "https://{client_id}.example/token" }, "Endpoint.TokenURL has {client_id}, which Vars doesn't declare" + unused("shop")},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://auth.{org}/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://{org}.example/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "https://{org}-{shop}.example/authorize" }, `Vars["org"][0] must have two fixed labels after its last *, or anyone can have such a host`},
@@ -182,7 +189,7 @@ var mistakes = []struct {
 	{func(p *endpoints.Provider) { p.API.Header["X-Trace"] = "{random}" }, `API.Header["X-Trace"] has {random}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_id, client_secret, token_type`},
 	{func(p *endpoints.Provider) { p.RevokeURL = "https://auth.example/{random}" }, `RevokeURL has {random}, which Vars doesn't declare`},
 	{func(p *endpoints.Provider) { p.Vars["random"] = []string{"4"} }, `Vars["random"] can't be declared: it is a new value each time`},
-	{func(p *endpoints.Provider) { p.Callback.Keep = []string{"random"} }, `Callback.Keep[0] can't be "random"`},
+	{func(p *endpoints.Provider) { p.Callback.Keep = append(p.Callback.Keep, "random") }, `Callback.Keep[2] can't be "random"`},
 	{func(p *endpoints.Provider) { p.API.Header["X-Old"] = "{refresh_token}" }, `API.Header["X-Old"] has {refresh_token}, which is neither in Vars nor in Callback.Keep nor one of access_token, client_id, client_secret, token_type`},
 }
 
@@ -192,5 +199,55 @@ func TestMistakesNameTheirField(t *testing.T) {
 		p := tenant()
 		m.change(&p)
 		assert.EqualError(t, p.Validate(), "endpoints: T: "+m.want)
+	}
+}
+
+// Whoever writes a definition needn't run the check once for each mistake.
+func TestAllMistakesAreNamedAtOnce(t *testing.T) {
+	p := tenant()
+	p.Endpoint.AuthURL, p.APIURLs = "https://auth.example/{org}/{org}", []string{"{api}/{org}"}
+	p.Issuer, p.RevokeURL, p.RefreshURL = "auth.example", "", "http://auth.example/refresh"
+	p.Vars["org"], p.Vars["region"] = []string{"..", "."}, nil
+	p.Consent.Scopes, p.Consent.PKCE = []string{"a b", "b"}, "s256"
+	p.Callback.Names["cod"], p.Callback.Names["stat"] = "x", "y"
+	p.Style.Method, p.Style.Params["grant_type"] = "PUT", []string{"x"}
+	p.Refresh.Params["a"], p.Refresh.Params["b"], p.Refresh.Header = []string{"", "{x"}, nil, map[string]string{"Host": "", "a b": "1"}
+	p.Revoke.Auth, p.Introspect.Method = endpoints.AccessTokenAuth, "GET"
+	p.Answer.LifetimeUnit, p.Answer.TimeLayout = -1, "dd.MM"
+	p.Answer.Success = map[string]string{"ok": "", "a b": "1"}
+	p.Answer.Errors = []endpoints.ErrorRule{{Code: "17"}, {Code: "17", Status: 42}}
+	p.API.Header["Authorization"], p.API.Errors[0].Status = "x", 0
+	want := strings.Join([]string{
+		`endpoints: T: Vars["org"][0] can't stand where {org} is in a URL`,
+		`Vars["org"][1] can't stand where {org} is in a URL`,
+		`RefreshURL must be an https URL, or one of http at this machine; InsecureHTTP allows others`,
+		`Issuer must be an absolute http or https URL`,
+		`Vars["region"] has no effect: nothing refers to {region}`,
+		`Consent.PKCE is unknown: "s256" is none of S256, S256-hex, plain, none`,
+		`Consent.Scopes[0] is not a single scope: "a b"`,
+		`Callback.Names["cod"] is none of the RFC's names: code, state, error, error_description, error_uri, iss`,
+		`Callback.Names["stat"] is none of the RFC's names: code, state, error, error_description, error_uri, iss`,
+		`Style.Method is unknown: "PUT" is none of POST, GET, DELETE`,
+		`Style.Params["grant_type"] would give all requests the same grant type`,
+		`Refresh.Params["a"][0] is empty, and what is empty is never sent: remove the parameter with nil`,
+		`Refresh.Params["b"] removes what is never sent`,
+		`Refresh.Header["Host"] has no effect: the request has its own`,
+		`Refresh.Header["a b"] is no name of a header field`,
+		`Revoke has no effect without RevokeURL`,
+		`Introspect has no effect without IntrospectURL`,
+		`Answer.LifetimeUnit is negative`,
+		`Answer.TimeLayout is no layout of package time: "dd.MM"`,
+		`Answer.Success has more than one member`,
+		`Answer.Success["a b"] can't match: "a b" is not a path of members with dots`,
+		`Answer.Success["ok"] is empty`,
+		`Answer.Errors[0].Kind is missing`,
+		`Answer.Errors[1].Kind is missing`,
+		`Answer.Errors[1].Status is no status of an answer: 42`,
+		`Answer.Errors[1] is never reached: Answer.Errors[0] matches before it`,
+		`API.Header["Authorization"] has no {access_token} in it`,
+		`API.Errors[0].Status is missing: every answer of the API would have to be read`,
+	}, "\n")
+	for range 20 { // of maps, too, in the same order
+		require.EqualError(t, p.Validate(), want)
 	}
 }

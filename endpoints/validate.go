@@ -1,6 +1,7 @@
 package endpoints
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -9,21 +10,37 @@ import (
 	"strings"
 )
 
-// Validate reports the first setting that is missing, unknown, contradicts another
-// or has no effect, by the name of its field:
+// Validate reports the settings that are missing, unknown, contradict another or have no
+// effect, each by the name of its field on a line of its own:
 //
 //	endpoints: Figma: Refresh.Params["grant-type"] removes what is never sent
+//	Revoke has no effect without RevokeURL
 //
 // It doesn't look at the network. Provider.Config and Provider.Context call it.
 func (p Provider) Validate() error {
-	for _, check := range []func() error{
+	var m mistakes
+	for _, check := range []func() mistakes{
 		p.checkURLs, p.checkVars, p.checkConsent, p.checkCallback, p.checkStyles, p.checkAnswer, p.checkAPI,
 	} {
-		if err := check(); err != nil {
-			return p.mistake("%w", err)
+		m.add(check()...)
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	return p.mistake("%w", errors.Join(m...))
+}
+
+// mistakes are those of a definition, in an order that doesn't change from one call to
+// the next.
+type mistakes []error
+
+// add adds the errors that aren't nil and say what no other says.
+func (m *mistakes) add(errs ...error) {
+	for _, err := range errs {
+		if err != nil && !slices.ContainsFunc(*m, func(e error) bool { return e.Error() == err.Error() }) {
+			*m = append(*m, err)
 		}
 	}
-	return nil
 }
 
 // item returns the field of an element, by its name or its number.
@@ -81,22 +98,21 @@ func (p *Provider) styles() []described {
 }
 
 // checkNames checks a map from the RFC's names to the provider's.
-func checkNames(field string, names map[string]string, rfc []string, within string) error {
+func checkNames(field string, names map[string]string, rfc []string, within string) (m mistakes) {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		field, path := item(field, name), names[name]
 		switch {
 		case !slices.Contains(rfc, name):
-			return wrong(field, "is none of the RFC's names: %s", strings.Join(rfc, ", "))
+			m.add(wrong(field, "is none of the RFC's names: %s", strings.Join(rfc, ", ")))
 		case path == name && within == "" && name != "expires_at":
-			return wrong(field, "has no effect: it is the RFC's name")
+			m.add(wrong(field, "has no effect: it is the RFC's name"))
 		case within != "" && strings.HasPrefix(path, within+"."):
-			return wrong(field, "is named from TokenIn on: %q", strings.TrimPrefix(path, within+"."))
-		}
-		if err := checkPath(field, path); err != nil {
-			return err
+			m.add(wrong(field, "is named from TokenIn on: %q", strings.TrimPrefix(path, within+".")))
+		default:
+			m.add(checkPath(field, path))
 		}
 	}
-	return nil
+	return m
 }
 
 func checkPath(field, path string) error {

@@ -1,148 +1,144 @@
 package endpoints
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-func (p *Provider) checkConsent() error {
+func (p *Provider) checkConsent() (m mistakes) {
 	c := &p.Consent
-	err := checkWord("Consent.PKCE", c.PKCE, pkceMethods...)
-	switch {
-	case p.Endpoint.AuthURL == "" && !isZero(*c):
-		return wrong("Consent", "has no effect without Endpoint.AuthURL")
-	case err != nil:
-		return err
-	case strings.ContainsAny(c.ScopeSeparator, " &=#?{}"):
-		return wrong("Consent.ScopeSeparator", "is written into the URL as it is and can't be %q: a space is %%20 or +", c.ScopeSeparator)
+	if p.Endpoint.AuthURL == "" && !isZero(*c) {
+		return mistakes{wrong("Consent", "has no effect without Endpoint.AuthURL")}
+	}
+	m.add(checkWord("Consent.PKCE", c.PKCE, pkceMethods...))
+	if strings.ContainsAny(c.ScopeSeparator, " &=#?{}") {
+		m.add(wrong("Consent.ScopeSeparator", "is written into the URL as it is and can't be %q: a space is %%20 or +", c.ScopeSeparator))
 	}
 	values, named := c.Params["scope"]
 	if named && len(values) == 0 && len(c.Scopes) > 0 {
-		return wrong("Consent.Scopes", "has no effect: Params removes scope")
+		m.add(wrong("Consent.Scopes", "has no effect: Params removes scope"))
 	}
 	for i, scope := range c.Scopes {
 		if scope == "" || strings.ContainsAny(scope, " \t\r\n") {
-			return wrong(item("Consent.Scopes", i), "is not a single scope: %q", scope)
+			m.add(wrong(item("Consent.Scopes", i), "is not a single scope: %q", scope))
 		}
 	}
-	return p.checkParams("Consent.Params", c.Params, described{field: "Consent", sent: consentParams})
+	m.add(p.checkParams("Consent.Params", c.Params, described{field: "Consent", sent: consentParams})...)
+	return m
 }
 
-func (p *Provider) checkCallback() error {
+func (p *Provider) checkCallback() (m mistakes) {
 	c := &p.Callback
 	if c.Iss && p.Issuer == "" {
-		return wrong("Callback.Iss", "has no effect without Issuer")
+		m.add(wrong("Callback.Iss", "has no effect without Issuer"))
 	}
-	if err := checkNames("Callback.Names", c.Names, callbackNames, ""); err != nil {
-		return err
-	}
+	m.add(checkNames("Callback.Names", c.Names, callbackNames, "")...)
 	for i, name := range c.Keep {
 		if name == "" || name == "random" || slices.Contains(ownNames, name) || slices.Contains(c.Keep[:i], name) {
-			return wrong(item("Callback.Keep", i), "can't be %q", name)
+			m.add(wrong(item("Callback.Keep", i), "can't be %q", name))
 		}
 	}
-	return checkRules("Callback.Errors", c.Errors, KindDenied, KindClientRejected, KindRedirectMismatch,
-		KindLoginRequired, KindInsufficientScope, KindRateLimited, KindProviderTrouble)
+	m.add(checkRules("Callback.Errors", c.Errors, KindDenied, KindClientRejected, KindRedirectMismatch,
+		KindLoginRequired, KindInsufficientScope, KindRateLimited, KindProviderTrouble)...)
+	return m
 }
 
-func (p *Provider) checkAnswer() error {
+func (p *Provider) checkAnswer() (m mistakes) {
 	a := &p.Answer
 	if a.TokenIn != "" {
-		if err := checkPath("Answer.TokenIn", a.TokenIn); err != nil {
-			return err
-		}
+		m.add(checkPath("Answer.TokenIn", a.TokenIn))
 	}
 	answerNames := []string{
 		"access_token", "token_type", "refresh_token", "expires_in", "expires_at", "scope", "error", "error_description", "error_uri",
 	}
-	if err := checkNames("Answer.Names", a.Names, answerNames, a.TokenIn); err != nil {
-		return err
+	m.add(checkNames("Answer.Names", a.Names, answerNames, a.TokenIn)...)
+	if a.LifetimeUnit < 0 {
+		m.add(wrong("Answer.LifetimeUnit", "is negative"))
 	}
-	switch {
-	case a.LifetimeUnit < 0:
-		return wrong("Answer.LifetimeUnit", "is negative")
-	case a.DefaultLifetime < 0:
-		return wrong("Answer.DefaultLifetime", "is negative")
-	case a.TimeLayout != "" && a.Names["expires_at"] == "":
-		return wrong("Answer.TimeLayout", "has no effect without Names[\"expires_at\"]")
-	case a.TimeLayout != "" && !strings.Contains(a.TimeLayout, "06"):
-		return wrong("Answer.TimeLayout", "is no layout of package time: %q", a.TimeLayout)
-	case len(a.Success) > 1:
-		return wrong("Answer.Success", "has more than one member")
+	if a.DefaultLifetime < 0 {
+		m.add(wrong("Answer.DefaultLifetime", "is negative"))
 	}
-	for path, v := range a.Success {
-		if v == "" {
-			return wrong(item("Answer.Success", path), "is empty")
+	if a.TimeLayout != "" && a.Names["expires_at"] == "" {
+		m.add(wrong("Answer.TimeLayout", "has no effect without Names[\"expires_at\"]"))
+	}
+	if a.TimeLayout != "" && !strings.Contains(a.TimeLayout, "06") {
+		m.add(wrong("Answer.TimeLayout", "is no layout of package time: %q", a.TimeLayout))
+	}
+	if len(a.Success) > 1 {
+		m.add(wrong("Answer.Success", "has more than one member"))
+	}
+	for _, path := range slices.Sorted(maps.Keys(a.Success)) {
+		field := item("Answer.Success", path)
+		if a.Success[path] == "" {
+			m.add(wrong(field, "is empty"))
 		}
-		if err := checkPath(item("Answer.Success", path), path); err != nil {
-			return err
-		}
+		m.add(checkPath(field, path))
 	}
-	return checkRules("Answer.Errors", a.Errors, KindDenied, KindCodeRejected, KindRedirectMismatch, KindClientRejected,
-		KindLoginRequired, KindInsufficientScope, KindRateLimited, KindProviderTrouble)
+	m.add(checkRules("Answer.Errors", a.Errors, KindDenied, KindCodeRejected, KindRedirectMismatch, KindClientRejected,
+		KindLoginRequired, KindInsufficientScope, KindRateLimited, KindProviderTrouble)...)
+	return m
 }
 
-func (p *Provider) checkAPI() error {
+func (p *Provider) checkAPI() (m mistakes) {
 	token := 0
 	for _, name := range slices.Sorted(maps.Keys(p.API.Header)) {
 		field, v := item("API.Header", name), p.API.Header[name]
-		if err := checkField(field, name, p.API.Header); err != nil {
-			return err
-		}
-		if err := p.checkValue(field, name, v, described{known: []string{"access_token", "token_type", "client_id", "client_secret"}}); err != nil {
-			return err
-		}
+		known := described{known: []string{"access_token", "token_type", "client_id", "client_secret"}}
+		m.add(cmp.Or(checkField(field, name, p.API.Header), p.checkValue(field, name, v, known)))
 		if slices.Contains(namesIn(v), "access_token") {
 			token++
 		} else if strings.EqualFold(name, "Authorization") {
-			return wrong(field, "has no {access_token} in it")
+			m.add(wrong(field, "has no {access_token} in it"))
 		}
 	}
 	if token > 1 {
-		return wrong("API.Header", "sends {access_token} more than once")
+		m.add(wrong("API.Header", "sends {access_token} more than once"))
 	}
 	for i, r := range p.API.Errors {
 		if r.Status == 0 {
-			return wrong(item("API.Errors", i)+".Status", "is missing: every answer of the API would have to be read")
+			m.add(wrong(item("API.Errors", i)+".Status", "is missing: every answer of the API would have to be read"))
 		}
 		if r.Status == http.StatusOK && r.isLastResort() {
-			return wrong(item("API.Errors", i), "would refuse every answer")
+			m.add(wrong(item("API.Errors", i), "would refuse every answer"))
 		}
 	}
-	return checkRules("API.Errors", p.API.Errors, KindTokenRejected, KindLoginRequired, KindInsufficientScope,
-		KindClientRejected, KindRateLimited, KindProviderTrouble)
+	m.add(checkRules("API.Errors", p.API.Errors, KindTokenRejected, KindLoginRequired, KindInsufficientScope,
+		KindClientRejected, KindRateLimited, KindProviderTrouble)...)
+	return m
 }
 
 // checkRules checks a list of rules, of which the kinds have a meaning.
-func checkRules(list string, rules []ErrorRule, kinds ...ErrorKind) error {
+func checkRules(list string, rules []ErrorRule, kinds ...ErrorKind) (m mistakes) {
 	for i, r := range rules {
 		field := item(list, i)
 		switch {
 		case r.Kind == "":
-			return wrong(field+".Kind", "is missing")
+			m.add(wrong(field+".Kind", "is missing"))
 		case !slices.Contains(kinds, r.Kind):
-			return wrong(field+".Kind", "can't be %q here", r.Kind)
-		case list == "Callback.Errors" && r.Status != 0:
-			return wrong(field+".Status", "has no effect: a callback has none")
-		case r.Status != 0 && (r.Status < 200 || r.Status > 599):
-			return wrong(field+".Status", "is no status of an answer: %d", r.Status)
+			m.add(wrong(field+".Kind", "can't be %q here", r.Kind))
 		case list == "Answer.Errors" && r == (ErrorRule{Kind: r.Kind}):
-			return wrong(field, "would give every unknown error the same meaning")
+			m.add(wrong(field, "would give every unknown error the same meaning"))
+		}
+		switch {
+		case list == "Callback.Errors" && r.Status != 0:
+			m.add(wrong(field+".Status", "has no effect: a callback has none"))
+		case r.Status != 0 && (r.Status < 200 || r.Status > 599):
+			m.add(wrong(field+".Status", "is no status of an answer: %d", r.Status))
 		}
 		if r.In != "" {
-			if err := checkPath(field+".In", r.In); err != nil {
-				return err
-			}
+			m.add(checkPath(field+".In", r.In))
 		}
 		for j, earlier := range rules[:i] {
 			if earlier.covers(r) {
-				return wrong(field, "is never reached: %s[%d] matches before it", list, j)
+				m.add(wrong(field, "is never reached: %s[%d] matches before it", list, j))
+				break
 			}
 		}
 	}
-	return nil
+	return m
 }
 
 // covers reports whether r matches whatever later matches.

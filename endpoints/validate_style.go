@@ -7,45 +7,41 @@ import (
 	"strings"
 )
 
-func (p *Provider) checkStyles() error {
+func (p *Provider) checkStyles() (m mistakes) {
 	for _, c := range p.styles() {
-		if !isZero(*c.style) && *c.url == "" {
-			return wrong(c.field, "has no effect without %sURL", c.field)
+		if *c.url == "" && c.url != &p.Endpoint.TokenURL {
+			if !isZero(*c.style) {
+				m.add(wrong(c.field, "has no effect without %sURL", c.field))
+			}
+			continue
 		}
-		if err := p.checkStyle(c); err != nil {
-			return err
-		}
-		if err := p.checkParams(c.field+".Params", c.style.Params, c); err != nil {
-			return err
-		}
-		if err := p.checkHeader(c); err != nil {
-			return err
-		}
+		m.add(p.checkStyle(c)...)
+		m.add(p.checkParams(c.field+".Params", c.style.Params, c)...)
+		m.add(p.checkHeader(c)...)
 	}
-	return nil
+	return m
 }
 
-func (p *Provider) checkStyle(c described) error {
+func (p *Provider) checkStyle(c described) (m mistakes) {
 	s, merged := c.style, p.Style.merge(*c.style)
-	err := cmp.Or(
+	m.add(
 		checkWord(c.field+".Method", s.Method, "POST", "GET", "DELETE"),
 		checkWord(c.field+".Body", s.Body, FormBody, JSONBody, QueryBody),
 		checkWord(c.field+".Auth", s.Auth,
 			ClientSecretPost, ClientSecretBasic, ClientSecretBasicRaw, PrivateKeyJWT, ClientSecretJWT, PublicClient, AccessTokenAuth),
 	)
 	switch {
-	case err != nil:
-		return err
-	case merged.Method == "GET" && merged.Body != QueryBody:
-		return wrong(c.field+".Body", "contradicts Method: a GET has no body")
+	case merged.Method == "GET" && merged.Body != QueryBody && (s.Method != "" || s.Body != ""):
+		m.add(wrong(c.field+".Body", "contradicts Method: a GET has no body"))
 	case s.Auth == AccessTokenAuth && c.field != "Revoke" && c.field != "Introspect":
-		return wrong(c.field+".Auth", "can't be AccessTokenAuth: there is no access token yet, or it has expired")
+		m.add(wrong(c.field+".Auth", "can't be AccessTokenAuth: there is no access token yet, or it has expired"))
 	case s.Auth == AccessTokenAuth && s.Body != "" && len(s.Params) == 0:
-		return wrong(c.field+".Body", "has no effect: AccessTokenAuth sends no parameters but those of Params")
-	case s.Audience != "" && !p.makesAssertion(c):
-		return wrong(c.field+".Audience", "has no effect: the client makes no assertion")
+		m.add(wrong(c.field+".Body", "has no effect: AccessTokenAuth sends no parameters but those of Params"))
 	}
-	return nil
+	if s.Audience != "" && !p.makesAssertion(c) {
+		m.add(wrong(c.field+".Audience", "has no effect: the client makes no assertion"))
+	}
+	return m
 }
 
 // checkWord reports a word that is neither empty nor one of those that are known.
@@ -72,26 +68,24 @@ func (p *Provider) makesAssertion(c described) bool {
 }
 
 // checkParams checks the parameters of one request, also of the consent page.
-func (p *Provider) checkParams(field string, params Params, c described) error {
+func (p *Provider) checkParams(field string, params Params, c described) (m mistakes) {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		field := item(field, name)
 		_, inStyle := p.Style.Params[name]
 		switch values := params[name]; {
 		case name == "":
-			return wrong(field, "has no name")
+			m.add(wrong(field, "has no name"))
 		case len(values) == 0 && !slices.Contains(c.sent, name) && (!inStyle || c.field == "Style"):
-			return wrong(field, "removes what is never sent")
+			m.add(wrong(field, "removes what is never sent"))
 		case len(values) > 0 && c.field == "Style" && name == "grant_type" && !strings.Contains(values[0], "{"):
-			return wrong(field, "would give all requests the same grant type")
+			m.add(wrong(field, "would give all requests the same grant type"))
 		default:
 			for i, v := range values {
-				if err := p.checkValue(item(field, i), name, v, c); err != nil {
-					return err
-				}
+				m.add(p.checkValue(item(field, i), name, v, c))
 			}
 		}
 	}
-	return nil
+	return m
 }
 
 // checkValue checks one value of a parameter or header.
@@ -127,22 +121,17 @@ func isPKCE(name string) bool {
 	return name == "code_verifier" || name == "code_challenge" || name == "code_challenge_method"
 }
 
-func (p *Provider) checkHeader(c described) error {
+func (p *Provider) checkHeader(c described) (m mistakes) {
 	auth := cmp.Or(p.Style.merge(*c.style).Auth, authOf(p.Endpoint.AuthStyle))
 	inHeader := auth == ClientSecretBasic || auth == ClientSecretBasicRaw || auth == AccessTokenAuth
 	for _, name := range slices.Sorted(maps.Keys(c.style.Header)) {
 		field := item(c.field+".Header", name)
-		if err := checkField(field, name, c.style.Header); err != nil {
-			return err
-		}
+		m.add(cmp.Or(checkField(field, name, c.style.Header), p.checkValue(field, name, c.style.Header[name], c)))
 		if inHeader && strings.EqualFold(name, "Authorization") {
-			return wrong(field, "contradicts how the client authenticates: %s has that field", auth)
-		}
-		if err := p.checkValue(field, name, c.style.Header[name], c); err != nil {
-			return err
+			m.add(wrong(field, "contradicts how the client authenticates: %s has that field", auth))
 		}
 	}
-	return nil
+	return m
 }
 
 // checkField checks the name of a header field.

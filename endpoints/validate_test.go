@@ -34,7 +34,7 @@ var plainMistakes = []struct {
 	{func(p *endpoints.Provider) { p.APIURLs = append(p.APIURLs, "") }, "APIURLs[1] must be an absolute http or https URL"},
 	{func(p *endpoints.Provider) { p.Issuer = "auth.example" }, "Issuer must be an absolute http or https URL"},
 	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/?tenant=1" }, "Issuer can't have a query, a fragment or a variable (RFC 8414, section 2)"},
-	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/#1" }, "Issuer has a fragment, which is never sent"},
+	{func(p *endpoints.Provider) { p.Issuer = "https://auth.example/#1" }, "Issuer can't have a query, a fragment or a variable (RFC 8414, section 2)"},
 	{func(p *endpoints.Provider) { p.Issuer = "http://auth.example" }, "Issuer" + insecure},
 	{func(p *endpoints.Provider) { p.Endpoint.AuthURL = "http://auth.example" }, "Endpoint.AuthURL" + insecure},
 	{func(p *endpoints.Provider) { p.Endpoint.TokenURL = "http://auth.example" }, "Endpoint.TokenURL" + insecure},

@@ -26,47 +26,36 @@ func (p *Provider) urls() []namedURL {
 	return slices.DeleteFunc(all, func(u namedURL) bool { return u.url == "" && !strings.HasPrefix(u.field, "API") })
 }
 
-func (p *Provider) checkURLs() error {
+func (p *Provider) checkURLs() (m mistakes) {
 	if p.Endpoint.TokenURL == "" {
-		return wrong("Endpoint.TokenURL", "is missing")
+		m.add(wrong("Endpoint.TokenURL", "is missing"))
 	}
 	for _, u := range p.urls() {
-		if err := p.checkSlots(u); err != nil {
-			return err
-		}
-		if err := p.checkURL(u); err != nil {
-			return err
-		}
+		m.add(p.checkSlots(u)...)
+		m.add(p.checkURL(u))
 	}
-	if u := (namedURL{"Issuer", p.Issuer}); p.Issuer != "" {
-		if err := p.checkURL(u); err != nil {
-			return err
-		}
-		if strings.ContainsAny(p.Issuer, "?#{}") {
-			return wrong("Issuer", "can't have a query, a fragment or a variable (RFC 8414, section 2)")
-		}
+	if p.Issuer != "" {
+		m.add(p.checkURL(namedURL{"Issuer", p.Issuer}))
 	}
 	if s := p.Endpoint.AuthStyle; s < oauth2.AuthStyleAutoDetect || s > oauth2.AuthStyleInHeader {
-		return wrong("Endpoint.AuthStyle", "is unknown: %d", s)
+		m.add(wrong("Endpoint.AuthStyle", "is unknown: %d", s))
 	}
-	return nil
+	return m
 }
 
 // checkSlots checks the variables of a URL.
-func (p *Provider) checkSlots(u namedURL) error {
+func (p *Provider) checkSlots(u namedURL) (m mistakes) {
 	for _, s := range parseTemplate(u.url).slots {
 		if _, declared := p.Vars[s.name]; !declared && (s.name != "client_id" || s.at < asSegment) {
-			return wrong(u.field, "has {%s}, which Vars doesn't declare", s.name)
+			m.add(wrong(u.field, "has {%s}, which Vars doesn't declare", s.name))
 		}
 		tail := u.url[s.to:]
 		if s.at == asURL && tail != "" && !strings.ContainsAny(tail[:1], "/?#") {
-			return wrong(u.field, "has to have a / after {%s}, which is a whole URL: what follows would be part of its host", s.name)
+			m.add(wrong(u.field, "has to have a / after {%s}, which is a whole URL: what follows would be part of its host", s.name))
 		}
-		if err := p.checkEntries(s.name, s.at, tail); err != nil {
-			return err
-		}
+		m.add(p.checkEntries(s.name, s.at, tail)...)
 	}
-	return nil
+	return m
 }
 
 // checkURL checks a URL with something harmless in the place of its variables.
@@ -87,6 +76,8 @@ func (p *Provider) checkURL(u namedURL) error {
 		return wrong(u.field, "must be an https URL, or one of http at this machine; InsecureHTTP allows others")
 	case parsed.User != nil:
 		return wrong(u.field, "has a user in it")
+	case u.field == "Issuer" && strings.ContainsAny(u.url, "?#{}"):
+		return wrong(u.field, "can't have a query, a fragment or a variable (RFC 8414, section 2)")
 	case strings.Contains(u.url, "#") && u.field != "Endpoint.AuthURL":
 		return wrong(u.field, "has a fragment, which is never sent")
 	}
@@ -95,14 +86,15 @@ func (p *Provider) checkURL(u namedURL) error {
 
 // checkEntries checks what Vars accepts for a variable that stands at a place of a URL,
 // with tail after it.
-func (p *Provider) checkEntries(name string, at place, tail string) error {
+func (p *Provider) checkEntries(name string, at place, tail string) (m mistakes) {
 	for i, entry := range p.Vars[name] {
 		field := item(item("Vars", name), i)
 		host, wild := "", at <= asHost && entry == "*"
 		switch at {
 		case asURL:
 			if entry != "*" && entry != "" && !p.isSecure(entry) {
-				return wrong(field, "must begin with https://, as the variable is a whole URL")
+				m.add(wrong(field, "must begin with https://, as the variable is a whole URL"))
+				continue
 			}
 			_, rest, _ := strings.Cut(entry, "://")
 			host, _, _ = strings.Cut(rest, "/")
@@ -112,17 +104,18 @@ func (p *Provider) checkEntries(name string, at place, tail string) error {
 			end := strings.IndexAny(tail+"/", "/?#:")
 			host = entry + parseTemplate(tail[:min(end, len(tail))]).sample("x")
 		}
-		if _, fits := at.harmless(strings.ReplaceAll(entry, "*", "x"), true, p.InsecureHTTP); !fits && entry != "" && entry != "*" {
-			return wrong(field, "can't stand where {%s} is in a URL", name)
-		}
-		if wild && slices.Contains(p.Callback.Keep, name) {
-			return wrong(field, "accepts any host, and the callback names it: anyone can write a callback")
-		}
-		if last := strings.LastIndex(host, "*"); last >= 0 && !wild && strings.Count(host[last:], ".") < 2 {
-			return wrong(field, "must have two fixed labels after its last *, or anyone can have such a host")
+		_, fits := at.harmless(strings.ReplaceAll(entry, "*", "x"), true, p.InsecureHTTP)
+		last := strings.LastIndex(host, "*")
+		switch {
+		case !fits && entry != "" && entry != "*":
+			m.add(wrong(field, "can't stand where {%s} is in a URL", name))
+		case wild && slices.Contains(p.Callback.Keep, name):
+			m.add(wrong(field, "accepts any host, and the callback names it: anyone can write a callback"))
+		case last >= 0 && !wild && strings.Count(host[last:], ".") < 2:
+			m.add(wrong(field, "must have two fixed labels after its last *, or anyone can have such a host"))
 		}
 	}
-	return nil
+	return m
 }
 
 // isSecure reports whether an entry begins with an origin that a secret can be sent to.
@@ -131,7 +124,7 @@ func (p *Provider) isSecure(entry string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && p.InsecureHTTP || httpclient.SecureURL(u))
 }
 
-func (p *Provider) checkVars() error {
+func (p *Provider) checkVars() (m mistakes) {
 	if len(p.Vars) == 0 {
 		return nil
 	}
@@ -140,23 +133,23 @@ func (p *Provider) checkVars() error {
 		field := item("Vars", name)
 		switch {
 		case !slices.Equal(namesIn("{"+name+"}"), []string{name}):
-			return wrong(field, "isn't a name of letters, digits, '_', '-' and '.'")
+			m.add(wrong(field, "isn't a name of letters, digits, '_', '-' and '.'"))
 		case slices.Contains(ownNames, name):
-			return wrong(field, "is a parameter of the RFC")
+			m.add(wrong(field, "is a parameter of the RFC"))
 		case name == "random":
-			return wrong(field, "can't be declared: it is a new value each time")
+			m.add(wrong(field, "can't be declared: it is a new value each time"))
 		case !used[name] && p.Request == nil && p.Response == nil:
-			return wrong(field, "has no effect: nothing refers to {%s}", name)
+			m.add(wrong(field, "has no effect: nothing refers to {%s}", name))
 		case len(p.Vars[name]) == 0:
-			return wrong(field, "accepts no value")
+			m.add(wrong(field, "accepts no value"))
 		}
 		for i, entry := range p.Vars[name] {
 			if entry == "" && i > 0 || slices.Contains(p.Vars[name][:i], entry) {
-				return wrong(item(field, i), "has no effect")
+				m.add(wrong(item(field, i), "has no effect"))
 			}
 		}
 	}
-	return nil
+	return m
 }
 
 // usedNames are the names in braces in all URLs, parameters and headers.

@@ -170,7 +170,7 @@ func (a *app) providersCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a definition in JSON, and show what would be sent",
-		Long: `Checks a definition, and names the field of a mistake. If there is none, it shows each request that
+		Long: `Checks a definition, and names the field of each mistake. If there is none, it shows each request that
 would be sent, with made-up values: nothing is sent. FILE may be - for standard input, a provider that is
 built in, or the https URL of an issuer, which is asked for its metadata then.`,
 		Args: cobra.ExactArgs(1),
