@@ -64,8 +64,10 @@ type Manager struct {
 	OnEvent func(context.Context, Event)
 
 	// EarlyExpiry is how long before its end a token is refreshed. Zero means a
-	// quarter of its life and at most five minutes, which suits all lifetimes. It
-	// never comes to more than half of a token's life.
+	// quarter of its life and at most five minutes, which suits all lifetimes. A random
+	// part of up to a tenth of its life, at most an hour, comes on top, so that not all
+	// are refreshed at once. Together they never come to more than half of its life: a
+	// larger EarlyExpiry is reduced by as much as it takes.
 	EarlyExpiry time.Duration
 
 	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds, and more than an

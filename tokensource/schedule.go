@@ -40,9 +40,10 @@ func timesOf(r *record, now time.Time, early time.Duration, jitter float64) time
 		early = min(life/earlyShare, maxEarly)
 	}
 	// However large the margin, a token lives for half of its life before it is
-	// refreshed: a fixed one would refresh short-lived tokens at every call.
-	early = min(early, life/2)
-	early = min(early+time.Duration(jitter*float64(min(life/jitterShare, maxJitter))), life/2)
+	// refreshed: a fixed one would refresh short-lived tokens at every call. The random
+	// part has its room within that half.
+	random := min(life/jitterShare, maxJitter)
+	early = min(early, life/2-random) + time.Duration(jitter*float64(random))
 	slack := min(life/slackShare, maxSlack)
 
 	// A clock that was set back must not make the token older than it can get.

@@ -210,7 +210,7 @@ func (j *job) work(ctx context.Context, m *tokensource.Manager, r *report) {
 
 // refresh waits until every connection has a token that has just been issued.
 func (j *job) refresh(ctx context.Context, m *tokensource.Manager, r *report) {
-	m.EarlyExpiry = time.Hour // at half of a token's life
+	m.EarlyExpiry = time.Hour // when half of a token's life is over, or a little more
 	<-j.begin
 	ctx, cancel := context.WithTimeout(ctx, patience/2)
 	defer cancel()
