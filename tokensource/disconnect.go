@@ -24,6 +24,10 @@ type Revoker interface {
 // isn't connected does nothing. A login that is saved while the old one is being revoked
 // stays.
 //
+// After an error of the store the record is perhaps deleted. Call it again: nil says that it
+// is, for good, and [EventDisconnected] is told once, by the call that returns nil. A call of
+// another Manager, as after a restart, tells only of what it deletes itself.
+//
 // If Config can't revoke, nothing is done, and the error is errors.ErrUnsupported: tell the
 // user where to revoke the grant, and call [Manager.Forget].
 //
@@ -33,6 +37,7 @@ func (m *Manager) Disconnect(ctx context.Context, name string) error {
 	s := m.Source(name)
 	gone, err := s.disconnect(ctx)
 	if err == nil && gone {
+		m.told(news{EventDisconnected, name})
 		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 	}
 	return err
@@ -59,7 +64,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		case err != nil:
 			return false, err
 		case c.record == nil:
-			return revoked != nil, nil
+			return m.told(news{EventDisconnected, s.name}) || revoked != nil, nil
 		case revoked != nil && c.LoginID != revoked.LoginID:
 			return false, nil // connected again meanwhile: that is the later decision
 		}
@@ -171,11 +176,21 @@ func (s *Source) giveBack(lease *lease) {
 func (s *Source) delete(c versioned) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := s.m.remove(s.name, func() error { return s.m.Store.Delete(ctx, s.name, c.version) }); err != nil {
+	if err := s.m.delete(s.name, func() error { return s.m.Store.Delete(ctx, s.name, c.version) }); err != nil {
 		return s.m.storeError(s.name, err)
 	}
 	s.forget(c.LoginID, nil)
 	return nil
+}
+
+// delete makes a call of the store that deletes the record of name, and remembers if that was
+// perhaps done.
+func (m *Manager) delete(name string, call func() error) error {
+	err := m.remove(name, call)
+	if err != nil && !errors.Is(err, storage.ErrConflict) {
+		m.notTold(news{EventDisconnected, name}, time.Time{})
+	}
+	return err
 }
 
 // absent makes it durable that there is no record of name, which a deletion that seemed to fail
@@ -194,7 +209,8 @@ func (m *Manager) absent(ctx context.Context, name string) error {
 // Forget deletes the connection's record without telling the provider, also one that can't
 // be opened or read: because its key is lost, a file is damaged, or a newer version wrote
 // it. The grant lives on at the provider; [Manager.Disconnect] ends it. A record of another
-// [Registration] is an error, and stays. Forgetting what isn't connected does nothing.
+// [Registration] is an error, and stays. Forgetting what isn't connected does nothing. After
+// an error of the store, call it again, as with Disconnect.
 func (m *Manager) Forget(ctx context.Context, name string) error {
 	if _, err := m.settings(); err != nil {
 		return err
@@ -203,19 +219,17 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 	for try := 0; ; try++ {
 		login := s.known().login()
 		c, err := m.read(ctx, name)
+		absent := isReason(err, ReasonNotConnected)
 		switch {
-		case isReason(err, ReasonNotConnected):
-			if err = m.absent(ctx, name); err == nil {
-				s.forget(login, nil)
-				return nil
-			}
+		case absent:
+			err = m.absent(ctx, name)
 		case isReason(err, ReasonOtherClient):
 			return err
 		case err == nil:
 			login = c.LoginID
-			err = m.remove(name, func() error { return m.Store.Delete(ctx, name, c.version) })
+			err = m.delete(name, func() error { return m.Store.Delete(ctx, name, c.version) })
 		case errors.Is(err, storage.ErrOpen), isRecordError(err):
-			err = m.remove(name, func() error { return m.Store.Discard(ctx, name) })
+			err = m.delete(name, func() error { return m.Store.Discard(ctx, name) })
 		}
 		if errors.Is(err, storage.ErrConflict) && try < maxConflicts {
 			if err := m.pause(ctx, try); err != nil {
@@ -227,7 +241,9 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 			return m.storeError(name, err)
 		}
 		s.forget(login, nil)
-		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
+		if m.told(news{EventDisconnected, name}) || !absent {
+			m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
+		}
 		return nil
 	}
 }

@@ -28,25 +28,32 @@ func (f *flight) giveUp(c versioned, v *view, fail failure) {
 			}
 			return stored.ended(c.ID, fail)
 		})
-		news := changed && f.m.told(c.ID)
+		isNews := changed && f.m.told(news{EventLoginRequired, c.ID})
 		if changed {
 			f.s.publish(f.basis, after.record, began)
 		}
 		told := v.lastFailure != nil && v.lastFailure.Final
-		if untold && news || !untold && !told && (changed || err != nil) {
+		if untold && isNews || !untold && !told && (changed || err != nil) {
 			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 		}
 	}
 	f.remember(v, fail, e, recheck)
 }
 
-// notTold remembers a final failure of the token id that was perhaps written. It is to be
-// told if it is found in the record.
-func (m *Manager) notTold(id string, at time.Time) {
+// news is an event about a write of this process that seemed to fail: of a final failure, by
+// the token's ID, or of a deletion, by the connection's name. It is to be told if that turns
+// out to have been done.
+type news struct {
+	kind EventKind
+	id   string
+}
+
+// notTold remembers news, with the time of the failure that it is about.
+func (m *Manager) notTold(n news, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.untold == nil {
-		m.untold = make(map[string]time.Time)
+		m.untold = make(map[news]time.Time)
 	}
 	for other := range m.untold {
 		if len(m.untold) < maxPinned {
@@ -54,7 +61,7 @@ func (m *Manager) notTold(id string, at time.Time) {
 		}
 		delete(m.untold, other) // any
 	}
-	m.untold[id] = at
+	m.untold[n] = at
 }
 
 // isUntold reports whether the failure of r is one that is to be told.
@@ -64,17 +71,17 @@ func (m *Manager) isUntold(r *record) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, ok := m.untold[r.ID]
+	at, ok := m.untold[news{EventLoginRequired, r.ID}]
 	return ok && r.Failure.At.Equal(at)
 }
 
 // told ends what notTold began, and reports whether nobody has done so yet: that one tells it.
-func (m *Manager) told(id string) (news bool) {
+func (m *Manager) told(n news) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, news = m.untold[id]
-	delete(m.untold, id)
-	return news
+	_, isNews := m.untold[n]
+	delete(m.untold, n)
+	return isNews
 }
 
 // hold settles the flight because a refresh isn't due to be tried yet.
@@ -171,7 +178,7 @@ func (f *flight) refreshFailed(parent versioned, v *view, o outcome, cause error
 	}
 	if err != nil && fail.Final {
 		f.storeFailed(err) // perhaps someone else has a newer token
-		f.m.notTold(parent.ID, fail.At)
+		f.m.notTold(news{EventLoginRequired, parent.ID}, fail.At)
 		return true
 	}
 	if changed {

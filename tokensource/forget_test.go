@@ -2,6 +2,8 @@ package tokensource
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +106,87 @@ func TestForgetThatSeemedToFailIsRepeated(t *testing.T) {
 		require.NoError(f, m.Forget(f.Context(), "k"))
 		assert.Equal(f, deletes+1, f.raw.count("delete"))
 		f.gone(m)
+	})
+}
+
+// The application counts on one event for each connection that has ended, also if the call
+// that ended it returned an error.
+func TestEndOfAConnectionWhoseDeletionSeemedToFailIsToldOnce(t *testing.T) {
+	calls := map[string]func(m *Manager, ctx context.Context) error{
+		"Disconnect": func(m *Manager, ctx context.Context) error { return m.Disconnect(ctx, "k") },
+		"Forget":     func(m *Manager, ctx context.Context) error { return m.Forget(ctx, "k") },
+		"Discard":    func(m *Manager, ctx context.Context) error { return m.Forget(ctx, "k") },
+	}
+	for name, call := range calls {
+		for _, deleted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, deleted: %v", name, deleted), func(t *testing.T) {
+				onEvery(t, func(f *fixture) {
+					m, _ := f.revocable(nil)
+					if name == "Discard" {
+						f.overwrite("[]")
+					}
+					failing := func(op string) error {
+						if op == "delete" {
+							return errStoreDown
+						}
+						return nil
+					}
+					if deleted {
+						f.raw.set(nil, failing)
+					} else {
+						f.raw.set(failing, nil)
+					}
+					for range 2 {
+						require.ErrorIs(f, call(m, f.Context()), errStoreDown)
+						assert.Zero(f, f.seen(EventDisconnected), "it isn't certain")
+					}
+					f.raw.mended()
+					var all sync.WaitGroup
+					for range 3 {
+						all.Go(func() { assert.NoError(f, call(m, f.Context())) })
+						if !deleted { // Encrypted.Discard doesn't say whether there was something
+							all.Wait()
+						}
+					}
+					all.Wait()
+					assert.NoError(f, calls["Disconnect"](m, f.Context()))
+					assert.Equal(f, 1, f.seen(EventDisconnected))
+					assert.Empty(f, m.untold)
+				})
+			})
+		}
+	}
+}
+
+func TestEndOfAConnectionIsNotToldAfterItIsConnectedAgain(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		f.raw.set(nil, func(op string) error {
+			if op == "delete" {
+				return errStoreDown
+			}
+			return nil
+		})
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown)
+		f.raw.mended()
+		require.NoError(f, m.Save(f.Context(), "k", f.login()))
+		other := f.process()
+		require.NoError(f, other.Forget(f.Context(), "k"))
+		require.NoError(f, m.Disconnect(f.Context(), "k"), "which the other process has told of")
+		assert.Equal(f, 1, f.seen(EventDisconnected))
+	})
+}
+
+func TestNothingIsToldOfWhatWasNeverConnected(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		f.raw.fail("delete")
+		require.ErrorIs(f, m.Disconnect(f.Context(), "never"), errStoreDown)
+		require.ErrorIs(f, m.Forget(f.Context(), "never"), errStoreDown)
+		f.raw.mended()
+		require.NoError(f, m.Disconnect(f.Context(), "never"))
+		require.NoError(f, m.Forget(f.Context(), "never"))
+		assert.Zero(f, f.seen(EventDisconnected))
 	})
 }
 

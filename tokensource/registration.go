@@ -68,7 +68,8 @@ func registrationOf(c Refresher) (Registration, error) {
 // sent. It waits for a refresh that is in flight, since what that brings has to be moved.
 // Moving what is this Manager's already does nothing. If the record is neither that nor
 // from's, the error says whose it is, and has [ReasonOtherClient]: a refresh token is good
-// for its own client only (RFC 6749, section 6).
+// for its own client only (RFC 6749, section 6). There is no event of it. After an error of
+// the store it is perhaps moved: call it again.
 //
 // To move all connections, call it for each of [storage.Encrypted.Names], and pass over
 // those whose error has that [Reason].

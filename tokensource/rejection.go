@@ -166,14 +166,14 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 		return next
 	})
 	if err != nil && next != nil && !again {
-		s.m.notTold(next.ID, next.Failure.At)
+		s.m.notTold(news{EventLoginRequired, next.ID}, next.Failure.At)
 	}
 	if err != nil || !changed {
 		return err
 	}
-	news := s.m.told(c.ID)
+	isNews := s.m.told(news{EventLoginRequired, c.ID})
 	s.publish(known, c.record, began)
-	if again && !news {
+	if again && !isNews {
 		return nil // someone else tells it
 	}
 	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: c.Failure.Reason, Err: newError(s.name, *c.Failure, nil)})
