@@ -31,6 +31,10 @@ import (
 //	the refresh fails                                  gets the error
 //	there is no refresh token, and the API says        gets ErrLoginRequired; it is recorded,
 //	that the token has ended                           and Status says so at once
+//
+// If the API refuses the new token too, none is asked for in the next minute. A response
+// that refuses it comes up to 50 ms and a read of the store later, since all requests share
+// a look whether another process has a token.
 func (m *Manager) Client(name string) *http.Client {
 	return &http.Client{Transport: &apiTransport{source: m.Source(name)}}
 }

@@ -45,6 +45,9 @@ type Refresher interface {
 // A Manager is safe for concurrent use and must not be copied. Programs on other
 // machines may use the same store at the same time, and so may any number of Managers, of
 // other providers and clients too: each keeps to the records of its own [Registration].
+//
+// A test with testing/synctest makes a Manager in its bubble, for that bubble alone: used
+// outside as well, it meets channels of the bubble, and the runtime ends the program.
 type Manager struct {
 	// Config refreshes the tokens of one client at one provider.
 	Config Refresher
