@@ -43,7 +43,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
 	case l.dialed <- there:
-		return here, nil
+		return conn{here}, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
@@ -55,10 +55,14 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Addr implements net.Listener. There is no address.
-func (l *Listener) Addr() net.Addr { return addr{} }
+// Addr implements net.Listener. There is no address, but what looks like one.
+func (l *Listener) Addr() net.Addr { return nowhere }
 
-type addr struct{}
+// nowhere has a host and a port, as net/http promises of Request.RemoteAddr.
+var nowhere = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
 
-func (addr) Network() string { return "pipe" }
-func (addr) String() string  { return "pipe" }
+// conn is the server's side of a connection.
+type conn struct{ net.Conn }
+
+func (conn) LocalAddr() net.Addr  { return nowhere }
+func (conn) RemoteAddr() net.Addr { return nowhere }

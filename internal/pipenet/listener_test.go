@@ -37,6 +37,20 @@ func TestServe(t *testing.T) {
 	})
 }
 
+// Handlers take it apart, as those that limit how often a client may ask.
+func TestRemoteAddrIsAHostAndAPort(t *testing.T) {
+	transport := pipenet.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		for _, addr := range []string{r.RemoteAddr, r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()} {
+			host, _, err := net.SplitHostPort(addr)
+			assert.NoError(t, err)
+			assert.Equal(t, "127.0.0.1", host)
+		}
+	}))
+	resp, err := (&http.Client{Transport: transport}).Get("https://a.example/")
+	require.NoError(t, err)
+	assert.NoError(t, resp.Body.Close())
+}
+
 func TestServerOutsideOfABubble(t *testing.T) {
 	transport := pipenet.Serve(t, http.HandlerFunc(echo))
 	synctest.Test(t, func(t *testing.T) {
