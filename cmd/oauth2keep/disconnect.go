@@ -4,20 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oauth2keep/oauth2keep/tokensource"
 )
-
-// tokenWords says when a token expires.
-func tokenWords(expiry, now time.Time) string {
-	if expiry.IsZero() {
-		return "doesn't expire"
-	}
-	return "expires " + relative(expiry, now)
-}
 
 func (a *app) disconnectCommand() *cobra.Command {
 	var yes bool

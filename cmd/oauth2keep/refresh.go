@@ -27,8 +27,7 @@ because the old access token may have leaked. No refresh is sent before the time
 			}
 			if !st.Refreshable && exitFor(st) == exitOK {
 				// To reject its token would end the connection.
-				return &failure{code: exitFailure, err: fmt.Errorf("%s has no refresh token, and its token %s", printable(name), map[bool]string{
-					true: "doesn't expire", false: "expires " + relative(st.Expiry, a.now())}[st.Expiry.IsZero()])}
+				return &failure{code: exitFailure, err: fmt.Errorf("%s has no refresh token, and its token %s", printable(name), tokenWords(st.Expiry, a.now()))}
 			}
 			source := m.Source(name)
 			before, err := source.Stored(ctx)

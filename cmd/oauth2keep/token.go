@@ -14,6 +14,14 @@ import (
 	"github.com/oauth2keep/oauth2keep/endpoints"
 )
 
+// tokenWords says when a token expires.
+func tokenWords(expiry, now time.Time) string {
+	if expiry.IsZero() {
+		return "doesn't expire"
+	}
+	return "expires " + relative(expiry, now)
+}
+
 func (a *app) tokenCommand() *cobra.Command {
 	var show, header bool
 	c := &cobra.Command{
