@@ -59,11 +59,7 @@ here. The provider isn't told, so that the grant lives on there; "disconnect" en
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, name := c.Context(), args[0]
-			store, err := a.encrypted(ctx, false)
-			if err != nil {
-				return err
-			}
-			in, err := a.inspect(store)
+			in, err := a.inspect(ctx)
 			if err != nil {
 				return err
 			}

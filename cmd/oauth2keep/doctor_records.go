@@ -30,7 +30,7 @@ func (d *doctor) checkRecords(ctx context.Context, store *opened, keys *storage.
 		d.tell("records", levelNote, "", "can't be opened without the keys")
 		return
 	}
-	in, err := d.a.inspect(storage.Encrypt(store.Store, keys))
+	in, err := d.a.inspectorOf(storage.Encrypt(store.Store, keys))
 	if err != nil {
 		return // told by checkConfig
 	}

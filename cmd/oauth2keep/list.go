@@ -68,13 +68,9 @@ func joined[T ~string](values []T) string { return strings.Join(toStrings(values
 
 func (a *app) list(c *cobra.Command, prefix string, wanted func(tokensource.Status) bool) error {
 	ctx := c.Context()
-	store, err := a.encrypted(ctx, false)
+	in, err := a.inspect(ctx)
 	if err != nil {
 		return a.emptyIfNew(err)
-	}
-	in, err := a.inspect(store)
-	if err != nil {
-		return err
 	}
 	out := bufio.NewWriter(a.out)
 	t, examined := &table{out: out, now: a.now()}, 0

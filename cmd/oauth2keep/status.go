@@ -30,18 +30,13 @@ of the first of them that has trouble: 3 if a login is required, 4 if it is trie
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx := c.Context()
-			store, err := a.encrypted(ctx, false)
-			if err != nil {
-				if len(args) == 0 {
-					err = a.emptyIfNew(err)
-				}
+			in, err := a.inspect(ctx)
+			switch {
+			case err != nil && len(args) == 0:
+				return a.emptyIfNew(err)
+			case err != nil:
 				return err
-			}
-			in, err := a.inspect(store)
-			if err != nil {
-				return err
-			}
-			if len(args) == 0 {
+			case len(args) == 0:
 				return a.summarize(ctx, in)
 			}
 			return a.showStatus(ctx, in, args)

@@ -39,8 +39,17 @@ type inspector struct {
 // nobody owns no record.
 var nobody = tokensource.Registration{Issuer: "https://nobody.invalid"}
 
-// inspect returns an inspector of a store.
-func (a *app) inspect(store *storage.Encrypted) (*inspector, error) {
+// inspect opens the store, which has to be there, and returns an inspector of it.
+func (a *app) inspect(ctx context.Context) (*inspector, error) {
+	store, err := a.encrypted(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return a.inspectorOf(store)
+}
+
+// inspectorOf returns an inspector of a store.
+func (a *app) inspectorOf(store *storage.Encrypted) (*inspector, error) {
 	in := &inspector{
 		store:    store,
 		clients:  make(map[tokensource.Registration][]string),
