@@ -310,8 +310,7 @@ func TestEndToEndDenied(t *testing.T) {
 // What the packages ask of each other without importing it: an interface that is asked
 // for by a type assertion is lost without a word if a method changes.
 var (
-	_ pkce.Exchanger         = (*endpoints.Config)(nil)
-	_ pkce.Issuer            = (*endpoints.Config)(nil)
+	_ pkce.Authorizer        = (*endpoints.Config)(nil)
 	_ tokensource.Refresher  = (*endpoints.Config)(nil)
 	_ tokensource.Registrant = (*endpoints.Config)(nil)
 	_ tokensource.Revoker    = (*endpoints.Config)(nil)

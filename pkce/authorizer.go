@@ -16,7 +16,8 @@ import (
 // Authorizer is an optional ability of an [Exchanger]: it makes the authorization
 // request, and reads the callback, in its provider's words. The *Config of package
 // endpoints is one. Of another Exchanger the request is that of RFC 6749, section
-// 4.1.1, with RFC 7636's challenge, and so is the callback.
+// 4.1.1, with RFC 7636's challenge, and so is the callback, whose issuer is compared with
+// Flow.Issuer or Session.Issuer alone.
 //
 // An Exchanger that wraps an Authorizer has to have its methods as well.
 type Authorizer interface {
@@ -26,6 +27,17 @@ type Authorizer interface {
 	// its callbacks arrive. They don't change: an attempt is bound to all three.
 	Registration() (issuer, clientID string)
 	RedirectURL() string
+
+	// Issuer returns the issuer identifier of the provider's metadata (RFC 8414, section
+	// 2), and the metadata's authorization_response_iss_parameter_supported as inCallbacks.
+	// A callback that names another issuer (RFC 9207) is refused as [ErrMisconfigured],
+	// and so is one that names none if inCallbacks is true.
+	//
+	// An empty issuer means that it isn't known: an iss isn't looked at then. It must not
+	// be guessed from another URL, such as that of the token endpoint, nor be what
+	// Registration returns if that was: providers name issuers at other hosts, and their
+	// callbacks would be refused. What Flow.Issuer or Session.Issuer says goes first.
+	Issuer() (issuer string, inCallbacks bool)
 
 	// Authorize returns the URL of the consent page for one attempt, which has the
 	// challenge that the provider takes for the verifier, or none. Without a verifier

@@ -30,6 +30,7 @@ var _ Authorizer = (*shops)(nil)
 
 func (c *shops) Registration() (issuer, clientID string) { return c.issuer, c.ClientID }
 func (c *shops) RedirectURL() string                     { return c.stubConfig.RedirectURL }
+func (c *shops) Issuer() (string, bool)                  { return "", false }
 
 // AuthCodeURL has no shop.
 func (c *shops) AuthCodeURL(string, ...oauth2.AuthCodeOption) string { return "" }

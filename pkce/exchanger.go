@@ -14,9 +14,7 @@ import (
 )
 
 // Exchanger is what an attempt needs of an OAuth 2.0 client. An *oauth2.Config is
-// one, and so is the *Config of package endpoints. What else one can do is said by the
-// interfaces [Authorizer] and [Issuer]; one that wraps another has to have their methods
-// as well.
+// one, and so is the *Config of package endpoints, which is an [Authorizer] as well.
 type Exchanger interface {
 	// AuthCodeURL returns the URL of the provider's consent page, or "" if the
 	// configuration isn't valid. For the same configuration and options it must
@@ -28,19 +26,6 @@ type Exchanger interface {
 	// HTTP client, under the key [oauth2.HTTPClient], that doesn't follow
 	// redirects. Exchange must send the code at most once.
 	Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error)
-}
-
-// Issuer is an optional ability of an [Exchanger]: it knows its provider's issuer
-// identifier. A callback that names another issuer (RFC 9207) is then refused as
-// [ErrMisconfigured], and one that names none is accepted, unless the provider promises
-// to name it.
-type Issuer interface {
-	// Issuer returns the issuer identifier of the provider's metadata (RFC 8414,
-	// section 2), or "" if it isn't known. It must not be guessed from another
-	// URL, such as that of the token endpoint: providers name issuers at other
-	// hosts, and their callbacks would be refused. InCallbacks is the metadata's
-	// authorization_response_iss_parameter_supported.
-	Issuer() (issuer string, inCallbacks bool)
 }
 
 var _ Exchanger = (*oauth2.Config)(nil)

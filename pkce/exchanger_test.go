@@ -241,16 +241,29 @@ func TestConsentPageWithOtherNames(t *testing.T) {
 	assert.NoError(t, begin())
 }
 
-// knowing is a client that knows its provider's issuer.
+// knowing is a client that knows its provider's issuer, and registers its tokens under
+// another name.
 type knowing struct {
 	*oauth2.Config
 	issuer      string
 	inCallbacks bool
 }
 
-func (k knowing) Issuer() (string, bool) { return k.issuer, k.inCallbacks }
+var _ Authorizer = knowing{}
 
-var _ Issuer = knowing{}
+func (k knowing) Issuer() (string, bool) { return k.issuer, k.inCallbacks }
+func (k knowing) Registration() (issuer, clientID string) {
+	return "https://tokens.example", k.ClientID
+}
+func (k knowing) RedirectURL() string { return k.Config.RedirectURL }
+
+func (k knowing) Authorize(_ context.Context, state, verifier string, opts ...oauth2.AuthCodeOption) (string, map[string]string, error) {
+	return k.AuthCodeURL(state, append(opts, oauth2.S256ChallengeOption(verifier))...), nil, nil
+}
+
+func (k knowing) ReadCallback(callback url.Values) (url.Values, map[string]string) {
+	return callback, nil
+}
 
 func TestKnownIssuer(t *testing.T) {
 	const issuer = "https://p.example"

@@ -45,8 +45,8 @@ type Flow struct {
 	// callbacks (RFC 9207), as its metadata say with
 	// authorization_response_iss_parameter_supported. If it is set, a callback
 	// without iss, or with another one, is refused as [ErrMisconfigured], as
-	// section 2.4 demands. If it is empty, what Config knows as an [Issuer]
-	// counts, and an iss isn't looked at if it knows nothing.
+	// section 2.4 demands. If it is empty, what Config knows as an
+	// [Authorizer] counts, and an iss isn't looked at if it knows nothing.
 	Issuer string
 
 	// ExchangeOptions are parameters for the exchange. Those for the consent page

@@ -58,7 +58,7 @@ type Session struct {
 	Embedded bool
 
 	// Issuer, if not empty, is the issuer identifier that the callback has to
-	// carry (RFC 9207). See [Flow.Issuer], and [Issuer] if it is empty.
+	// carry (RFC 9207). See [Flow.Issuer], also if it is empty.
 	Issuer string
 
 	// URL is the URL of the consent page, filled in by [Flow.Begin] and
@@ -256,8 +256,8 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters
 // latter comes from a definition, where a slash at the end may be left out.
 func (s *Session) checkIssuer(c Exchanger, iss string) error {
 	known := s.Issuer
-	if i, ok := c.(Issuer); ok && known == "" {
-		issuer, inCallbacks := i.Issuer()
+	if a, ok := c.(Authorizer); ok && known == "" {
+		issuer, inCallbacks := a.Issuer()
 		if iss != "" || inCallbacks {
 			known, iss = strings.TrimSuffix(issuer, "/"), strings.TrimSuffix(iss, "/")
 		}

@@ -99,14 +99,6 @@ func (r redirected) Exchange(ctx context.Context, code string, opts ...oauth2.Au
 	return r.exchanger.Exchange(ctx, code, r.with(opts)...)
 }
 
-// Issuer implements pkce.Issuer. An issuer that isn't known is as good as none.
-func (r redirected) Issuer() (issuer string, inCallbacks bool) {
-	if i, ok := r.exchanger.(pkce.Issuer); ok {
-		return i.Issuer()
-	}
-	return "", false
-}
-
 // redirectedAuthorizer is an Authorizer with another redirect URL.
 type redirectedAuthorizer struct {
 	redirected
@@ -122,6 +114,11 @@ func (r redirectedAuthorizer) Registration() (issuer, clientID string) {
 
 // RedirectURL implements pkce.Authorizer.
 func (r redirectedAuthorizer) RedirectURL() string { return r.redirectURL }
+
+// Issuer implements pkce.Authorizer.
+func (r redirectedAuthorizer) Issuer() (issuer string, inCallbacks bool) {
+	return r.authorizer.Issuer()
+}
 
 // Authorize implements pkce.Authorizer.
 func (r redirectedAuthorizer) Authorize(ctx context.Context, state, verifier string, opts ...oauth2.AuthCodeOption) (string, map[string]string, error) {

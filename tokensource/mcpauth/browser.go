@@ -62,8 +62,11 @@ func newConsentPage(from string) (*consentPage, error) {
 	return p, nil
 }
 
-// Registration implements pkce.Authorizer. The SDK compares the issuer.
+// Registration implements pkce.Authorizer.
 func (p *consentPage) Registration() (issuer, clientID string) { return "", p.query.Get("client_id") }
+
+// Issuer implements pkce.Authorizer. The SDK compares it.
+func (p *consentPage) Issuer() (issuer string, inCallbacks bool) { return "", false }
 
 // RedirectURL implements pkce.Authorizer.
 func (p *consentPage) RedirectURL() string { return p.query.Get("redirect_uri") }
