@@ -184,7 +184,7 @@ func TestKindOfACallbackAgreesWithItsAction(t *testing.T) {
 		"login_required":          {endpoints.KindLoginRequired, pkce.ErrStartAgain},
 		"something_new":           {endpoints.KindUnknown, pkce.ErrStartAgain},
 	} {
-		s := pkce.NewSession("alice", 0)
+		s := pkce.Session{State: "a", Expiry: time.Now().Add(time.Hour)}
 		_, err := s.Exchange(t.Context(), conf, url.Values{"state": {s.State}, "error": {code}})
 		assert.Equal(t, want.kind, endpoints.KindOf(fmt.Errorf("wrapped: %w", err)), code)
 		assert.ErrorIs(t, err, want.action, code)
@@ -195,7 +195,7 @@ func TestKindOfACallbackAgreesWithItsAction(t *testing.T) {
 		context.Canceled:         endpoints.KindUnknown,
 	} {
 		ctx := context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: losing{lost}})
-		s := pkce.NewSession("alice", 0)
+		s := pkce.Session{State: "a", Expiry: time.Now().Add(time.Hour)}
 		_, err := s.Exchange(ctx, conf, url.Values{"state": {s.State}, "code": {"c0de"}})
 		assert.Equal(t, want, endpoints.KindOf(err), "%v", lost)
 		assert.ErrorIs(t, err, pkce.ErrStartAgain)

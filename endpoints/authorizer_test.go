@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,20 +41,20 @@ func TestAValueThatIsntAcceptedIsNoMisconfiguration(t *testing.T) {
 	shop := func(name string) oauth2.AuthCodeOption { return oauth2.SetAuthURLParam("shop", name) }
 	ctx := roundTripper(func(*http.Request) (*http.Response, error) { panic("sent") }).context()
 
-	_, err := pkce.NewSession("c", 0).Authorize(ctx, conf, shop("evil.example"))
+	_, err := new(pkce.Session).Authorize(ctx, conf, shop("evil.example"))
 	assert.ErrorIs(t, err, pkce.ErrStartAgain)
 	assert.ErrorContains(t, err, "the value of the variable shop isn't accepted: it takes *.myshop.example")
-	_, err = pkce.NewSession("c", 0).Authorize(ctx, conf)
+	_, err = new(pkce.Session).Authorize(ctx, conf)
 	assert.ErrorIs(t, err, pkce.ErrMisconfigured)
 
 	for _, evil := range []string{"evil.example", "tea.myshop.example\n"} {
-		s := pkce.NewSession("c", 0)
+		s := pkce.Session{State: "s", Expiry: time.Now().Add(time.Hour)}
 		_, err = s.Exchange(ctx, conf, url.Values{"state": {s.State}, "code": {"c0de"}, "shop": {evil}})
 		assert.ErrorIs(t, err, pkce.ErrStartAgain)
 		assert.False(t, errors.Is(err, pkce.ErrMisconfigured))
 	}
 	p.Consent.Params = endpoints.Params{"shop": {"{shop}"}}
 	p.Endpoint.AuthURL = "https://a.example/authorize"
-	_, err = pkce.NewSession("c", 0).Authorize(ctx, p.Config(oauth2.Config{ClientID: "id"}), shop("evil.example"))
+	_, err = new(pkce.Session).Authorize(ctx, p.Config(oauth2.Config{ClientID: "id"}), shop("evil.example"))
 	require.ErrorIs(t, err, pkce.ErrStartAgain)
 }

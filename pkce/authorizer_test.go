@@ -127,7 +127,7 @@ func TestAuthorizer(t *testing.T) {
 
 func TestAuthorizerWithoutABrowser(t *testing.T) {
 	c := newShops()
-	s := NewSession("k", 0)
+	s := new(Session)
 	_, err := s.Authorize(t.Context(), c, shop("tea.shops.example"))
 	require.NoError(t, err)
 	_, err = s.Exchange(t.Context(), c, url.Values{"st": {s.State}, "c": {"code"}})

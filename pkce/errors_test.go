@@ -41,7 +41,7 @@ func TestAuthErrorActions(t *testing.T) {
 	}
 	for action, codes := range want {
 		for _, code := range codes {
-			s := NewSession("k", 0)
+			s := begun("k")
 			_, err := s.Exchange(t.Context(), newStub(), url.Values{"state": {s.State}, "error": {code}})
 			assert.ErrorIs(t, err, action, code)
 			checkError(t, err, s.State, s.Verifier)
@@ -175,7 +175,7 @@ func TestExchangeActions(t *testing.T) {
 				w.WriteHeader(tt.status)
 				fmt.Fprint(w, tt.body)
 			}
-			s := NewSession("k", 0)
+			s := begun("k")
 			callback := url.Values{"state": {s.State}, "code": {"code-of-the-provider"}}
 			_, err := s.Exchange(t.Context(), p.config("http://localhost/callback"), callback)
 			assert.ErrorIs(t, err, tt.want)
@@ -237,7 +237,7 @@ func TestExchangeErrors(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := NewSession("k", 0)
+			s := begun("k")
 			ctx := t.Context()
 			if name == "timeout" {
 				var cancel context.CancelFunc
@@ -253,7 +253,7 @@ func TestExchangeErrors(t *testing.T) {
 		})
 	}
 
-	s := NewSession("k", 0)
+	s := begun("k")
 	_, err := s.Exchange(t.Context(), secretURL(closed.URL), url.Values{"state": {s.State}, "code": {code}})
 	var network net.Error
 	assert.ErrorAs(t, err, &network, "the cause isn't reachable")

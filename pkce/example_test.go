@@ -92,7 +92,7 @@ func ExampleSession() {
 			AuthStyle: oauth2.AuthStyleInParams,
 		},
 	}
-	s := pkce.NewSession("me", 0)
+	s := &pkce.Session{Connection: "me"}
 	callbacks := make(chan url.Values, 1)
 	local := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

@@ -36,7 +36,7 @@ func TestExchangeIsNotRedirected(t *testing.T) {
 				if client != nil {
 					ctx = context.WithValue(ctx, oauth2.HTTPClient, client)
 				}
-				s := NewSession("k", 0)
+				s := begun("k")
 				_, err := s.Exchange(ctx, p.config("http://localhost/callback"), url.Values{"state": {s.State}, "code": {"the-code"}})
 				assert.ErrorIs(t, err, ErrMisconfigured)
 				assert.ErrorContains(t, err, fmt.Sprint("the provider answered status ", status))
@@ -75,7 +75,7 @@ func TestACodeIsSentOnceOverHTTP2(t *testing.T) {
 		return nil, err
 	})}
 	config := newProvider(t).config("http://localhost/callback")
-	s := NewSession("k", 0)
+	s := begun("k")
 	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, client)
 	_, err := s.Exchange(ctx, config, url.Values{"state": {s.State}, "code": {"c"}})
 	assert.ErrorIs(t, err, ErrStartAgain)
@@ -92,7 +92,7 @@ type nilExchanger struct{ Exchanger }
 func TestAutoDetectedStyleIsRefused(t *testing.T) {
 	p := newProvider(t)
 	config := p.config("http://localhost/callback")
-	s := NewSession("k", 0)
+	s := begun("k")
 	callback := url.Values{"state": {s.State}, "code": {"c"}}
 	var nilConfig *oauth2.Config
 	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInParams, oauth2.AuthStyleInHeader} {

@@ -135,9 +135,8 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, connection string, 
 	if !utf8.ValidString(connection) {
 		return nil, misconfigured("the connection's name isn't valid UTF-8")
 	}
-	s := NewSession(connection, f.maxAge())
-	s.Embedded = embedded
-	s.Issuer = f.Issuer
+	s := &Session{Connection: connection, Expiry: time.Now().Add(f.maxAge()), Embedded: embedded, Issuer: f.Issuer}
+	s.begin()
 	if f.NoPKCE {
 		s.Verifier = ""
 	}

@@ -300,6 +300,13 @@ type stubConfig struct {
 	calls []url.Values
 }
 
+// begun returns an attempt that has begun.
+func begun(connection string) *Session {
+	s := &Session{Connection: connection}
+	s.begin()
+	return s
+}
+
 func newStub() *stubConfig {
 	return &stubConfig{
 		Config: oauth2.Config{

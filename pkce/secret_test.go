@@ -126,7 +126,7 @@ func TestNoErrorLeadsToASecret(t *testing.T) {
 				config.Endpoint.AuthStyle = style
 				for _, exchanger := range []Exchanger{config, wrapping{config}} {
 					ctx := context.WithValue(t.Context(), contextKey{}, contextual)
-					s := NewSession("k", 0)
+					s := begun("k")
 					_, err := s.Exchange(ctx, exchanger, url.Values{"state": {s.State}, "code": {code}})
 					checkError(t, err, s.State, s.Verifier, code)
 					assert.False(t, leadsTo(err, s.State, s.Verifier, code, clientSecret, contextual, accessToken), "%T: %v", exchanger, err)
@@ -160,7 +160,7 @@ func TestErrorWithoutSecretsMeansTheSame(t *testing.T) {
 	} {
 		c := newStub()
 		c.err = fmt.Errorf("%w: %w", own, &oauth2.RetrieveError{Response: response, ErrorCode: "invalid_grant", Body: []byte("body")})
-		s := NewSession("k", 0)
+		s := begun("k")
 		_, err := s.Exchange(t.Context(), c, url.Values{"state": {s.State}, "code": {"c"}})
 		want, _ := tokenerror.Of(c.err)
 		got, ok := tokenerror.Of(err)
@@ -175,7 +175,7 @@ func TestErrorWithoutSecretsMeansTheSame(t *testing.T) {
 func TestRequestThatWasNotSent(t *testing.T) {
 	c := newStub()
 	c.err = &url.Error{Op: "Post", URL: "https://p.example", Err: tokenerror.NotSent(errors.New("a mistake in the definition"))}
-	s := NewSession("k", 0)
+	s := begun("k")
 	_, err := s.Exchange(t.Context(), c, url.Values{"state": {s.State}, "code": {"c"}})
 	assert.ErrorIs(t, err, ErrMisconfigured)
 	assert.EqualError(t, err, "pkce: the exchange failed: no answer: a mistake in the definition")

@@ -2,9 +2,7 @@ package pkce
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"math"
@@ -26,9 +24,21 @@ const defaultMaxAge = 30 * time.Minute
 
 // Session is one attempt to connect one account: what has to be remembered while
 // the user is at the consent page. A web application gets it from [Flow.Begin] and
-// has it back in [Flow.Callback]. A program without cookies makes one with
-// [NewSession], keeps it in memory, and calls [Session.Exchange] once, or serves
-// [Session.Callback].
+// has it back in [Flow.Callback]. A program without cookies makes one for each attempt,
+// keeps it in memory, and calls [Session.Exchange] once, or serves [Session.Callback].
+// The zero Session is ready for that:
+//
+//	s := &pkce.Session{Connection: "me"}
+//	consentURL, err := s.Authorize(ctx, config)
+//
+// Authorize and Callback begin an attempt whose State is empty: they fill in State,
+// Verifier, and Expiry if that is zero. A Session that has a State is used as it is. A
+// copy of one that has none is another attempt.
+//
+// Exchange and the handler of Callback only read the Session, and may be used
+// concurrently. Authorize and Callback themselves must not be called at the same time as
+// anything else, but the handler may serve already when Authorize is called for the first
+// time.
 //
 // State, Verifier and URL are secrets until the attempt is over. A Session hides
 // them from fmt, log/slog and encoding/json, also inside of another struct. Only an
@@ -40,16 +50,17 @@ type Session struct {
 	// words. It is any valid UTF-8.
 	Connection string
 
-	// State comes back with the callback: 256 random bits in base64url. An
-	// attempt without a state can't be finished.
+	// State comes back with the callback: 256 random bits in base64url. Empty means
+	// that the attempt hasn't begun, and every callback is refused.
 	State string
 
-	// Verifier is the PKCE code verifier, 256 random bits in base64url. If it is
-	// empty, neither a challenge nor a verifier is sent.
+	// Verifier is the PKCE code verifier, 256 random bits in base64url. If it is empty
+	// and State isn't, neither a challenge nor a verifier is sent. To have it like that,
+	// set an Expiry, and a State as [oauth2.GenerateVerifier] makes one.
 	Verifier string
 
-	// Expiry is the time from which a callback is refused. The zero time is
-	// long past.
+	// Expiry is the time from which a callback is refused. Zero means 30 minutes after
+	// the attempt begins, and is long past in a Session that has a State.
 	Expiry time.Time
 
 	// Embedded tells that the provider's JavaScript runs in the application's own
@@ -68,25 +79,21 @@ type Session struct {
 	kept map[string]string // what an Authorizer wants to have again at the exchange
 }
 
-// NewSession returns a new attempt for a connection, with a state and a verifier of
-// its own. It expires after maxAge, or after 30 minutes if maxAge isn't positive.
-func NewSession(connection string, maxAge time.Duration) *Session {
-	if maxAge <= 0 {
-		maxAge = defaultMaxAge
+// begin gives s a state, a verifier and an expiry, if it has no state.
+func (s *Session) begin() {
+	if s == nil || s.State != "" {
+		return
 	}
-	state := make([]byte, 32)
-	rand.Read(state) // never fails
-	return &Session{
-		Connection: connection,
-		State:      base64.RawURLEncoding.EncodeToString(state),
-		Verifier:   oauth2.GenerateVerifier(),
-		Expiry:     time.Now().Add(maxAge),
+	s.State, s.Verifier = oauth2.GenerateVerifier(), oauth2.GenerateVerifier()
+	if s.Expiry.IsZero() {
+		s.Expiry = time.Now().Add(defaultMaxAge)
 	}
 }
 
-// Authorize returns the URL of the consent page for this attempt. The options go
-// into it. They don't go into the exchange, but for the provider's variables, if c is
-// an [Authorizer] that has any: the Session remembers them for [Session.Exchange].
+// Authorize begins the attempt, and returns the URL of its consent page. Called once
+// more, it returns the URL of the same attempt. The options go into the URL. They don't
+// go into the exchange, but for the provider's variables, if c is an [Authorizer] that has
+// any: the Session remembers them for [Session.Exchange].
 //
 // The error wraps [ErrMisconfigured], or [ErrStartAgain] if a variable's value isn't
 // accepted, which the user may have typed.
@@ -94,6 +101,7 @@ func (s *Session) Authorize(ctx context.Context, c Exchanger, opts ...oauth2.Aut
 	if err := check(c, "the Config of the consent page"); err != nil {
 		return "", err
 	}
+	s.begin()
 	if a, ok := c.(Authorizer); ok {
 		return s.authorize(ctx, a, opts)
 	}
@@ -137,9 +145,9 @@ var noRedirectURI = oauth2.SetAuthURLParam("redirect_uri", "")
 // [ErrStartAgain], [ErrDenied] or [ErrMisconfigured].
 //
 // A code is good for one exchange, and Exchange doesn't remember that it was
-// called: forget the Session when it returns. If ctx ends while the provider
-// answers, the token is lost, so don't use the context of an HTTP request whose
-// client may leave; [Flow.Callback] takes care of that.
+// called: forget the Session when it returns, and take a new one for another attempt.
+// If ctx ends while the provider answers, the token is lost, so don't use the context
+// of an HTTP request whose client may leave; [Flow.Callback] takes care of that.
 func (s *Session) Exchange(ctx context.Context, c Exchanger, callback url.Values, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	read := readCallback(c, callback)
 	if err := s.verify(read.Values); err != nil {
@@ -164,6 +172,7 @@ func (s *Session) Callback(ctx context.Context, c Exchanger, done func(w http.Re
 	if done == nil {
 		panic("pkce: Session.Callback with a nil done")
 	}
+	s.begin() // Authorize would, while the handler reads the state
 	resume := func(w http.ResponseWriter, r *http.Request) (*Session, parameters, error) {
 		callback := readForm(c, w, r)
 		if err := s.verify(callback.Values); err != nil {
@@ -186,6 +195,9 @@ func (s *Session) verify(callback url.Values) error {
 	state, err := stateOf(callback)
 	if err != nil {
 		return err
+	}
+	if s != nil && s.State == "" {
+		return stateError("the attempt hasn't begun: Session.Authorize wasn't called, or was for a copy")
 	}
 	if s == nil || subtle.ConstantTimeCompare([]byte(state), []byte(s.State)) != 1 {
 		return stateError("the callback's state belongs to another attempt")

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,29 +22,75 @@ import (
 	"golang.org/x/oauth2"
 )
 
-func TestNewSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, tt := range []struct{ maxAge, want time.Duration }{
-			{0, 30 * time.Minute},
-			{-time.Second, 30 * time.Minute},
-			{time.Minute, time.Minute},
-		} {
-			s := NewSession("acct-7", tt.maxAge)
-			assert.Equal(t, time.Now().Add(tt.want), s.Expiry)
-			assert.Equal(t, "acct-7", s.Connection)
-		}
-	})
-	seen := make(map[string]bool)
-	for range 100 {
-		s := NewSession("", 0)
-		for _, secret := range []string{s.State, s.Verifier} {
-			raw, err := base64.RawURLEncoding.DecodeString(secret)
-			require.NoError(t, err)
-			assert.Len(t, raw, 32)
-			assert.False(t, seen[secret], "repeated")
-			seen[secret] = true
-		}
+// The zero Session works. One that has a State is used as it is.
+func TestSessionBegins(t *testing.T) {
+	for name, tt := range map[string]struct {
+		session    Session
+		life, want time.Duration
+	}{
+		"zero":                   {Session{}, 0, 30 * time.Minute},
+		"an expiry":              {Session{Connection: "acct-7"}, time.Minute, time.Minute},
+		"embedded":               {Session{Embedded: true, Issuer: "https://p.example"}, 0, 30 * time.Minute},
+		"a verifier used before": {Session{Verifier: "verifier-of-another-attempt"}, 0, 30 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, other, c := tt.session, tt.session, newStub()
+				if tt.life != 0 {
+					s.Expiry = time.Now().Add(tt.life)
+				}
+				want := s
+				want.Expiry = time.Now().Add(tt.want)
+				consentURL, err := s.Authorize(t.Context(), c)
+				require.NoError(t, err)
+				u, err := url.Parse(consentURL)
+				require.NoError(t, err)
+				assert.Equal(t, s.State, u.Query().Get("state"))
+				assert.Equal(t, oauth2.S256ChallengeFromVerifier(s.Verifier), u.Query().Get("code_challenge"))
+				_, err = other.Authorize(t.Context(), c)
+				require.NoError(t, err)
+				seen := map[string]bool{tt.session.Verifier: true}
+				for _, secret := range []string{s.State, s.Verifier, other.State, other.Verifier} {
+					raw, err := base64.RawURLEncoding.DecodeString(secret)
+					require.NoError(t, err)
+					assert.Len(t, raw, 32)
+					assert.False(t, seen[secret], "repeated")
+					seen[secret] = true
+				}
+				want.State, want.Verifier = s.State, s.Verifier
+				assert.True(t, reflect.DeepEqual(want, s), "something else has changed")
+
+				time.Sleep(time.Second)
+				again, err := s.Authorize(t.Context(), c)
+				require.NoError(t, err)
+				assert.Equal(t, consentURL, again)
+				assert.True(t, reflect.DeepEqual(want, s), "the attempt has changed")
+				_, err = s.Exchange(t.Context(), c, url.Values{"state": {s.State}, "code": {"c"}, "iss": {s.Issuer}})
+				require.NoError(t, err)
+				assert.Equal(t, s.Verifier, c.calls[0].Get("code_verifier"))
+			})
+		})
 	}
+	for name, s := range map[string]Session{
+		"a state":                   {State: "s"},
+		"a state and an expiry":     {State: "s", Expiry: time.Now().Add(time.Hour)},
+		"a state and a verifier":    {State: "s", Verifier: "v"},
+		"an attempt that has ended": {State: "s", Verifier: "v", Expiry: time.Now().Add(-time.Hour)},
+	} {
+		before := s
+		_, err := s.Authorize(t.Context(), newStub())
+		require.NoError(t, err)
+		s.Callback(t.Context(), newStub(), func(http.ResponseWriter, *http.Request, *Session, *oauth2.Token, error) {})
+		assert.True(t, reflect.DeepEqual(before, s), name)
+	}
+}
+
+// What can't be authorized doesn't begin.
+func TestSessionDoesntBeginWithoutAConfig(t *testing.T) {
+	s := new(Session)
+	_, err := s.Authorize(t.Context(), nil)
+	assert.ErrorIs(t, err, ErrMisconfigured)
+	assert.True(t, reflect.DeepEqual(new(Session), s))
 }
 
 func TestSessionAuthorize(t *testing.T) {
@@ -152,7 +200,7 @@ func TestSessionExchange(t *testing.T) {
 		"expired":                     {with(func(s *Session) { s.Expiry = time.Now() }), "state=" + state + "&code=" + code, ErrState, "expired", ""},
 		"no expiry":                   {with(func(s *Session) { s.Expiry = time.Time{} }), "state=" + state + "&code=" + code, ErrState, "expired", ""},
 		"no session":                  {nil, "state=" + state + "&code=" + code, ErrState, "another attempt", ""},
-		"zero session":                {&Session{}, "state=" + state + "&code=" + code, ErrState, "another attempt", ""},
+		"zero session":                {&Session{}, "state=" + state + "&code=" + code, ErrState, "hasn't begun", ""},
 		"state is checked first":      {good(), "state=x&error=access_denied", ErrState, "another attempt", ""},
 		"state before the repeated":   {good(), "state=x&code=a&code=b", ErrState, "another attempt", ""},
 		"nothing":                     {good(), "state=" + state, ErrStartAgain, "neither a code nor an error", ""},
@@ -244,7 +292,8 @@ func TestLesson18StateComparedWhenEmpty(t *testing.T) {
 
 func TestSessionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewSession("k", time.Minute)
+		s := &Session{Expiry: time.Now().Add(time.Minute)}
+		s.begin()
 		callback := url.Values{"state": {s.State}, "code": {"c"}}
 		time.Sleep(time.Minute - 1)
 		_, err := s.Exchange(t.Context(), newStub(), callback)

@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 )
 
 func TestSessionCallbackNilDone(t *testing.T) {
-	assert.Panics(t, func() { NewSession("k", 0).Callback(t.Context(), newStub(), nil) })
+	assert.Panics(t, func() { begun("k").Callback(t.Context(), newStub(), nil) })
 }
 
 // Nothing but a callback with the attempt's state ends it, and that does once, whatever
@@ -37,7 +38,7 @@ func TestSessionCallback(t *testing.T) {
 		"the client's fault": {url.Values{"error": {"unauthorized_client"}}, ErrMisconfigured},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, s := newStub(), NewSession("k", 0)
+			c, s := newStub(), begun("k")
 			if tt.query.Has("iss") {
 				s.Issuer = "https://provider.example"
 			}
@@ -90,9 +91,56 @@ func TestSessionCallback(t *testing.T) {
 	}
 }
 
+// An attempt that nobody was sent to the consent page for isn't finished by anyone.
+func TestSessionThatHasntBegun(t *testing.T) {
+	c, copied := newStub(), *begun("k")
+	copied.State = ""
+	for _, s := range []*Session{nil, {}, {Expiry: time.Now().Add(time.Hour)}, &copied} {
+		for _, query := range []url.Values{{"code": {"c"}}, {"code": {"c"}, "state": {""}}, {"code": {"c"}, "state": {"x"}}, {"code": {"c"}, "state": {"", ""}}} {
+			_, err := s.Exchange(t.Context(), c, query)
+			assert.ErrorIs(t, err, ErrState)
+			called := 0
+			s.Callback(t.Context(), c, func(_ http.ResponseWriter, _ *http.Request, got *Session, token *oauth2.Token, err error) {
+				called++
+				assert.Nil(t, got)
+				assert.Nil(t, token)
+				assert.ErrorIs(t, err, ErrState)
+			}).ServeHTTP(httptest.NewRecorder(), callback(query))
+			assert.Equal(t, 1, called)
+			if s != nil {
+				s.State = "" // which Callback has filled in
+			}
+		}
+	}
+	assert.Empty(t, c.calls)
+}
+
+// A server has to have its handler before the redirect URL, and so the consent page's, can
+// be made. What a stranger sends to it meanwhile changes nothing.
+func TestSessionCallbackBeforeAuthorize(t *testing.T) {
+	c, s := newShops(), new(Session)
+	var tokens atomic.Int32
+	h := s.Callback(t.Context(), c, func(_ http.ResponseWriter, _ *http.Request, _ *Session, _ *oauth2.Token, err error) {
+		if err == nil {
+			tokens.Add(1)
+		} else {
+			assert.ErrorIs(t, err, ErrState)
+		}
+	})
+	var stranger sync.WaitGroup
+	stranger.Go(func() { h.ServeHTTP(httptest.NewRecorder(), callback(url.Values{"st": {"guessed"}, "c": {"c"}})) })
+	_, err := s.Authorize(t.Context(), c, shop("tea.shops.example")) // at the same time, for the race detector
+	require.NoError(t, err)
+	stranger.Wait()
+	assert.Zero(t, tokens.Load())
+	h.ServeHTTP(httptest.NewRecorder(), callback(url.Values{"st": {s.State}, "c": {"c"}}))
+	assert.EqualValues(t, 1, tokens.Load())
+	assert.Equal(t, "tea.shops.example", c.calls[0].Get("shop"))
+}
+
 func TestSessionCallbackExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, s := newStub(), NewSession("k", time.Minute)
+		c, s := newStub(), &Session{Expiry: time.Now().Add(time.Minute)}
 		var got error
 		h := s.Callback(t.Context(), c, func(_ http.ResponseWriter, _ *http.Request, _ *Session, _ *oauth2.Token, err error) { got = err })
 		time.Sleep(time.Minute)
@@ -103,7 +151,7 @@ func TestSessionCallbackExpires(t *testing.T) {
 }
 
 func TestSessionCallbackAtOnce(t *testing.T) {
-	c, s := newStub(), NewSession("k", 0)
+	c, s := newStub(), begun("k")
 	var passed, repeated atomic.Int32
 	h := s.Callback(t.Context(), c, func(_ http.ResponseWriter, _ *http.Request, _ *Session, _ *oauth2.Token, err error) {
 		if err == nil {
@@ -132,7 +180,7 @@ func TestSessionCallbackContext(t *testing.T) {
 	}{"the program ends": {time.Second, time.Second}, "nothing ends": {time.Hour, 5 * time.Minute}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewSession("k", 0)
+				s := begun("k")
 				ctx, cancel := context.WithTimeout(t.Context(), tt.program)
 				defer cancel()
 				var got error

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -75,7 +76,7 @@ func isLoopback(redirectURL string) bool {
 func (a *app) pasted(ctx context.Context, name string, conf *endpoints.Config, opts []oauth2.AuthCodeOption, f *loggingIn) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
-	s := pkce.NewSession(name, f.limit)
+	s := &pkce.Session{Connection: name, Expiry: time.Now().Add(f.limit)}
 	consentURL, err := s.Authorize(ctx, conf, opts...)
 	if err != nil {
 		return nil, err

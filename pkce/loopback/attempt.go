@@ -79,9 +79,9 @@ func (l *Login) begin(ctx context.Context, registered *url.URL) (*attempt, error
 func (l *Login) beginAt(ctx context.Context, redirect *url.URL, listeners []net.Listener) (a *attempt, err error) {
 	a = &attempt{
 		program: l.Program, redirect: redirect, listeners: listeners,
-		session: pkce.NewSession(l.Program, l.timeout()), result: make(chan result, 1), waiting: make(map[net.Conn]bool),
+		session: &pkce.Session{Connection: l.Program, Expiry: time.Now().Add(l.timeout()), Issuer: l.Issuer},
+		result:  make(chan result, 1), waiting: make(map[net.Conn]bool),
 	}
-	a.session.Issuer = l.Issuer
 	config := redirectTo(l.Config, redirect.String())
 	a.url, err = a.session.Authorize(ctx, config, l.Options...)
 	if err == nil && !isPage(a.url) {

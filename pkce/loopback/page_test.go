@@ -13,7 +13,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	s := pkce.NewSession("", 0)
+	s := new(pkce.Session)
 	const hostile = `"><script>alert(1)</script><img src=https://evil.example/>{details}{title}` + "`"
 	for name, tt := range map[string]struct {
 		session *pkce.Session
