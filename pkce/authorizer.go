@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -60,6 +61,8 @@ type Authorizer interface {
 	ReadCallback(callback url.Values) (rfc url.Values, kept map[string]string)
 }
 
+var _ loginerror.Authorizer = Authorizer(nil)
+
 // parameters are those of a callback, under the RFC's names.
 type parameters struct {
 	url.Values
@@ -96,13 +99,13 @@ func (s *Session) authorizeError(ctx context.Context, a Authorizer, err error) e
 	var answer *oauth2.RetrieveError
 	var failed *url.Error
 	if errors.As(err, &answer) || errors.As(err, &failed) {
-		return requestError(what, a, err, secrets)
+		return loginerror.OfRequest(what, a, err, secrets...)
 	}
 	action := ErrMisconfigured
 	if tokenerror.IsInput(err) || ctx.Err() != nil {
 		action = ErrStartAgain
 	}
-	return &problem{action: action, text: what + redact.Line(err.Error(), maxText, secrets), cause: redact.Error(err, secrets)}
+	return loginerror.New(action, what+redact.Line(err.Error(), loginerror.MaxText, secrets), redact.Error(err, secrets))
 }
 
 // keptOptions returns what the attempt and its callback have kept, as options of the
@@ -114,7 +117,7 @@ func (s *Session) keptOptions(callback map[string]string) ([]oauth2.AuthCodeOpti
 	}
 	for name, value := range callback {
 		if begun, ok := all[name]; ok && begun != value {
-			return nil, &problem{action: ErrStartAgain, text: "the callback is about another account than the attempt"}
+			return nil, startAgain("the callback is about another account than the attempt")
 		}
 		all[name] = value
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -142,7 +143,7 @@ func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, e
 	name := b.cookieName(s.State)
 	sealed, err := f.Sealer.Seal(ctx, plain, b.associatedData(name))
 	if err != nil {
-		return nil, &problem{action: ErrStartAgain, text: "can't seal the attempt's cookie: " + redact.Line(err.Error(), maxText, nil), cause: err}
+		return nil, loginerror.New(ErrStartAgain, "can't seal the attempt's cookie: "+redact.Line(err.Error(), loginerror.MaxText, nil), err)
 	}
 	value := base64.RawURLEncoding.EncodeToString(sealed)
 	if len(name)+len(value) > maxCookies {
@@ -174,9 +175,9 @@ func (f *Flow) open(ctx context.Context, b binding, c *http.Cookie) (*Session, e
 	plain, err := f.Sealer.Open(ctx, sealed, b.associatedData(c.Name))
 	switch {
 	case errors.Is(err, storage.ErrOpen):
-		return nil, &problem{action: ErrState, text: "the attempt's cookie can't be opened: it was changed, is from another provider, client or redirect URL, or was sealed with a key that this process doesn't have", cause: err}
+		return nil, loginerror.New(ErrState, "the attempt's cookie can't be opened: it was changed, is from another provider, client or redirect URL, or was sealed with a key that this process doesn't have", err)
 	case err != nil:
-		return nil, &problem{action: ErrStartAgain, text: "can't open the attempt's cookie: " + redact.Line(err.Error(), maxText, nil), cause: err}
+		return nil, loginerror.New(ErrStartAgain, "can't open the attempt's cookie: "+redact.Line(err.Error(), loginerror.MaxText, nil), err)
 	}
 	var a attempt
 	if err := json.Unmarshal(plain, &a); err != nil {

@@ -2,11 +2,11 @@ package pkce
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
+	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
@@ -17,55 +17,35 @@ var (
 	// ErrStartAgain means that this attempt is over and another one may work:
 	// the state didn't verify, the code had expired, or the provider or the
 	// network had trouble. Offer the user to begin again.
-	ErrStartAgain = errors.New("pkce: start again")
+	ErrStartAgain = loginerror.ErrStartAgain
 
 	// ErrDenied means that the user said no at the consent page.
-	ErrDenied = errors.New("pkce: the user said no")
+	ErrDenied = loginerror.ErrDenied
 
 	// ErrMisconfigured means that the application's operator has to change
 	// something: the client's id, secret, scopes, redirect URI or issuer, or a
 	// field of [Flow]. Beginning again ends the same way.
-	ErrMisconfigured = errors.New("pkce: the application is misconfigured")
+	ErrMisconfigured = loginerror.ErrMisconfigured
 )
 
 // ErrState is the error of a callback whose state is missing, empty, repeated or
 // expired, or which belongs to no attempt of this browser. It may be a bookmark or a
 // forged request (RFC 6749 section 10.12): nothing was sent to the provider. It wraps
 // [ErrStartAgain].
-var ErrState error = &problem{action: ErrStartAgain, text: "the callback's state doesn't verify"}
+var ErrState = startAgain("the callback's state doesn't verify")
 
 // ErrAlreadyUsed is the error of a callback that arrives once more in the browser
 // whose attempt it finishes, by a double click or a reload. Nothing was sent to the
 // provider again: the first callback has decided, so show the user what the
 // connection is now. Only if it isn't connected is there a reason to begin again,
 // hence it wraps [ErrStartAgain]. It is not an [ErrState].
-var ErrAlreadyUsed error = &problem{action: ErrStartAgain, text: "the callback was used before"}
+var ErrAlreadyUsed = startAgain("the callback was used before")
 
-// problem is an error whose text is fit for a log, whatever its cause would say.
-type problem struct {
-	action error // one of the sentinels
-	text   string
-	cause  error // which leads to no secret; or nil
+func startAgain(text string) error { return loginerror.New(ErrStartAgain, text, nil) }
 
-	// is finds what errors.Is may find besides, in an error that does. It is a
-	// function because nothing that prints values can look into one.
-	is func(target error) bool
-}
+func stateError(text string) error { return loginerror.New(ErrState, text, nil) }
 
-func (p *problem) Error() string { return "pkce: " + p.text }
-
-func (p *problem) Unwrap() []error {
-	if p.cause == nil {
-		return []error{p.action}
-	}
-	return []error{p.action, p.cause}
-}
-
-func (p *problem) Is(target error) bool { return p.is != nil && p.is(target) }
-
-func stateError(text string) error { return &problem{action: ErrState, text: text} }
-
-func misconfigured(text string) error { return &problem{action: ErrMisconfigured, text: text} }
+func misconfigured(text string) error { return loginerror.New(ErrMisconfigured, text, nil) }
 
 // AuthError is the error that a provider sent to the callback instead of a code
 // (RFC 6749 section 4.1.2.1). It wraps the sentinel that says what to do about its
@@ -97,23 +77,17 @@ func (e *AuthError) Unwrap() error {
 	if !ok {
 		_, kind = tokenerror.Lookup(code)
 	}
-	return tokenerror.Meant(actionOf(kind), kind)
+	return tokenerror.Meant(loginerror.ActionOf(kind), kind)
 }
 
 func newAuthError(callback url.Values, secrets ...string) *AuthError {
 	secrets = append(secrets, callback.Get("code")) // there should be none
 	return &AuthError{
-		Code:        cmp.Or(redact.Line(callback.Get("error"), maxCode, secrets), "(unreadable)"),
-		Description: redact.Line(callback.Get("error_description"), maxText, secrets),
-		URI:         redact.URL(callback.Get("error_uri"), maxText, secrets),
+		Code:        cmp.Or(redact.Line(callback.Get("error"), loginerror.MaxCode, secrets), "(unreadable)"),
+		Description: redact.Line(callback.Get("error_description"), loginerror.MaxText, secrets),
+		URI:         redact.URL(callback.Get("error_uri"), loginerror.MaxText, secrets),
 	}
 }
-
-// The lengths of foreign texts in errors, in bytes.
-const (
-	maxCode = 100
-	maxText = 500
-)
 
 // kinds says what the error codes mean that a callback has alone, or that mean something
 // else there than at the token endpoint. The codes of prompt=none, consent_required among
@@ -130,15 +104,4 @@ var kinds = map[string]tokenerror.Kind{
 	"registration_not_supported": tokenerror.ClientRejected,
 	"request_not_supported":      tokenerror.ClientRejected,
 	"request_uri_not_supported":  tokenerror.ClientRejected,
-}
-
-// actionOf says what to do about an error of that kind.
-func actionOf(kind tokenerror.Kind) error {
-	switch kind {
-	case tokenerror.Denied:
-		return ErrDenied
-	case tokenerror.RedirectMismatch, tokenerror.ClientRejected, tokenerror.NotAdapted:
-		return ErrMisconfigured
-	}
-	return ErrStartAgain
 }

@@ -21,7 +21,15 @@ import (
 func TestSentinels(t *testing.T) {
 	checkError(t, ErrState)
 	assert.ErrorIs(t, ErrState, ErrStartAgain)
-	assert.EqualError(t, ErrState, "pkce: the callback's state doesn't verify")
+	for err, text := range map[error]string{
+		ErrStartAgain:    "pkce: start again",
+		ErrDenied:        "pkce: the user said no",
+		ErrMisconfigured: "pkce: the application is misconfigured",
+		ErrState:         "pkce: the callback's state doesn't verify",
+		ErrAlreadyUsed:   "pkce: the callback was used before",
+	} {
+		assert.EqualError(t, err, text)
+	}
 }
 
 // What to do about each error that a provider may send to the callback.

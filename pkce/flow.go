@@ -130,7 +130,7 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, connection string, 
 		return nil, err
 	}
 	if isPrefetch(r) {
-		return nil, &problem{action: ErrStartAgain, text: "the request is a prefetch, and the user has not asked for it"}
+		return nil, startAgain("the request is a prefetch, and the user has not asked for it")
 	}
 	if !utf8.ValidString(connection) {
 		return nil, misconfigured("the connection's name isn't valid UTF-8")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
@@ -75,7 +76,7 @@ func TestLeadsTo(t *testing.T) {
 	answer := &oauth2.RetrieveError{Response: &http.Response{Request: &http.Request{Header: http.Header{"Authorization": {secret}}}}}
 	for _, v := range []any{
 		secret, []byte(secret), &hidden{answer}, fmt.Errorf("wrapped: %w", answer), url.Values{"x": {"1", "a=" + url.QueryEscape(secret)}},
-		&problem{cause: answer}, context.WithValue(t.Context(), oauth2.HTTPClient, secret), [1]any{map[string]any{secret: nil}},
+		loginerror.New(nil, "", answer), context.WithValue(t.Context(), oauth2.HTTPClient, secret), [1]any{map[string]any{secret: nil}},
 	} {
 		assert.True(t, leadsTo(v, secret), "%T", v)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 )
 
 // defaultMaxAge is the time for everything between the button and the callback:
@@ -224,7 +226,7 @@ func stateOf(callback url.Values) (string, error) {
 func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	for _, name := range []string{"code", "error", "error_description", "error_uri", "iss"} {
 		if len(callback.Values[name]) > 1 {
-			return nil, &problem{action: ErrStartAgain, text: "the callback repeats the parameter " + name}
+			return nil, startAgain("the callback repeats the parameter " + name)
 		}
 	}
 	// The issuer comes before the error: that of someone else says nothing about
@@ -237,7 +239,7 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters
 	}
 	code := callback.Get("code")
 	if code == "" {
-		return nil, &problem{action: ErrStartAgain, text: "the callback has neither a code nor an error"}
+		return nil, startAgain("the callback has neither a code nor an error")
 	}
 	if err := check(c, "the Config to exchange the code with"); err != nil {
 		return nil, err
@@ -256,9 +258,9 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters
 	t, err := c.Exchange(withClient(ctx), code, opts...)
 	switch {
 	case err != nil:
-		return nil, exchangeError(c, err, code, s.State, s.Verifier)
+		return nil, loginerror.OfRequest("the exchange failed: ", c, err, code, s.State, s.Verifier)
 	case t == nil:
-		return nil, &problem{action: ErrStartAgain, text: "the exchange gave no token"}
+		return nil, startAgain("the exchange gave no token")
 	}
 	return t, nil
 }

@@ -196,20 +196,3 @@ func TestSessionCallbackContext(t *testing.T) {
 		})
 	}
 }
-
-func TestRequestError(t *testing.T) {
-	for code, want := range map[string]error{
-		"expired_token": ErrStartAgain, "invalid_client": ErrMisconfigured, "unauthorized_client": ErrMisconfigured,
-	} {
-		err := RequestError(newStub(), &oauth2.RetrieveError{
-			Response: &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}}, Body: []byte(accessToken),
-			ErrorCode: code, ErrorDescription: "about device-code-1",
-		}, "device-code-1")
-		assert.ErrorIs(t, err, want, code)
-		assert.ErrorContains(t, err, code)
-		checkError(t, err, "device-code-1")
-	}
-	err := RequestError(newStub(), errors.ErrUnsupported)
-	assert.ErrorIs(t, err, errors.ErrUnsupported)
-	checkError(t, err)
-}

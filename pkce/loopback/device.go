@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/internal/httpclient"
+	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 	"github.com/oauth2keep/oauth2keep/internal/redact"
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 	"github.com/oauth2keep/oauth2keep/pkce"
@@ -42,6 +43,9 @@ const (
 
 	// maxCode is the length of a code that a user can enter, in bytes.
 	maxCode = 100
+
+	// requestFailed is what the error of a request begins with.
+	requestFailed = "the request failed: "
 )
 
 // device is one login in a browser elsewhere.
@@ -67,7 +71,7 @@ func (l *Login) newDevice(ctx context.Context) (*device, error) {
 	case err != nil && ctx.Err() != nil:
 		return nil, ended(ctx)
 	case err != nil:
-		return nil, pkce.RequestError(config, err)
+		return nil, loginerror.OfRequest(requestFailed, config, err)
 	case codes == nil:
 		return nil, unusable("has no codes")
 	}
@@ -126,7 +130,7 @@ func (d *device) token(ctx context.Context) (*oauth2.Token, error) {
 	case meaning.Code == "access_denied" && meaning.Grant == "": // a Config doesn't say that it is a device's
 		err = errors.Join(err, pkce.ErrDenied) // RFC 8628, section 3.5
 	}
-	return nil, pkce.RequestError(d.config, err, d.codes.DeviceCode, d.codes.UserCode)
+	return nil, loginerror.OfRequest(requestFailed, d.config, err, d.codes.DeviceCode, d.codes.UserCode)
 }
 
 // deviceOptions are those of the request for the token: the variables among the options
