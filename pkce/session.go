@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/arrival"
 	"github.com/oauth2keep/oauth2keep/internal/loginerror"
 )
 
@@ -183,6 +184,7 @@ func (s *Session) Callback(ctx context.Context, c Exchanger, done func(w http.Re
 		return s, callback, nil
 	}
 	exchange := func(_ context.Context, s *Session, callback parameters) (*oauth2.Token, error) {
+		arrival.Tell(ctx)
 		ctx, cancel := context.WithTimeout(ctx, defaultExchangeTimeout)
 		defer cancel()
 		return s.exchange(ctx, c, callback, opts)

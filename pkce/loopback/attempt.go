@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/oauth2keep/oauth2keep/internal/arrival"
 	"github.com/oauth2keep/oauth2keep/pkce"
 )
 
@@ -44,6 +45,7 @@ type attempt struct {
 	serving   sync.WaitGroup
 	over      sync.Once
 
+	back   atomic.Bool          // tells that a callback of the attempt has arrived
 	result chan result          // gets one, when its page was written
 	seen   atomic.Pointer[page] // the page of that result
 
@@ -91,6 +93,7 @@ func (l *Login) beginAt(ctx context.Context, redirect *url.URL, listeners []net.
 		closeAll(listeners)
 		return nil, err
 	}
+	ctx = arrival.WithFunc(ctx, func() { a.back.Store(true) })
 	a.serve(a.session.Callback(ctx, config, a.done, l.ExchangeOptions...))
 	return a, nil
 }

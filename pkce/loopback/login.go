@@ -147,7 +147,7 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 	defer over.Stop()
 	shown := false
 	show := func(opened bool) {
-		if !shown && len(a.result) == 0 {
+		if !shown && !a.back.Load() {
 			l.show(Prompt{Program: l.Program, URL: a.url, Opened: opened, Expiry: a.session.Expiry})
 		}
 		shown = true
@@ -158,7 +158,7 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			a.end(deliveryTimeout)
 			return r.token()
 		case err := <-opened:
-			if err != nil && !shown {
+			if err != nil && !shown && !a.back.Load() {
 				if d, unable := l.instead(ctx); unable == nil {
 					// The user may have come back by now, and the code be on its way.
 					if t, err := a.last(exchangeTimeout, nil); t != nil || err != nil {
