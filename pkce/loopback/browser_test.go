@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints/endpointstest"
 )
@@ -205,95 +201,4 @@ func TestURLIsShownBesideTheBrowser(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A browser that fails doesn't matter if the user has come back before there are codes to
-// enter elsewhere.
-func TestBrowserFailsLate(t *testing.T) {
-	for name, codes := range map[string]*oauth2.DeviceAuthResponse{
-		"codes":    {DeviceCode: "d", UserCode: "u", VerificationURI: "https://plainly.example/device"},
-		"no codes": nil,
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := Login{OpenBrowser: NoBrowser}
-			l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
-			var a *attempt
-			l.Config = approvingDevices{ask: func() *oauth2.DeviceAuthResponse {
-				get(t, approved(t, a.url))
-				a.finish(<-a.result) // when it is there
-				return codes
-			}}
-			a, err := l.begin(t.Context(), nil)
-			require.NoError(t, err)
-			token, err := l.follow(t.Context(), a)
-			require.NoError(t, err)
-			assert.Equal(t, "access-1", token.AccessToken)
-		})
-	}
-}
-
-// TestBrowserFailsDuringTheExchange: the user has come back, and the token is under way, when the
-// device's codes are there.
-func TestBrowserFailsDuringTheExchange(t *testing.T) {
-	l := Login{OpenBrowser: NoBrowser}
-	l.Show = func(Prompt) { assert.Fail(t, "the user was asked to log in again") }
-	begun, page := make(chan struct{}), make(chan int, 1)
-	var callback string
-	c := exchangingDevices{exchange: func() {
-		close(begun)
-		u, err := url.Parse(callback)
-		assert.NoError(t, err)
-		for { // until the attempt takes no more callbacks
-			conn, err := net.Dial("tcp", u.Host)
-			if err != nil {
-				return
-			}
-			conn.Close()
-		}
-	}}
-	c.ask = func() *oauth2.DeviceAuthResponse {
-		go func() {
-			status := 0
-			if resp, err := http.Get(callback); assert.NoError(t, err) {
-				status = resp.StatusCode
-				resp.Body.Close()
-			}
-			page <- status
-		}()
-		<-begun
-		return &oauth2.DeviceAuthResponse{DeviceCode: "d", UserCode: "u", VerificationURI: "https://plainly.example/device"}
-	}
-	l.Config = c
-	a, err := l.begin(t.Context(), nil)
-	require.NoError(t, err)
-	callback = approved(t, a.url)
-	token, err := l.follow(t.Context(), a)
-	require.NoError(t, err)
-	assert.Equal(t, "access-1", token.AccessToken)
-	assert.Equal(t, http.StatusOK, <-page)
-}
-
-// exchangingDevices is an approvingDevices that does something before it exchanges a code.
-type exchangingDevices struct {
-	approvingDevices
-	exchange func()
-}
-
-func (c exchangingDevices) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
-	c.exchange()
-	return c.approvingDevices.Exchange(ctx, code, opts...)
-}
-
-// approvingDevices is an approving client that may have codes for devices.
-type approvingDevices struct {
-	approving
-	ask func() *oauth2.DeviceAuthResponse
-}
-
-func (c approvingDevices) DeviceAuth(context.Context, ...oauth2.AuthCodeOption) (*oauth2.DeviceAuthResponse, error) {
-	return c.ask(), nil
-}
-
-func (approvingDevices) DeviceAccessToken(context.Context, *oauth2.DeviceAuthResponse, ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
-	return &oauth2.Token{AccessToken: "device"}, nil
 }

@@ -2,7 +2,6 @@ package loopback
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -17,9 +16,6 @@ const DefaultTimeout = 15 * time.Minute
 
 // grace is how long a prompt waits for what becomes of the browser. Only tests change it.
 var grace = 2 * time.Second
-
-// insteadTimeout is how long a prompt waits for the codes of a device in place of a browser.
-const insteadTimeout = 10 * time.Second
 
 // Login logs one user in at one provider, as often as Token is called. Config is
 // required, and the zero value of everything else works. All of it may be used
@@ -145,6 +141,8 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 	late, over := time.NewTimer(grace), time.NewTimer(l.timeout())
 	defer late.Stop()
 	defer over.Stop()
+	var instead fallback
+	defer instead.end()
 	shown := false
 	show := func(opened bool) {
 		if !shown && !a.back.Load() {
@@ -158,18 +156,25 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			a.end(deliveryTimeout)
 			return r.token()
 		case err := <-opened:
-			if err != nil && !shown && !a.back.Load() {
-				if d, unable := l.instead(ctx); unable == nil {
-					// The user may have come back by now, and the code be on its way.
-					if t, err := a.last(exchangeTimeout, nil); t != nil || err != nil {
-						return t, err
-					}
-					return d.token(ctx)
-				}
+			if err != nil && l.Method == Auto && !shown && !a.back.Load() {
+				late.Stop() // the answer says what to show
+				instead.begin(ctx, l)
+				continue
 			}
 			show(err == nil)
 		case <-late.C:
 			show(true)
+		case answer := <-instead.answer:
+			d := answer.codes()
+			if d == nil {
+				show(false)
+				continue
+			}
+			// The user may have come back by now, and the code be on its way.
+			if t, err := a.last(exchangeTimeout, nil); t != nil || err != nil {
+				return t, err
+			}
+			return d.token(ctx)
 		case <-over.C:
 			return a.last(exchangeTimeout, timedOut(l.timeout()))
 		case <-ctx.Done():
@@ -180,16 +185,6 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			return t, nil
 		}
 	}
-}
-
-// instead begins the device grant where a browser can't be opened. The user waits for it.
-func (l *Login) instead(ctx context.Context) (*device, error) {
-	if l.Method != Auto {
-		return nil, errors.ErrUnsupported
-	}
-	ctx, cancel := context.WithTimeout(ctx, insteadTimeout)
-	defer cancel()
-	return l.newDevice(ctx)
 }
 
 // check reports a field that can't be used.

@@ -26,8 +26,10 @@ type scripted struct {
 }
 
 func (c scripted) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
-	if err := c.exchange(); err != nil {
-		return nil, err
+	if c.exchange != nil {
+		if err := c.exchange(); err != nil {
+			return nil, err
+		}
 	}
 	return c.approving.Exchange(ctx, code, opts...)
 }
