@@ -34,8 +34,8 @@
 //
 // A Keyset seals with one key, the primary, and opens with any that it has. Each
 // record says which key sealed it by a fingerprint of 16 bytes, from which nothing
-// can be learnt about the key; errors name keys by their [Fingerprint], and printing a
-// Keyset lists the fingerprints.
+// can be learnt about the key; errors name keys by it, and [Keyset.Fingerprints] and
+// printing a Keyset list those of its keys.
 //
 // # What sealing protects from
 //

@@ -112,20 +112,17 @@ func ExampleEncrypted_Rekey() {
 		}
 	}
 
-	both, err := storage.NewKeyset(next, current)
+	keys, err := storage.NewKeyset(next, current)
 	if err != nil {
 		log.Fatal(err)
 	}
-	encrypted := storage.Encrypt(&records, both)
+	encrypted := storage.Encrypt(&records, keys)
 	report, err := encrypted.Rekey(ctx)
 	if err != nil {
 		log.Fatal(err) // call it again: it goes on with what is left
 	}
 	fmt.Printf("%d of %d records moved\n", report.Moved, report.Examined)
-	old, err := storage.Fingerprint(current)
-	if err != nil {
-		log.Fatal(err)
-	}
+	old := keys.Fingerprints()[1] // the primary key's is the first
 	if err := encrypted.CheckUnused(ctx, old); err != nil {
 		log.Fatal(err) // the old key must be kept
 	}

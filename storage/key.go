@@ -100,8 +100,8 @@ func ReadKeyFile(path string) ([]byte, error) {
 //
 // When it returns nil, the file outlasts a power cut.
 func WriteKeyFile(path string, key []byte) error {
-	if _, err := Fingerprint(key); err != nil {
-		return err
+	if _, err := fingerprintOf(key); err != nil {
+		return fmt.Errorf("storage: the key %w", err)
 	}
 	text := base64.StdEncoding.EncodeToString(key) + "\n"
 	if err := safefile.WriteNew(path, []byte(text)); err != nil {

@@ -96,19 +96,10 @@ func fingerprintOf(key []byte) (f fingerprint, err error) {
 	return f, nil
 }
 
-// Fingerprint returns the name that errors, [RekeyReport] and [Encrypted.CheckUnused]
-// give a key: 32 hexadecimal digits, from which nothing can be learnt about the key. It
-// is an error if [NewKeyset] wouldn't take the key.
-func Fingerprint(key []byte) (string, error) {
-	f, err := fingerprintOf(key)
-	if err != nil {
-		return "", fmt.Errorf("storage: the key %w", err)
-	}
-	return f.String(), nil
-}
-
-// Fingerprints returns the fingerprints of the keys, as [Fingerprint] does, the
-// primary key's first.
+// Fingerprints returns the names that errors, [RekeyReport] and [Encrypted.CheckUnused]
+// give the keys, each once, the primary key's first and then the old ones' as [NewKeyset]
+// was given them. A name is 32 hexadecimal digits, which are always the same for a key, and
+// from which nothing can be learnt about it. The caller may change the slice.
 func (k *Keyset) Fingerprints() []string { return k.list().fingerprints() }
 
 func (l keyList) fingerprints() []string {

@@ -354,17 +354,6 @@ func TestKeysetFingerprints(t *testing.T) {
 	require.Equal(t, want, k.Fingerprints())
 	require.Empty(t, (*storage.Keyset)(nil).Fingerprints())
 	require.Empty(t, new(storage.Keyset).Fingerprints())
-
-	for i, key := range [][]byte{countingKey(), sevens} {
-		f, err := storage.Fingerprint(key)
-		require.NoError(t, err)
-		require.Equal(t, want[i], f)
-	}
-	f, err := storage.Fingerprint(sevens[:31])
-	require.EqualError(t, err, "storage: the key has 31 bytes, and must have 32 random ones: make it with NewKey, read it with ReadKeyFile or ParseKey")
-	require.Empty(t, f)
-	_, err = storage.Fingerprint(make([]byte, 32))
-	require.ErrorContains(t, err, "storage: the key is all zeros")
 }
 
 // TestInFIPSMode runs the tests of everything cryptographic once more in a process

@@ -24,8 +24,8 @@ type RekeyReport struct {
 	Unopenable      int
 	FirstUnopenable string
 
-	// Primary is the [Fingerprint] of the primary key. ByKey is how
-	// many of the examined records each key seals now, by fingerprint, with a zero for
+	// Primary is the fingerprint of the primary key (see [Keyset.Fingerprints]). ByKey is
+	// how many of the examined records each key seals now, by fingerprint, with a zero for
 	// a key of the Keyset that seals none; a record of which it can't be read isn't
 	// in it. Both are empty if the Sealer isn't a Keyset.
 	Primary string
@@ -166,8 +166,8 @@ func (r *rekey) unopenable() error {
 var ErrKeyInUse = errors.New("storage: this key must be kept")
 
 // CheckUnused returns nil if no record is sealed with a key, which may be given up then:
-// taken out of every keyset, and destroyed. The key is named by its [Fingerprint],
-// and must be an old key of this keyset. Call CheckUnused after
+// taken out of every keyset, and destroyed. The key is one of this keyset's old ones, named as
+// by [Keyset.Fingerprints], of which the first is the primary key's. Call CheckUnused after
 // [Encrypted.Rekey], when no process seals with the key any more; what one still did
 // would be written behind its back. It needs a store that is a [Lister], and looks at
 // every record without opening it.

@@ -15,9 +15,7 @@ import (
 // fingerprintOf returns a key's fingerprint as RekeyReport has it.
 func fingerprintOf(t *testing.T, key []byte) string {
 	t.Helper()
-	f, err := storage.Fingerprint(key)
-	require.NoError(t, err)
-	return f
+	return newKeyset(t, key).Fingerprints()[0]
 }
 
 // fill stores n records sealed with key, named prefix and a number.

@@ -244,9 +244,9 @@ func tamper(ts *testscript.TestScript, neg bool, args []string) {
 func genkey(ts *testscript.TestScript, neg bool, args []string) {
 	key := storage.NewKey()
 	ts.Check(storage.WriteKeyFile(ts.MkAbs(args[0]), key))
-	name, err := storage.Fingerprint(key)
+	keys, err := storage.NewKeyset(key)
 	ts.Check(err)
-	ts.Setenv(strings.ToUpper(strings.TrimSuffix(args[0], ".key"))+"_KEY", name)
+	ts.Setenv(strings.ToUpper(strings.TrimSuffix(args[0], ".key"))+"_KEY", keys.Fingerprints()[0])
 }
 
 // wrongClock writes the definition of a provider whose clock is two hours late.

@@ -35,8 +35,11 @@ func newKey() (key, error) { return asKey(storage.NewKey()) }
 
 // asKey finds out the fingerprint.
 func asKey(b []byte) (key, error) {
-	name, err := storage.Fingerprint(b)
-	return key{func() []byte { return b }, name}, err
+	keyset, err := storage.NewKeyset(b)
+	if err != nil {
+		return key{}, err
+	}
+	return key{func() []byte { return b }, keyset.Fingerprints()[0]}, nil
 }
 
 const fingerprintSize = 32

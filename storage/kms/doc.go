@@ -68,7 +68,7 @@
 //
 //	oauth2keep-kms   magic
 //	:2               format
-//	:fingerprints    of 32 hexadecimal digits, as [storage.Fingerprint] returns them,
+//	:fingerprints    of 32 hexadecimal digits, as [storage.Keyset.Fingerprints] returns them,
 //	                 with commas between them; the primary key's first
 //	:ciphertext      base64: what the AEAD made of the keys, 32 bytes each, in that order
 //	:checksum        8 hexadecimal digits: the first of the SHA-256 of all before

@@ -46,7 +46,7 @@ func (f File) Create(ctx context.Context, k tink.AEADWithContext, key []byte) (f
 	if err != nil {
 		return "", err
 	}
-	return storage.Fingerprint(key)
+	return fingerprintOf(key), nil
 }
 
 // Add adds key, for example a [storage.NewKey], as the last of the old ones, which
@@ -57,7 +57,7 @@ func (f File) Add(ctx context.Context, k tink.AEADWithContext, key []byte) (fing
 	if err != nil {
 		return "", err
 	}
-	return storage.Fingerprint(key)
+	return fingerprintOf(key), nil
 }
 
 // MakePrimary makes a key the one that seals, for those that open the file from now

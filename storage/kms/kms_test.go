@@ -76,9 +76,9 @@ func mustWrap(t testing.TB, k tink.AEADWithContext, key []byte) string {
 }
 
 func nameOf(t testing.TB, key []byte) string {
-	name, err := storage.Fingerprint(key)
+	keys, err := storage.NewKeyset(key)
 	require.NoError(t, err)
-	return name
+	return keys.Fingerprints()[0]
 }
 
 func TestWrapAndOpen(t *testing.T) {
@@ -170,7 +170,7 @@ func TestKMSThatFails(t *testing.T) {
 		"another KMS key":       {newKMS(t), "", "can't unwrap key " + name + ", which another key of the KMS may have wrapped"},
 		"returns nothing":       {broken{good, nil, returns(nil, nil)}, "the KMS returned 0 bytes", "can't unwrap key " + name + ": the KMS returned 0 bytes"},
 		"returns a long key":    {broken{good, nil, returns(make([]byte, 33), nil)}, "the KMS returned 33 bytes", "can't unwrap key " + name + ": the KMS returned 33 bytes"},
-		"returns zeros":         {broken{good, nil, returns(make([]byte, 32), nil)}, "is all zeros", "can't unwrap key " + name + ": what the KMS returned isn't that: storage: the key is all zeros"},
+		"returns zeros":         {broken{good, nil, returns(make([]byte, 32), nil)}, "is all zeros", "can't unwrap key " + name + ": what the KMS returned isn't that: storage: the primary key is all zeros"},
 		"returns another key":   {broken{good, nil, returns(other, nil)}, "the KMS returned other keys, " + nameOf(t, other), "can't unwrap key " + name + ": the KMS returned other keys"},
 		"shows the key":         {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %x", p) }, nil}, "the KMS says: (its message has a key in it, and isn't shown)", ""},
 		"shows the key's bytes": {broken{good, func(p []byte) ([]byte, error) { return nil, fmt.Errorf("can't encrypt %v", p) }, nil}, "isn't shown", ""},
@@ -216,15 +216,17 @@ func requireNoKey(t testing.TB, text string, key []byte) {
 func TestKeysThatAreNone(t *testing.T) {
 	t.Parallel()
 	for want, key := range map[string][]byte{
-		"kms: storage: the key has 0 bytes, and must have 32 random ones: make it with NewKey": nil,
-		"kms: storage: the key has 5 bytes":                                                    []byte("short"),
-		"kms: storage: the key is all zeros":                                                   make([]byte, 32),
+		"kms: storage: the primary key has 0 bytes, and must have 32 random ones: make it with NewKey": nil,
+		"kms: storage: the primary key has 5 bytes":                                                    []byte("short"),
+		"kms: storage: the primary key is all zeros":                                                   make([]byte, 32),
 	} {
 		_, err := Wrap(ctx, newKMS(t), key)
 		assert.ErrorContains(t, err, want)
 	}
 	key := storage.NewKey()
-	_, err := Wrap(ctx, newKMS(t), key, storage.NewKey(), key)
+	_, err := Wrap(ctx, newKMS(t), key, []byte("short"))
+	assert.ErrorContains(t, err, "kms: storage: old key number 1 has 5 bytes")
+	_, err = Wrap(ctx, newKMS(t), key, storage.NewKey(), key)
 	assert.EqualError(t, err, "kms: key "+nameOf(t, key)+" is there already")
 	var many [][]byte
 	for range maxKeys {

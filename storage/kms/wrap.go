@@ -63,18 +63,24 @@ func fingerprints(keys [][]byte) ([]string, error) {
 	if len(keys) > maxKeys {
 		return nil, fmt.Errorf("there would be %d keys, and a text has room for %d: call Rekey, and Remove those that no record needs", len(keys), maxKeys)
 	}
-	var names []string
-	for _, key := range keys {
-		name, err := storage.Fingerprint(key)
-		if err != nil {
-			return nil, err
+	keyset, err := storage.NewKeyset(keys[0], keys[1:]...)
+	if err != nil {
+		return nil, err
+	}
+	names := keyset.Fingerprints()
+	for i, key := range keys {
+		first := slices.IndexFunc(keys, func(k []byte) bool { return bytes.Equal(k, key) })
+		if first < i {
+			return nil, fmt.Errorf("key %s is there already", names[first])
 		}
-		if slices.Contains(names, name) {
-			return nil, fmt.Errorf("key %s is there already", name)
-		}
-		names = append(names, name)
 	}
 	return names, nil
+}
+
+// fingerprintOf returns the name of a key that was wrapped, and so can be one.
+func fingerprintOf(key []byte) string {
+	names, _ := fingerprints([][]byte{key})
+	return names[0]
 }
 
 func keyNames(names []string) string {
