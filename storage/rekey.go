@@ -162,9 +162,6 @@ func (r *rekey) unopenable() error {
 		r.report.Unopenable, r.report.Examined, r.report.FirstUnopenable, r.first)
 }
 
-// ErrKeyInUse is returned by [Encrypted.CheckUnused] for a key that must be kept.
-var ErrKeyInUse = errors.New("storage: this key must be kept")
-
 // CheckUnused returns nil if no record is sealed with a key, which may be given up then:
 // taken out of every keyset, and destroyed. The key is one of this keyset's old ones, named as
 // by [Keyset.Fingerprints], of which the first is the primary key's. Call CheckUnused after
@@ -172,10 +169,9 @@ var ErrKeyInUse = errors.New("storage: this key must be kept")
 // would be written behind its back. It needs a store that is a [Lister], and looks at
 // every record without opening it.
 //
-// The error wraps [ErrKeyInUse] if records need the key, of which it says how many
-// there are and names the first, or if it is the primary key. It wraps [ErrOpen] if
-// there is a record that doesn't tell which key it needs, and errors.ErrUnsupported if
-// the Sealer isn't a Keyset.
+// After any error, keep the key. If records need it, the error says how many there are and
+// names the first. It wraps [ErrOpen] if there is a record that doesn't tell which key it
+// needs, and errors.ErrUnsupported if the Sealer isn't a Keyset or the store isn't a Lister.
 func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	if err := e.check(); err != nil {
 		return err
@@ -189,7 +185,7 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	case -1: // mistyped, it would seem to be unused
 		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyset, which has %s", fingerprint, strings.Join(keys, ", "))
 	case 0:
-		return fmt.Errorf("%w: %s is the primary key of this keyset, which seals whatever is written", ErrKeyInUse, fingerprint)
+		return fmt.Errorf("storage: this key must be kept: %s is the primary key of this keyset, which seals whatever is written", fingerprint)
 	}
 	var examined, needed, unknown int
 	var firstNeeded, firstUnknown string
@@ -218,7 +214,7 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	}
 	switch {
 	case needed > 0:
-		return fmt.Errorf("%w: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyset that has it as an old key", ErrKeyInUse, needed, examined, fingerprint, firstNeeded)
+		return fmt.Errorf("storage: this key must be kept: %d of %d records are sealed with %s, the first is %q: call Rekey with a keyset that has it as an old key", needed, examined, fingerprint, firstNeeded)
 	case unknown > 0:
 		return fmt.Errorf("%w: %d of %d records don't tell which key sealed them, the first is %q: key %s must be kept until they are restored or discarded", ErrOpen, unknown, examined, firstUnknown, fingerprint)
 	}

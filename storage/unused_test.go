@@ -19,13 +19,11 @@ func TestCheckUnused(t *testing.T) {
 	e := storage.Encrypt(store, newKeyset(t, primary, old, never))
 
 	err := e.CheckUnused(ctx, name)
-	require.ErrorIs(t, err, storage.ErrKeyInUse)
-	require.ErrorContains(t, err, "3 of 5 records are sealed with "+fingerprintOf(t, old))
+	require.ErrorContains(t, err, "storage: this key must be kept: 3 of 5 records are sealed with "+fingerprintOf(t, old))
 	require.ErrorContains(t, err, `the first is "old `)
 	require.NoError(t, e.CheckUnused(ctx, fingerprintOf(t, never)))
 	err = e.CheckUnused(ctx, fingerprintOf(t, primary))
-	require.ErrorIs(t, err, storage.ErrKeyInUse)
-	require.ErrorContains(t, err, "is the primary key of this keyset")
+	require.ErrorContains(t, err, "storage: this key must be kept: "+fingerprintOf(t, primary)+" is the primary key of this keyset")
 
 	_, err = e.Rekey(ctx)
 	require.NoError(t, err)
@@ -37,8 +35,7 @@ func TestCheckUnused(t *testing.T) {
 	require.NoError(t, err)
 	mustPut(t, behind, "new 1", "refreshed", v)
 	err = e.CheckUnused(ctx, name)
-	require.ErrorIs(t, err, storage.ErrKeyInUse)
-	require.ErrorContains(t, err, `1 of 5 records are sealed with `+fingerprintOf(t, old)+`, the first is "new 1": call Rekey`)
+	require.ErrorContains(t, err, `storage: this key must be kept: 1 of 5 records are sealed with `+fingerprintOf(t, old)+`, the first is "new 1": call Rekey`)
 
 	// A fingerprint that is mistyped, or of a key that isn't there, is no unused key's.
 	for _, other := range []string{"", "storage.Keyset", name[1:], name + "0", fingerprintOf(t, storage.NewKey())} {

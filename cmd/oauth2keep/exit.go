@@ -63,7 +63,7 @@ func exitCode(err error) (code int, do string) {
 		return a.exit, a.actFor(token.Connection)
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted, ""
-	case errors.Is(err, storage.ErrOpen), errors.Is(err, storage.ErrKeyInUse):
+	case errors.Is(err, storage.ErrOpen):
 		return exitStore, ""
 	case errors.Is(err, pkce.ErrMisconfigured):
 		return exitSetup, ""

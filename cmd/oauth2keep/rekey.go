@@ -177,8 +177,11 @@ func (a *app) checkUnused(ctx context.Context, s sealed, fingerprint string) err
 	p := a.progress(s.what + " examined")
 	defer p.stop()
 	err := storage.Encrypt(counting(s.store, p), s.keys).CheckUnused(ctx, fingerprint)
-	if err != nil && ctx.Err() == nil {
-		return storeFailure("%s: %w", s.what, err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
-	return err
+	return storeFailure("%s: %w", s.what, err)
 }

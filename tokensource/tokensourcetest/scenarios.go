@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/oauth2keep/oauth2keep/storage"
@@ -162,8 +163,8 @@ func (f *fleet) rekey(current, next []byte, old string) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
 	e := f.encrypted(next, current)
-	if err := e.CheckUnused(ctx, old); !errors.Is(err, storage.ErrKeyInUse) {
-		f.t.Errorf("CheckUnused before Rekey = %v, want ErrKeyInUse", err)
+	if err := e.CheckUnused(ctx, old); err == nil || !strings.Contains(err.Error(), "records are sealed with "+old) {
+		f.t.Errorf("CheckUnused before Rekey = %v, want how many records are sealed with %s", err, old)
 	}
 	asleep := f.names[len(f.names)-f.size.Connections/2:]
 	for _, name := range asleep {
