@@ -2,18 +2,16 @@ package redisstore
 
 import "context"
 
-// discardSource deletes a Redis string that is no record of this format.
-const discardSource = `
-local head = redis.call('GETRANGE', KEYS[1], 0, 20)
-if #head == 21 and string.sub(head, 1, 5) == 'o2kr\1' then
+// discardSource deletes what is no record of this format.
+const discardSource = headSource + `
+if head ~= '' and not foreign then
 	return 0
 end
 redis.call('DEL', KEYS[1])
 return 1`
 
-// Discard implements [storage.Discarder]. It deletes a Redis string that isn't a record, or
-// is one of a later release. Another type of value is an error, and stays: something else is
-// stored under that key.
+// Discard implements [storage.Discarder]. It deletes whatever Get can't read: a record of a
+// later release, a string that isn't a record, and a list or another type of value.
 func (s *Store) Discard(ctx context.Context, name string) error {
 	if err := s.check(ctx); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,12 @@ func TestDiscardDeletesWhatIsNoRecord(t *testing.T) {
 	require.ErrorIs(t, s.Discard(ctx, "name"), storage.ErrConflict)
 	require.NoError(t, s.Delete(ctx, "name", v))
 
-	require.NoError(t, c.LPush(ctx, "oauth2keep:name", "an element").Err())
-	require.ErrorContains(t, s.Discard(ctx, "name"), "something else is stored")
-	require.EqualValues(t, 1, c.Exists(ctx, "oauth2keep:name").Val())
+	keys, err := storage.NewKeyset(storage.NewKey())
+	require.NoError(t, err)
+	for _, discard := range []func(context.Context, string) error{s.Discard, storage.Encrypt(s, keys).Discard} {
+		for _, kind := range otherTypes(t, c) {
+			require.NoError(t, discard(ctx, kind), kind)
+			require.Zero(t, c.Exists(ctx, "oauth2keep:"+kind).Val(), kind)
+		}
+	}
 }

@@ -124,7 +124,7 @@
 // # What the user may do
 //
 // On a server with access control, the client's user needs, for keys that begin with
-// the prefix: EVAL, GET, GETRANGE, EXISTS, SET and DEL; TIME; for Names, SCAN and INFO;
+// the prefix: EVAL, GET, GETRANGE, TYPE, SET and DEL; TIME; for Names, SCAN and INFO;
 // for WaitReplicas, WAIT; for Check, INFO and, if possible, CONFIG GET; in a cluster,
 // CLUSTER SLOTS, CLUSTER NODES, COMMAND and ASKING. The tests run on Redis 7.0. The
 // Store needs Redis 5.
@@ -143,7 +143,8 @@
 //	version         16 bytes, random, new with every write
 //	value            the value as it is
 //
-// A program that meets another format or a foreign value returns storage.ErrOpen and
-// leaves it alone, unless [Store.Discard] is called. Nothing else is stored. A record may be copied to another server
-// with DUMP and RESTORE, or as a whole by replication, when no program is running.
+// A program that meets another format or a foreign value, of any type, returns
+// storage.ErrOpen and leaves it alone, unless [Store.Discard] is called. Nothing else is
+// stored. A record may be copied to another server with DUMP and RESTORE, or as a whole by
+// replication, when no program is running.
 package redisstore

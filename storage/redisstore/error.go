@@ -30,7 +30,6 @@ var refusals = []refusal{
 	{"ERR max number of clients", true, "raise the server's maxclients, or give Client a smaller PoolSize"},
 	{"OOM", false, "the server has reached its maxmemory: give it more memory; don't let it evict"},
 	{"MISCONF", false, "the server can't write to its disk, and accepts no write until it can: see its log"},
-	{"WRONGTYPE", false, "something else is stored under this Redis key: move it away, or set another Prefix"},
 	{"NOAUTH", false, "give Client the server's password"},
 	{"WRONGPASS", false, "give Client the right user and password"},
 	{"NOPERM", false, "allow this user what the documentation of redisstore lists"},
@@ -41,17 +40,20 @@ var refusals = []refusal{
 // refused returns what a server that did nothing meant by err. It is nil for an
 // error of another kind: what a proxy invents may come after a write.
 func refused(err error) *refusal {
-	if !isAnswer(err) {
-		return nil
-	}
-	msg := err.Error()
 	for i, r := range refusals {
-		// Before Redis 7 a script's error has the word in the middle.
-		if strings.HasPrefix(msg, r.word+" ") || strings.Contains(msg, ": "+r.word+" ") || strings.Contains(msg, ": -"+r.word+" ") {
+		if says(err, r.word) {
 			return &refusals[i]
 		}
 	}
 	return nil
+}
+
+// says tells whether err is a server's that begins with a word. Before Redis 7 a script's
+// error has the word in the middle.
+func says(err error, word string) bool {
+	msg := err.Error()
+	return isAnswer(err) &&
+		(strings.HasPrefix(msg, word+" ") || strings.Contains(msg, ": "+word+" ") || strings.Contains(msg, ": -"+word+" "))
 }
 
 // isAnswer says whether err is a server's.

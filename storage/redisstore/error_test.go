@@ -37,7 +37,6 @@ func TestAWriteIsRefused(t *testing.T) {
 		"MASTERDOWN": {[]string{"--replica-serve-stale-data", "no"}, []string{"replicaof", "127.0.0.1", "1"}, "a replica that lost its master"},
 		"NOREPLICAS": {[]string{"--min-replicas-to-write", "1"}, nil, "bring them back"},
 		"OOM":        {[]string{"--maxmemory", "1"}, nil, "give it more memory"},
-		"WRONGTYPE":  {nil, []string{"hset", "oauth2keep:name", "field", "value"}, "something else is stored under this Redis key"},
 		"NOAUTH":     {[]string{"--requirepass", "password"}, nil, "give Client the server's password"},
 		"NOPERM":     {nil, []string{"acl", "setuser", "default", "-eval"}, "allow this user"},
 		"ERR unknown command 'eval'": {[]string{"--rename-command", "EVAL", ""}, nil,
@@ -129,12 +128,6 @@ func TestErrorsOfReads(t *testing.T) {
 	for _, err := range (&redisstore.Store{Client: client(t, replica.addr)}).Names(ctx) {
 		require.ErrorContains(t, err, "is a replica")
 	}
-	c := client(t, replica.addr)
-	require.NoError(t, c.Do(ctx, "replicaof", "no", "one").Err())
-	require.NoError(t, c.HSet(ctx, "oauth2keep:name", "field", "1").Err())
-	_, _, err := (&redisstore.Store{Client: c}).Get(ctx, "name")
-	require.ErrorContains(t, err, "redisstore: WRONGTYPE")
-	require.ErrorContains(t, err, "something else is stored under this Redis key")
 }
 
 func TestErrorsOfTheClient(t *testing.T) {
@@ -168,7 +161,7 @@ func TestWhatTheListOfPermissionsAllows(t *testing.T) {
 	t.Parallel()
 	server := start(t, durable...)
 	rules := []any{"acl", "setuser", "keeper", "on", ">pw", "~oauth2keep:*", "+hello", "+client"}
-	for _, command := range []string{"eval", "time", "get", "getrange", "exists", "set", "del", "scan", "info", "wait", "config|get"} {
+	for _, command := range []string{"eval", "time", "get", "getrange", "type", "set", "del", "scan", "info", "wait", "config|get"} {
 		rules = append(rules, "+"+command)
 	}
 	require.NoError(t, client(t, server.addr).Do(ctx, rules...).Err())
@@ -211,21 +204,46 @@ func TestForeignValuesAreNeverOverwritten(t *testing.T) {
 	s := &redisstore.Store{Client: c}
 	for _, foreign := range []string{"", "x", "o2kr", "o2kr\x01", "o2kr\x01too short", "o2kr\x020123456789abcdefof a later release", strings.Repeat("x", 100)} {
 		require.NoError(t, c.Set(ctx, "oauth2keep:name", foreign, 0).Err())
-		_, v, err := s.Get(ctx, "name")
-		require.ErrorIs(t, err, storage.ErrOpen, foreign)
-		require.ErrorContains(t, err, `"oauth2keep:name"`)
-		require.Empty(t, v)
+		err := requireForeign(t, s, "name")
 		if strings.HasPrefix(foreign, "o2kr\x02") {
 			require.ErrorContains(t, err, "update the program")
 		}
-		for _, old := range []storage.Version{"", "66ea6aaa8638f44022cf289806426e50"} {
-			_, err := s.Put(ctx, "name", []byte("new"), old)
-			require.ErrorIs(t, err, storage.ErrConflict, foreign) // nothing was written
-			require.ErrorIs(t, err, storage.ErrOpen, foreign)
-			require.ErrorIs(t, s.Delete(ctx, "name", old), storage.ErrConflict, foreign)
-		}
 		require.Equal(t, foreign, c.Get(ctx, "oauth2keep:name").Val())
 	}
+	for _, kind := range otherTypes(t, c) {
+		require.ErrorContains(t, requireForeign(t, s, kind), "move it away, or set another Prefix")
+		require.Equal(t, kind, c.Type(ctx, "oauth2keep:"+kind).Val())
+	}
+}
+
+// requireForeign checks that no method but Discard does anything to what isn't a record, and
+// returns the error of Get.
+func requireForeign(t *testing.T, s *redisstore.Store, name string) error {
+	t.Helper()
+	_, v, getErr := s.Get(ctx, name)
+	require.ErrorIs(t, getErr, storage.ErrOpen)
+	require.ErrorContains(t, getErr, `"oauth2keep:`+name+`"`)
+	require.Empty(t, v)
+	for _, old := range []storage.Version{"", "66ea6aaa8638f44022cf289806426e50"} {
+		_, err := s.Put(ctx, name, []byte("new"), old)
+		require.ErrorIs(t, err, storage.ErrConflict) // nothing was written
+		require.ErrorIs(t, err, storage.ErrOpen)
+		require.ErrorIs(t, s.Delete(ctx, name, old), storage.ErrConflict)
+	}
+	return getErr
+}
+
+// otherTypes stores a value of each type but string, and returns the types, which are also
+// the names under which the values stand in place of records.
+func otherTypes(t *testing.T, c *redis.Client) []string {
+	t.Helper()
+	for _, command := range []string{
+		"rpush oauth2keep:list element", "hset oauth2keep:hash field value", "sadd oauth2keep:set member",
+		"zadd oauth2keep:zset 1 member", "xadd oauth2keep:stream * field value",
+	} {
+		require.NoError(t, c.Do(ctx, arguments(strings.Fields(command))...).Err())
+	}
+	return []string{"list", "hash", "set", "zset", "stream"}
 }
 
 // TestFormat holds the bytes against those that are written down in doc.go.

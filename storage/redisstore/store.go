@@ -82,7 +82,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, 
 	if errors.Is(err, redis.Nil) {
 		return nil, "", storage.ErrNotFound
 	}
-	if err != nil {
+	if err != nil && !says(err, "WRONGTYPE") { // which is a list, or the like
 		s.askAnew(ctx)
 		return nil, "", failure(ctx, err)
 	}

@@ -19,6 +19,14 @@ import (
 // names are SHA-1 hashes, which FIPS 140 forbids, and they are short.
 const loadSource = `return redis.call('GET', KEYS[1])`
 
+// headSource begins the scripts that write: head is what a record begins with, and foreign
+// whether there is something else, of any type.
+const headSource = `
+local kind = redis.call('TYPE', KEYS[1]).ok
+local head = kind == 'string' and redis.call('GETRANGE', KEYS[1], 0, 20) or ''
+local foreign = kind ~= 'none' and (#head < 21 or string.sub(head, 1, 5) ~= 'o2kr\1')
+`
+
 // swapSource replaces or, if ARGV[2] is empty, deletes a record whose head is
 // ARGV[1]. A record whose head is already the new one was written by an earlier
 // attempt of the same Put; it is written again, so that a WAIT on this connection
@@ -26,16 +34,12 @@ const loadSource = `return redis.call('GET', KEYS[1])`
 // clock: what arrives when its sender has given up could bring back a record that was
 // deleted since. A replacement or a deletion needs no such limit, for then there is
 // another version.
-const swapSource = `
-local head = redis.call('GETRANGE', KEYS[1], 0, 20)
-if head == '' and redis.call('EXISTS', KEYS[1]) == 1 then
+const swapSource = headSource + `
+if foreign then
 	return -1
 end
 if head ~= ARGV[1] and (ARGV[2] == '' or head ~= string.sub(ARGV[2], 1, 21)) then
-	if head == '' or (#head == 21 and string.sub(head, 1, 5) == 'o2kr\1') then
-		return 0
-	end
-	return -1
+	return 0
 end
 if head == '' and ARGV[2] ~= '' then
 	local now = redis.call('TIME')
