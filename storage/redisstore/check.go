@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,43 +33,32 @@ func (s *Store) Check(ctx context.Context) error {
 		return err
 	}
 	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, s.problems(ctx) })
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	return err
 }
 
 func (s *Store) problems(ctx context.Context) error {
 	var mu sync.Mutex
-	var found, untold []error
-	look := func(ctx context.Context, node *redis.Client) error {
-		f, u := s.losses(ctx, node), unflushed(ctx, node)
+	var all []error
+	err := s.onEach(ctx, true, func(ctx context.Context, node *redis.Client) error {
+		found := s.losses(ctx, node)
 		mu.Lock()
 		defer mu.Unlock()
-		for _, err := range append(f, u...) {
-			if errors.Is(err, errors.ErrUnsupported) {
-				untold = append(untold, err)
-			} else {
-				found = append(found, err)
-			}
-		}
+		all = append(all, found...)
 		return nil
+	})
+	if err != nil {
+		all = append(all, failure(ctx, err))
 	}
-	if cluster, ok := s.Client.(*redis.ClusterClient); !ok {
-		look(ctx, s.Client.(*redis.Client))
-	} else if err := cluster.ForEachShard(ctx, look); err != nil {
-		found = append(found, failure(ctx, err))
+	if told := slices.DeleteFunc(slices.Clone(all), func(err error) bool { return errors.Is(err, errors.ErrUnsupported) }); len(told) > 0 {
+		return errors.Join(told...)
 	}
-	if len(found) == 0 {
-		return errors.Join(untold...)
-	}
-	return errors.Join(found...)
+	return errors.Join(all...)
 }
 
-// losses returns what INFO tells of one server.
+// losses returns what INFO and CONFIG tell of one server, or that CONFIG doesn't.
 func (s *Store) losses(ctx context.Context, node *redis.Client) (found []error) {
 	problem := func(format string, args ...any) {
-		found = append(found, fmt.Errorf("redisstore: %s has %s", serverOf(node), fmt.Sprintf(format, args...)))
+		found = append(found, fmt.Errorf("redisstore: %s "+format, append([]any{serverOf(node)}, args...)...))
 	}
 	info, err := infoOf(ctx, node)
 	_, cluster := s.Client.(*redis.ClusterClient)
@@ -77,36 +67,32 @@ func (s *Store) losses(ctx context.Context, node *redis.Client) (found []error) 
 		return []error{failure(ctx, err)}
 	}
 	if info["aof_enabled"] != "1" {
-		problem("appendonly no: a restart loses what was written since the last snapshot: set it to yes")
+		problem("has appendonly no: a restart loses what was written since the last snapshot: set it to yes")
 	}
 	// The volatile policies evict keys that expire. Ours don't.
 	if policy := info["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
-		problem("maxmemory-policy %s: records are evicted when memory is short: set it to noeviction", policy)
+		problem("has maxmemory-policy %s: records are evicted when memory is short: set it to noeviction", policy)
 	}
 	replicas, _ := strconv.Atoi(info["connected_slaves"])
 	_, guarded := info["min_slaves_good_slaves"] // which is there if min-replicas-to-write is
 	switch {
 	case asReplica:
 	case replicas < s.WaitReplicas:
-		problem("%d replicas, and WaitReplicas is %d: no write will be confirmed", replicas, s.WaitReplicas)
+		problem("has %d replicas, and WaitReplicas is %d: no write will be confirmed", replicas, s.WaitReplicas)
 	case replicas > s.WaitReplicas && !guarded && info["cluster_enabled"] != "1":
-		problem("%d replicas, and min-replicas-to-write 0: when one was promoted, this server may acknowledge writes that will be dropped: set it to 1", replicas)
+		problem("has %d replicas, and min-replicas-to-write 0: when one was promoted, this server may acknowledge writes that will be dropped: set it to 1", replicas)
 	}
-	return found
-}
-
-// unflushed returns what CONFIG tells of one server, or that it doesn't.
-func unflushed(ctx context.Context, node *redis.Client) (found []error) {
-	server := serverOf(node)
+	values, err := node.ConfigGet(ctx, "*appendfsync*").Result()
+	if err != nil && !isAnswer(err) {
+		return append(found, failure(ctx, err))
+	}
 	for _, f := range flushes {
-		values, err := node.ConfigGet(ctx, f.name).Result()
-		switch value := values[f.name]; {
-		case err != nil && !isAnswer(err):
-			return append(found, failure(ctx, err))
-		case value == "":
-			found = append(found, fmt.Errorf("redisstore: %s doesn't tell its %s: look it up in the provider's documentation: %w (%v)", server, f.name, errors.ErrUnsupported, err))
-		case value != f.good:
-			found = append(found, fmt.Errorf("redisstore: %s has %s %s: %s: set it to %s", server, f.name, value, f.otherwise, f.good))
+		switch value := values[f.name]; value {
+		case f.good:
+		case "":
+			problem("doesn't tell its %s: look it up in the provider's documentation: %w (%v)", f.name, errors.ErrUnsupported, err)
+		default:
+			problem("has %s %s: %s: set it to %s", f.name, value, f.otherwise, f.good)
 		}
 	}
 	return found

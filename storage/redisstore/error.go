@@ -51,9 +51,11 @@ func refused(err error) *refusal {
 // says tells whether err is a server's that begins with a word. Before Redis 7 a script's
 // error has the word in the middle.
 func says(err error, word string) bool {
+	if !isAnswer(err) {
+		return false
+	}
 	msg := err.Error()
-	return isAnswer(err) &&
-		(strings.HasPrefix(msg, word+" ") || strings.Contains(msg, ": "+word+" ") || strings.Contains(msg, ": -"+word+" "))
+	return strings.HasPrefix(msg, word+" ") || strings.Contains(msg, ": "+word+" ") || strings.Contains(msg, ": -"+word+" ")
 }
 
 // isAnswer says whether err is a server's.
@@ -82,11 +84,6 @@ func failure(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("redisstore: %w", advised(err))
-}
-
-// unwritten is the error of a write that err kept from being done.
-func unwritten(err error) error {
-	return fmt.Errorf("redisstore: nothing was written: %w", advised(err))
 }
 
 // doubtful is the error of a write that may have been done before err.

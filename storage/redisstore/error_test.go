@@ -204,25 +204,22 @@ func TestForeignValuesAreNeverOverwritten(t *testing.T) {
 	s := &redisstore.Store{Client: c}
 	for _, foreign := range []string{"", "x", "o2kr", "o2kr\x01", "o2kr\x01too short", "o2kr\x020123456789abcdefof a later release", strings.Repeat("x", 100)} {
 		require.NoError(t, c.Set(ctx, "oauth2keep:name", foreign, 0).Err())
-		err := requireForeign(t, s, "name")
-		if strings.HasPrefix(foreign, "o2kr\x02") {
-			require.ErrorContains(t, err, "update the program")
-		}
+		requireForeign(t, s, "name")
 		require.Equal(t, foreign, c.Get(ctx, "oauth2keep:name").Val())
 	}
 	for _, kind := range otherTypes(t, c) {
-		require.ErrorContains(t, requireForeign(t, s, kind), "move it away, or set another Prefix")
+		requireForeign(t, s, kind)
 		require.Equal(t, kind, c.Type(ctx, "oauth2keep:"+kind).Val())
 	}
 }
 
-// requireForeign checks that no method but Discard does anything to what isn't a record, and
-// returns the error of Get.
-func requireForeign(t *testing.T, s *redisstore.Store, name string) error {
+// requireForeign checks that no method but Discard does anything to what isn't a record.
+func requireForeign(t *testing.T, s *redisstore.Store, name string) {
 	t.Helper()
-	_, v, getErr := s.Get(ctx, name)
-	require.ErrorIs(t, getErr, storage.ErrOpen)
-	require.ErrorContains(t, getErr, `"oauth2keep:`+name+`"`)
+	_, v, err := s.Get(ctx, name)
+	require.ErrorIs(t, err, storage.ErrOpen)
+	require.ErrorContains(t, err, `"oauth2keep:`+name+`"`)
+	require.ErrorContains(t, err, "if a later release wrote it, update the program; if it is something else, move it away, or set another Prefix")
 	require.Empty(t, v)
 	for _, old := range []storage.Version{"", "66ea6aaa8638f44022cf289806426e50"} {
 		_, err := s.Put(ctx, name, []byte("new"), old)
@@ -230,7 +227,6 @@ func requireForeign(t *testing.T, s *redisstore.Store, name string) error {
 		require.ErrorIs(t, err, storage.ErrOpen)
 		require.ErrorIs(t, s.Delete(ctx, name, old), storage.ErrConflict)
 	}
-	return getErr
 }
 
 // otherTypes stores a value of each type but string, and returns the types, which are also

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 
@@ -19,8 +18,11 @@ const (
 	walks    = 3   // until a cluster that is changing has to be left alone
 )
 
+// errEnough ends a walk whose caller wants no more.
+var errEnough = errors.New("enough")
+
 // errMoving is the error of a walk that may have missed a record.
-var errMoving = errors.New("redisstore: servers were restarted or records moved between them during the walk, so that some may be missing from it: " +
+var errMoving = errors.New("servers were restarted or records moved between them during the walk, so that some may be missing from it: " +
 	"walk again later; if the cluster isn't being resharded, see redis-cli --cluster check")
 
 // Names implements [storage.Lister]. It walks over all masters with SCAN, a page of
@@ -36,73 +38,62 @@ func (s *Store) Names(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err := s.check(ctx); err != nil {
 			yield("", err)
-			return
+		} else if err := s.walk(ctx, yield); err != nil && err != errEnough {
+			yield("", failure(ctx, err))
 		}
-		seen := make(map[[16]byte]struct{})
-		before, err := s.layout(ctx)
-		for range walks {
-			for _, id := range slices.Sorted(maps.Keys(before)) {
-				if err != nil {
-					break
-				}
-				var more bool
-				if more, err = s.scan(ctx, before[id].client, seen, yield); err == nil && !more {
-					return
-				}
-			}
-			var after layout
-			if err == nil {
-				after, err = s.layout(ctx)
-			}
-			if err != nil {
-				yield("", failure(ctx, err))
-				return
-			}
-			if before.steady(after) {
-				return
-			}
-			before = after
-		}
-		yield("", errMoving)
 	}
 }
 
-// scan yields the names on one server that were not seen before. It returns false
-// if the caller wants no more.
-func (s *Store) scan(ctx context.Context, node *redis.Client, seen map[[16]byte]struct{}, yield func(string, error) bool) (more bool, err error) {
-	type page struct {
-		keys []string
-		next uint64
+func (s *Store) walk(ctx context.Context, yield func(string, error) bool) error {
+	seen := make(map[[16]byte]struct{})
+	before, err := s.layout(ctx)
+	if err != nil {
+		return err
 	}
-	pattern := escapeGlob(s.prefix()) + "*"
+	for range walks {
+		for _, node := range before.nodes {
+			if err := s.scan(ctx, node, seen, yield); err != nil {
+				return err
+			}
+		}
+		after, err := s.layout(ctx)
+		if err != nil || before.steady(after) {
+			return err
+		}
+		before = after
+	}
+	return errMoving
+}
+
+// scan yields the names on one server that were not seen before.
+func (s *Store) scan(ctx context.Context, node *redis.Client, seen map[[16]byte]struct{}, yield func(string, error) bool) error {
+	prefix := s.key("")
 	for cursor := uint64(0); ; {
-		p, err := await(ctx, func() (p page, err error) {
-			p.keys, p.next, err = node.Scan(ctx, cursor, pattern, pageSize).Result()
-			return p, err
+		page, err := await(ctx, func() (*redis.ScanCmd, error) {
+			page := node.Scan(ctx, cursor, escapeGlob(prefix)+"*", pageSize)
+			return page, page.Err()
 		})
 		if err != nil {
-			return false, err
+			return err
 		}
-		for _, key := range p.keys {
-			name, ok := strings.CutPrefix(key, s.prefix())
-			if !ok {
-				continue
-			}
+		keys, next := page.Val()
+		for _, key := range keys {
+			name := strings.TrimPrefix(key, prefix)
 			sum := sha256.Sum256([]byte(name))
 			id := [16]byte(sum[:])
-			if _, ok := seen[id]; ok {
+			if _, again := seen[id]; again {
 				continue
 			}
 			seen[id] = struct{}{}
 			if err := ctx.Err(); err != nil {
-				return false, err
+				return err
 			}
 			if !yield(name, nil) {
-				return false, nil
+				return errEnough
 			}
 		}
-		if cursor = p.next; cursor == 0 {
-			return true, nil
+		if cursor = next; cursor == 0 {
+			return nil
 		}
 	}
 }
@@ -112,62 +103,65 @@ func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }
 
-// layout is the masters, by the id of the server's process: cursors of SCAN mean
-// nothing to another process.
-type layout map[string]master
-
-type master struct {
-	client *redis.Client
-	slots  string // of a cluster, as CLUSTER NODES has them, with those on the move
+// layout is the masters.
+type layout struct {
+	nodes []*redis.Client
+	// slots are those of each master of a cluster, as CLUSTER NODES has them, with those on
+	// the move, by the id of the server's process: cursors of SCAN mean nothing to another.
+	slots map[string]string
 }
 
 // steady says whether nothing that l and after stand for can have moved a record
 // past a walk between them.
 func (l layout) steady(after layout) bool {
-	if len(l) != len(after) {
-		return false
-	}
-	for id, m := range l {
-		n, ok := after[id]
-		if !ok || m.slots != n.slots || strings.Contains(m.slots, "[") {
+	for _, slots := range l.slots {
+		if strings.Contains(slots, "[") {
 			return false
 		}
 	}
-	return true
+	return maps.Equal(l.slots, after.slots)
 }
 
 func (s *Store) layout(ctx context.Context) (layout, error) {
 	return await(ctx, func() (layout, error) {
-		found := make(layout)
-		cluster, ok := s.Client.(*redis.ClusterClient)
-		if !ok {
-			node := s.Client.(*redis.Client)
-			info, err := infoOf(ctx, node)
-			if err == nil && info["cluster_enabled"] == "1" {
-				err = errors.New("this server is part of a cluster: make Client with redis.NewClusterClient")
-			}
-			found[info["run_id"]] = master{client: node}
-			return found, err
-		}
+		_, ofCluster := s.Client.(*redis.ClusterClient)
+		found := layout{slots: make(map[string]string)}
 		var mu sync.Mutex
-		err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		err := s.onEach(ctx, false, func(ctx context.Context, node *redis.Client) error {
 			info, err := infoOf(ctx, node)
-			if err != nil {
-				return err
-			}
 			var nodes string
-			if info["cluster_enabled"] == "1" { // or Sentinel watches it
+			switch {
+			case err != nil:
+				return err
+			case info["cluster_enabled"] != "1": // it is alone, or Sentinel watches it
+			case !ofCluster:
+				return errors.New("this server is part of a cluster: make Client with redis.NewClusterClient")
+			default:
 				if nodes, err = node.ClusterNodes(ctx).Result(); err != nil {
 					return err
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			found[info["run_id"]] = master{node, slotsOf(nodes)}
+			found.nodes = append(found.nodes, node)
+			found.slots[info["run_id"]] = slotsOf(nodes)
 			return nil
 		})
 		return found, err
 	})
+}
+
+// onEach calls f for the server, or for each master of a cluster and, if asked for, each
+// replica, at the same time.
+func (s *Store) onEach(ctx context.Context, replicas bool, f func(context.Context, *redis.Client) error) error {
+	cluster, ok := s.Client.(*redis.ClusterClient)
+	switch {
+	case !ok:
+		return f(ctx, s.Client.(*redis.Client))
+	case replicas:
+		return cluster.ForEachShard(ctx, f)
+	}
+	return cluster.ForEachMaster(ctx, f)
 }
 
 // slotsOf returns what CLUSTER NODES has after the eight fixed fields in the line

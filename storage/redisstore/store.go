@@ -1,11 +1,14 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -64,12 +67,6 @@ const (
 	headSize    = len(magic) + versionSize
 )
 
-// errNewer is a record that a later release wrote.
-var errNewer = errors.New("it has a format that this release doesn't know: update the program")
-
-// errForeign is a value that this package didn't write.
-var errForeign = errors.New("it wasn't written by this package: move it away, or set another Prefix")
-
 // Get implements [storage.Store]. It asks the master, also if the client sends
 // other reads to replicas or to a cache of its own.
 func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, error) {
@@ -77,17 +74,16 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, 
 		return nil, "", err
 	}
 	record, err := await(ctx, func() (string, error) {
-		return s.Client.Eval(ctx, loadSource, []string{s.redisKey(name)}).Text()
+		return s.Client.Eval(ctx, loadSource, []string{s.key(name)}).Text()
 	})
-	if errors.Is(err, redis.Nil) {
+	switch {
+	case errors.Is(err, redis.Nil):
 		return nil, "", storage.ErrNotFound
-	}
-	if err != nil && !says(err, "WRONGTYPE") { // which is a list, or the like
+	case err != nil && !says(err, "WRONGTYPE"): // which is a list, or the like
 		s.askAnew(ctx)
 		return nil, "", failure(ctx, err)
-	}
-	if len(record) < headSize || record[:len(magic)] != magic {
-		return nil, "", s.unusable(name, record)
+	case len(record) < headSize || !strings.HasPrefix(record, magic):
+		return nil, "", s.unusable(name)
 	}
 	v := hex.EncodeToString([]byte(record[len(magic):headSize]))
 	return []byte(record[headSize:]), storage.Version(v), nil
@@ -99,10 +95,7 @@ func (s *Store) Put(ctx context.Context, name string, value []byte, old storage.
 	var version [versionSize]byte
 	rand.Read(version[:]) // never fails
 	// A copy: a command that its caller has given up may still be on its way.
-	record := make([]byte, 0, headSize+len(value))
-	record = append(record, magic...)
-	record = append(record, version[:]...)
-	record = append(record, value...)
+	record := slices.Concat([]byte(magic), version[:], value)
 	if err := s.swap(ctx, name, old, record); err != nil {
 		return "", err
 	}
@@ -115,14 +108,22 @@ func (s *Store) Delete(ctx context.Context, name string, old storage.Version) er
 	return s.swap(ctx, name, old, nil)
 }
 
-// redisKey is the Redis key of a record.
-func (s *Store) redisKey(name string) string { return s.prefix() + name }
-
-func (s *Store) prefix() string {
-	if s.Prefix == "" {
-		return DefaultPrefix
+// Discard implements [storage.Discarder]. It deletes whatever Get can't read: a record of a
+// later release, a string that isn't a record, and a list or another type of value.
+func (s *Store) Discard(ctx context.Context, name string) error {
+	if err := s.check(ctx); err != nil {
+		return err
 	}
-	return s.Prefix
+	return s.settle(ctx, name, func() (int64, error) { return s.send(ctx, discardSource, s.key(name)) })
+}
+
+// key is the Redis key of a record.
+func (s *Store) key(name string) string { return cmp.Or(s.Prefix, DefaultPrefix) + name }
+
+// unusable is the error for what Get can't read.
+func (s *Store) unusable(name string) error {
+	return fmt.Errorf("redisstore: the value of the Redis key %.80q isn't a record: %w: if a later release wrote it, update the program; "+
+		"if it is something else, move it away, or set another Prefix", s.key(name), storage.ErrOpen)
 }
 
 // check is the beginning of every method.
@@ -139,30 +140,13 @@ func (s *Store) check(ctx context.Context) error {
 			return fmt.Errorf("redisstore: can't use a %T: set Client to a *redis.Client or a *redis.ClusterClient", c)
 		}
 	}
-	if !set {
+	switch {
+	case !set:
 		return errors.New("redisstore: this Store has no Client: set it to the application's *redis.Client or *redis.ClusterClient")
-	}
-	if s.WaitReplicas < 0 || s.WaitTimeout < 0 {
+	case s.WaitReplicas < 0 || s.WaitTimeout < 0:
 		return errors.New("redisstore: WaitReplicas and WaitTimeout must not be negative")
 	}
 	return ctx.Err()
-}
-
-// unusable is the error for a value that isn't a record.
-func (s *Store) unusable(name, value string) error {
-	reason := errForeign
-	if len(value) > len(magic) && value[:len(magic)-1] == magic[:len(magic)-1] && value[len(magic)-1] != magic[len(magic)-1] {
-		reason = errNewer
-	}
-	return fmt.Errorf("redisstore: the value of the Redis key %s isn't a record: %w: %w", brief(s.redisKey(name)), storage.ErrOpen, reason)
-}
-
-// brief quotes a Redis key for a message, and shortens it.
-func brief(key string) string {
-	if len(key) > 80 {
-		return fmt.Sprintf("%q… (%d bytes)", key[:80], len(key))
-	}
-	return fmt.Sprintf("%q", key)
 }
 
 // await returns what f does, or the context's error as soon as that is done. The

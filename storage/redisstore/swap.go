@@ -54,7 +54,15 @@ elseif head ~= '' then
 end
 return 1`
 
-// What swapSource returns.
+// discardSource deletes what Get can't read.
+const discardSource = headSource + `
+if head ~= '' and not foreign then
+	return 0
+end
+redis.call('DEL', KEYS[1])
+return 1`
+
+// What the scripts return.
 const (
 	late     = -2
 	foreign  = -1
@@ -78,12 +86,6 @@ type once struct{ *redis.Cmd }
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-func newScript(ctx context.Context, source, key string, args ...any) once {
-	cmd := redis.NewCmd(ctx, append([]any{"eval", source, 1, key}, args...)...)
-	cmd.SetFirstKeyPos(3)
-	return once{cmd}
-}
-
 // swap replaces the record of name, or deletes it if there is no new one.
 func (s *Store) swap(ctx context.Context, name string, old storage.Version, record []byte) error {
 	if err := s.check(ctx); err != nil {
@@ -93,23 +95,21 @@ func (s *Store) swap(ctx context.Context, name string, old storage.Version, reco
 	if !ok {
 		return storage.ErrConflict // no record ever had that version
 	}
-	key := s.redisKey(name)
-	return s.settle(ctx, name, func() (int64, error) { return s.send(ctx, key, head, record) })
+	return s.settle(ctx, name, func() (int64, error) { return s.swapOnce(ctx, s.key(name), head, record) })
 }
 
-// settle sends a script that returns what swapSource does until there is an answer, and
-// returns what that means.
+// settle has a script sent until there is an answer, and returns what that means.
 func (s *Store) settle(ctx context.Context, name string, send func() (int64, error)) error {
 	result, err := await(ctx, func() (int64, error) { return s.try(ctx, send) })
 	switch {
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+	case err != nil && errors.Is(err, ctx.Err()):
 		return doubtful(ctx.Err())
 	case err != nil:
 		return err
 	case result == conflict:
 		return storage.ErrConflict
 	case result == foreign:
-		return fmt.Errorf("%w: %w", storage.ErrConflict, s.unusable(name, ""))
+		return fmt.Errorf("%w: %w", storage.ErrConflict, s.unusable(name))
 	case result != swapped:
 		return doubtful(fmt.Errorf("the server answered %d to a script that doesn't: is there a proxy in between?", result))
 	}
@@ -117,39 +117,29 @@ func (s *Store) settle(ctx context.Context, name string, send func() (int64, err
 }
 
 // headOf returns what a record of version v begins with, and false if none can.
-func headOf(v storage.Version) (head []byte, ok bool) {
+func headOf(v storage.Version) (head string, ok bool) {
 	if v == "" {
-		return []byte{}, true
+		return "", true
 	}
 	b, err := hex.DecodeString(string(v))
-	if err != nil || len(b) != versionSize || hex.EncodeToString(b) != string(v) {
-		return nil, false
-	}
-	return append([]byte(magic), b...), true
+	return magic + string(b), err == nil && len(b) == versionSize && hex.EncodeToString(b) == string(v)
 }
 
-// try sends a swap until there is an answer. It never says conflict of one that an
+// try has a script sent until there is an answer. It never says conflict of one that an
 // earlier attempt, whose answer was lost, may have done.
 func (s *Store) try(ctx context.Context, send func() (int64, error)) (int64, error) {
 	var lost, last error // the last after which nobody knows, and the last since then
-	for attempt := range attempts {
-		if attempt > 0 {
-			if err := pause(ctx, attempt); err != nil {
-				return 0, err
-			}
-		}
+	for attempt := 0; attempt < attempts && pause(ctx, attempt); attempt++ {
 		result, err := send()
-		if err == nil && result == late {
-			err = unsentError{errLate}
-		}
-		if err == nil && (result == swapped || lost == nil) || errors.Is(err, ErrUnconfirmed) {
-			return result, err
-		}
-		if err == nil {
-			return 0, doubtful(fmt.Errorf("another record or none is there now, and before that: %w", lost))
-		}
 		r := refused(err)
-		if last = err; r == nil && !unsent(err) {
+		switch {
+		case err == nil && (result == swapped || lost == nil), errors.Is(err, ErrUnconfirmed):
+			return result, err
+		case err == nil:
+			return 0, doubtful(fmt.Errorf("another record or none is there now, and before that: %w", lost))
+		case r != nil || unsent(err):
+			last = err
+		default:
 			lost, last = err, nil
 		}
 		if r != nil && !r.passes || r == nil && isAnswer(err) || errors.Is(err, redis.ErrClosed) {
@@ -157,13 +147,13 @@ func (s *Store) try(ctx context.Context, send func() (int64, error)) (int64, err
 		}
 		s.askAnew(ctx)
 	}
-	switch {
-	case lost == nil:
-		return 0, unwritten(last)
-	case last == nil:
-		return 0, doubtful(lost)
+	if lost == nil {
+		return 0, fmt.Errorf("redisstore: nothing was written: %w", advised(last))
 	}
-	return 0, doubtful(fmt.Errorf("%w; then: %w", lost, advised(last)))
+	if last != nil {
+		lost = fmt.Errorf("%w; then: %w", lost, advised(last))
+	}
+	return 0, doubtful(lost)
 }
 
 // askAnew has the client of a cluster ask who the masters are. It would otherwise go
@@ -174,40 +164,45 @@ func (s *Store) askAnew(ctx context.Context) {
 	}
 }
 
-// pause waits before another attempt: up to 20, 80 and 320 milliseconds.
-func pause(ctx context.Context, attempt int) error {
+// pause waits before another attempt: up to 20, 80 and 320 milliseconds. It returns false
+// if ctx is done meanwhile.
+func pause(ctx context.Context, attempt int) bool {
+	if attempt == 0 {
+		return true
+	}
 	longest := 5 * time.Millisecond << (2 * attempt)
-	timer := time.NewTimer(longest/2 + rand.N(longest/2))
-	defer timer.Stop()
 	select {
-	case <-timer.C:
-		return nil
+	case <-time.After(longest/2 + rand.N(longest/2)):
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }
 
-// send sends a swap once, and returns what the script returned.
-func (s *Store) send(ctx context.Context, key string, head, record []byte) (int64, error) {
+// swapOnce sends a swap once, and returns what the script returned.
+func (s *Store) swapOnce(ctx context.Context, key, head string, record []byte) (int64, error) {
 	var limit int64
-	if len(head) == 0 && record != nil {
+	if head == "" && record != nil {
 		now, err := s.Client.Eval(ctx, clockSource, []string{key}).Int64()
 		if err != nil {
 			return 0, unsentError{err}
 		}
 		limit = now + s.patience(ctx).Milliseconds()
 	}
-	return s.process(ctx, newScript(ctx, swapSource, key, head, record, limit), key)
+	result, err := s.send(ctx, swapSource, key, head, record, limit)
+	if result == late {
+		err = unsentError{errLate}
+	}
+	return result, err
 }
 
-// process sends a script once, and returns what it returned.
-func (s *Store) process(ctx context.Context, script once, key string) (int64, error) {
+// send sends a script once, and returns what it returned.
+func (s *Store) send(ctx context.Context, source, key string, args ...any) (int64, error) {
+	script := once{redis.NewCmd(ctx, append([]any{"eval", source, 1, key}, args...)...)}
 	if s.WaitReplicas > 0 {
 		return s.sendAndWait(ctx, script, key)
 	}
-	if err := s.Client.Process(ctx, script); err != nil {
-		return 0, err
-	}
+	s.Client.Process(ctx, script)
 	return script.Int64()
 }
 
@@ -229,46 +224,37 @@ func (s *Store) patience(ctx context.Context) time.Duration {
 	return t
 }
 
-// sendAndWait sends a swap and a WAIT. WAIT is about what its own connection wrote, and
+// sendAndWait sends a script and a WAIT. WAIT is about what its own connection wrote, and
 // so both go in one pipeline, which is one connection: on another one WAIT would
 // answer at once that every replica has everything. For the same reason the pipeline is
-// a master's and not the cluster's, which would send a swap that is redirected to
+// a master's and not the cluster's, which would send a script that is redirected to
 // another server, and not the WAIT.
-func (s *Store) sendAndWait(ctx context.Context, swap once, key string) (int64, error) {
-	node, err := s.master(ctx, key)
-	if err != nil {
-		return 0, err
+func (s *Store) sendAndWait(ctx context.Context, script once, key string) (int64, error) {
+	node, _ := s.Client.(*redis.Client)
+	if c, ok := s.Client.(*redis.ClusterClient); ok {
+		var err error
+		if node, err = c.MasterForKey(ctx, key); err != nil {
+			return 0, err
+		}
 	}
-	wait := cmp.Or(s.WaitTimeout, time.Second)
-	wait = max(wait, time.Millisecond) // WAIT counts in these, and 0 is for ever
+	wait := max(cmp.Or(s.WaitTimeout, time.Second), time.Millisecond) // WAIT counts in these, and 0 is for ever
 	if t := node.Options().ReadTimeout; t > 0 {
 		node = node.WithTimeout(t + wait)
 	}
 	confirmed := redis.NewIntCmd(ctx, "wait", s.WaitReplicas, wait.Milliseconds())
 	pipe := node.Pipeline()
-	pipe.Process(ctx, swap)
+	pipe.Process(ctx, script)
 	pipe.Process(ctx, confirmed)
 	pipe.Exec(ctx) // each command has its own error
-	if err := swap.Err(); err != nil {
-		return 0, err
-	}
-	result, err := swap.Int64()
+	result, err := script.Int64()
 	if err != nil || result != swapped {
 		return result, err
 	}
-	if err := confirmed.Err(); err != nil {
+	switch n, err := confirmed.Result(); {
+	case err != nil:
 		return 0, fmt.Errorf("%w: %w", ErrUnconfirmed, err)
-	}
-	if n := confirmed.Val(); n < int64(s.WaitReplicas) {
+	case n < int64(s.WaitReplicas):
 		return 0, fmt.Errorf("%w: %d of %d within %v; look at INFO replication on the master", ErrUnconfirmed, n, s.WaitReplicas, wait)
 	}
 	return result, nil
-}
-
-// master returns the client of the server that has the Redis key.
-func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
-	if c, ok := s.Client.(*redis.ClusterClient); ok {
-		return c.MasterForKey(ctx, key)
-	}
-	return s.Client.(*redis.Client), nil
 }
