@@ -38,6 +38,7 @@ type statements struct {
 	create  string // hash, version, name, value
 	replace string // new version, value, hash, old version
 	remove  string // hash, old version
+	discard string // hash
 	names   string // hash after which the page begins
 	probe   string
 	schema  string
@@ -52,6 +53,7 @@ func newStatements(d Dialect, parts []string) statements {
 		create:  "INSERT INTO {table} (name_hash, version, name, value) VALUES (?, ?, ?, ?) ON CONFLICT (name_hash) DO NOTHING",
 		replace: "UPDATE {table} SET version = ?, value = ? WHERE name_hash = ? AND version = ?",
 		remove:  "DELETE FROM {table} WHERE name_hash = ? AND version = ?",
+		discard: fmt.Sprintf("DELETE FROM {table} WHERE name_hash = ? AND COALESCE(length(version), 0) <> %d", versionSize),
 		names:   fmt.Sprintf("SELECT [name_hash], [name] FROM {table} WHERE name_hash > ? ORDER BY name_hash LIMIT %d", pageSize),
 		probe:   "SELECT name_hash, version, name, value FROM {table} WHERE 1 = 0",
 	}
@@ -76,7 +78,7 @@ func newStatements(d Dialect, parts []string) statements {
 		schema = "'" + parts[0] + "'"
 	}
 	fill := strings.NewReplacer("{table}", quote+strings.Join(parts, quote+"."+quote)+quote, "{name}", "'"+name+"'", "{schema}", schema)
-	for _, p := range []*string{&s.get, &s.exists, &s.create, &s.replace, &s.remove, &s.names, &s.probe, &s.schema, &s.faults} {
+	for _, p := range []*string{&s.get, &s.exists, &s.create, &s.replace, &s.remove, &s.discard, &s.names, &s.probe, &s.schema, &s.faults} {
 		*p = fill.Replace(*p)
 		for n := 1; d == PostgreSQL && strings.Contains(*p, "?"); n++ {
 			*p = strings.Replace(*p, "?", fmt.Sprint("$", n), 1)

@@ -27,8 +27,8 @@ type Options struct {
 	Table string
 }
 
-// Store is a [storage.Store] and a [storage.Lister] in one table of a database. It
-// may be used by any number of goroutines, processes and machines at the same time.
+// Store is a [storage.Store], a [storage.Lister] and a [storage.Discarder] in one table of a
+// database. It may be used by any number of goroutines, processes and machines at the same time.
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
@@ -43,8 +43,9 @@ type Store struct {
 }
 
 var (
-	_ storage.Store  = (*Store)(nil)
-	_ storage.Lister = (*Store)(nil)
+	_ storage.Store     = (*Store)(nil)
+	_ storage.Lister    = (*Store)(nil)
+	_ storage.Discarder = (*Store)(nil)
 )
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
@@ -87,7 +88,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, 
 		return nil, "", err
 	}
 	if len(version) != versionSize {
-		return nil, "", fmt.Errorf("sqlstore: a version in table %s has %d bytes, not %d: something else writes into that table, or its columns aren't those of Schema", s.table, len(version), versionSize)
+		return nil, "", fmt.Errorf("sqlstore: %w: its version in table %s has %d bytes, not %d: something else writes into that table, or its columns aren't those of Schema", storage.ErrOpen, s.table, len(version), versionSize)
 	}
 	return value, storage.Version(hex.EncodeToString(version)), nil
 }
@@ -156,6 +157,20 @@ func (s *Store) Delete(ctx context.Context, name string, old storage.Version) er
 		return storage.ErrConflict
 	}
 	return s.write(ctx, s.sql.remove, hashOf(name), oldVersion)
+}
+
+// Discard implements [storage.Discarder]. It deletes a row whose version is NULL, or hasn't
+// 16 bytes, by one statement that compares and deletes. A value that is NULL can be read, as
+// an empty one.
+func (s *Store) Discard(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.write(ctx, s.sql.discard, hashOf(name))
+	if err == storage.ErrConflict {
+		return s.Delete(ctx, name, "") // which is no error if there is no row
+	}
+	return err
 }
 
 // versionSize is how many random bytes a version has: so many that none comes twice.
