@@ -29,13 +29,13 @@ func lister(t *testing.T, s storage.Store) storage.Lister {
 	return l
 }
 
-// populate makes n records. Three names each differ by case only: a page must be able
-// to end between them.
-func populate(t *testing.T, s storage.Store, n int) (names []string) {
+// populate makes n records, whose names begin with a word. Three names each differ by case
+// only: a page must be able to end between them.
+func populate(t *testing.T, s storage.Store, word string, n int) (names []string) {
 	t.Helper()
 	for i := range n {
-		name := fmt.Sprintf("customer/%d/%d", i/3%97, i/3)
-		names = append(names, []string{name, "C" + name[1:], strings.ToUpper(name)}[i%3])
+		name := fmt.Sprintf("%s/%d/%d", word, i/3%97, i/3)
+		names = append(names, []string{name, strings.ToUpper(name[:1]) + name[1:], strings.ToUpper(name)}[i%3])
 	}
 	forEach(t, names, func(ctx context.Context, name string) error {
 		_, err := s.Put(ctx, name, []byte("value"), "")
@@ -131,6 +131,42 @@ func walkAmidWrites(t *testing.T, l storage.Lister, s storage.Store, names []str
 	})
 }
 
+// manyNames is more than the page, or the whole answer, of an engine has, which often ends
+// at 1,000 names.
+const manyNames = 1100
+
+// quick is how long making that many may take in any case.
+var quick = time.Second / 4
+
+// walkManyNames makes so many more records and lists them once, while the first ones are
+// deleted. It doesn't if that would take longer than quick and than the test has taken since
+// it began; each is how long making one of its records took.
+func walkManyNames(t *testing.T, l storage.Lister, s storage.Store, each time.Duration, began time.Time) {
+	t.Helper()
+	if testing.Short() || population() >= manyNames {
+		return
+	}
+	if takes := manyNames * each; takes > max(quick, time.Since(began)) {
+		t.Logf("a walk over %d names is left out, since making them would take %v: run with -storagetest.names %[1]d", manyNames, takes)
+		return
+	}
+	names := populate(t, s, "many", manyNames)
+	got := make(map[string]int)
+	for name, err := range l.Names(t.Context()) {
+		if err != nil {
+			t.Fatalf("Names of %d records: %v", manyNames, err)
+		}
+		if got[name]++; len(got) <= 5 {
+			remove(t, s, name, versionOf(t, s, name))
+		}
+	}
+	for _, name := range names {
+		if got[name] != 1 {
+			t.Fatalf("a walk over more than %d names, of which the first were deleted, yielded %s %d times", manyNames, brief(name), got[name])
+		}
+	}
+}
+
 var listChecks = []check{
 	{"names yields every name that has a record exactly once", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
@@ -154,7 +190,9 @@ var listChecks = []check{
 
 	{"each name that has a record for as long as the walk lasts is yielded exactly once", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
-		names := populate(t, s, population())
+		began := time.Now()
+		names := populate(t, s, "customer", population())
+		each := time.Since(began) / time.Duration(len(names))
 		wantNames(t, l, names)
 		wantNames(t, lister(t, shares(t, s, 2)[1]), names)
 		walkAmidWrites(t, l, s, names)
@@ -198,6 +236,7 @@ var listChecks = []check{
 				}
 			}
 		}
+		walkManyNames(t, l, s, each, began)
 	}},
 
 	{"names has what was stored before reopening", func(t *testing.T, s storage.Store) {
@@ -209,7 +248,7 @@ var listChecks = []check{
 
 	{"the caller may call the store's other methods in between", func(t *testing.T, s storage.Store) {
 		l := lister(t, s)
-		populate(t, s, 40)
+		populate(t, s, "customer", 40)
 		together(t, 1, func(ctx context.Context, _ int) error {
 			for name, err := range l.Names(ctx) {
 				if err != nil {
