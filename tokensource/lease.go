@@ -180,12 +180,13 @@ func (l *lease) claim(ctx context.Context, c versioned) (ok bool, err error) {
 	l.lost, l.since = false, time.Now() // before the write: others count from when they see it
 	next := c.claimed(l.id, l.unlock != nil, l.since)
 	version, err := l.m.write(ctx, l.name, next, c.version)
+	asleep := slept(l.since, claimLimit)
 	switch {
 	case errors.Is(err, storage.ErrConflict):
 		return false, l.conflict()
-	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case err != nil && !asleep && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return false, l.m.storeError(l.name, errSlow)
-	case err != nil:
+	case err != nil && !asleep:
 		return false, err
 	case !l.fresh():
 		if l.slow++; l.slow == maxSlowClaims {

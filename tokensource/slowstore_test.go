@@ -279,3 +279,26 @@ func TestObservationCountsOnlyWhatWasSeen(t *testing.T) {
 	o.see("v", span{at(0).Round(0), at(0.1).Round(0)})
 	assert.False(t, o.see("v", span{at(60).Round(0), at(60).Round(0)}))
 }
+
+// A process that was stopped within a call of the store finds its deadline over and the answer
+// there, in this order. That says nothing about the store.
+func TestCallOfTheStoreThatAProcessSleptThroughIsMadeAgain(t *testing.T) {
+	for _, op := range []string{"get", "put"} {
+		t.Run(op, func(t *testing.T) {
+			onEvery(t, func(f *fixture) {
+				m := f.connected()
+				time.Sleep(time.Hour)
+				var once sync.Once
+				f.raw.set(func(o string) error {
+					if o == op {
+						once.Do(func() { time.Sleep(15 * time.Second) })
+					}
+					return nil
+				}, nil)
+				assert.Equal(f, "access-2", f.access(m))
+				assert.Zero(f, f.seen(EventFailed))
+				assert.Equal(f, 1, f.count())
+			})
+		})
+	}
+}

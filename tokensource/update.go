@@ -124,6 +124,15 @@ func (m *Manager) read(ctx context.Context, name string) (c versioned, err error
 
 // load is read for any client's record. Only Move may go on with another's.
 func (m *Manager) load(ctx context.Context, name string) (c versioned, err error) {
+	start := time.Now()
+	if c, err = m.get(ctx, name); isReason(err, ReasonStore) && slept(start, storeTimeout) && ctx.Err() == nil {
+		return m.get(ctx, name)
+	}
+	return c, err
+}
+
+// get makes one call of the store.
+func (m *Manager) get(ctx context.Context, name string) (c versioned, err error) {
 	defer m.catchPanic(name, &err)
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
