@@ -57,9 +57,10 @@ background. A token that doesn't expire isn't refreshed, unless the API refuses 
     writes its attempt again. An owner that holds the lock does so too: another process may
     reach the same store without its lock.
  8. Send (flight.ask). The refresh token is sent. The answer may be lost, by a timeout or
-    because the connection is cut. Then the flight writes that into the record. If the
-    attempt there is still its own, it sends the same request once more, at once: a provider
-    that has a grace window answers it.
+    because the connection is cut; one that an *oauth2.Config can't read counts as lost
+    too. Then the flight writes that into the record. If the attempt there is still its own,
+    it sends the same request once more, at once: a provider that has a grace window
+    answers it.
  9. Save (flight.save). The new token is saved before anyone is given it. Only a write that
     returned nil counts. If one hangs for longer than storeLimit, a second is begun beside
     it. If the store doesn't take the token, it is kept in memory, served by this process,
