@@ -186,8 +186,22 @@ func harmless(err error, code string) (text string, causes []error) {
 		return "the request was cancelled", []error{context.Canceled}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "the connection was cut", []error{io.ErrUnexpectedEOF}
+	case err != nil && isUnread(err):
+		return "the answer can't be read", nil
 	}
 	return "", nil
+}
+
+// isUnread reports whether x/oauth2 says that there was an answer that it can't read, which
+// it does in words alone. What follows them is of the answer.
+func isUnread(err error) bool {
+	text := err.Error()
+	for _, words := range []string{"cannot fetch token: ", "cannot parse ", "server response missing "} {
+		if strings.HasPrefix(text, "oauth2: "+words) {
+			return true
+		}
+	}
+	return false
 }
 
 // notConnected is the error for a name that has no record.

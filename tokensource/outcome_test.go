@@ -160,16 +160,17 @@ func TestLostAnswersAreRecognizedOnARealConnection(t *testing.T) {
 	for _, test := range []struct {
 		name, url       string
 		lost, neverLeft bool
+		said            string
 	}{
-		{"the connection is cut", drop.URL, true, false},
-		{"the answer is cut short", short.URL, true, false},
-		{"the answer is unreadable", html.URL, true, false},
-		{"the answer is late", slow.URL, true, false},
-		{"nobody listens", gone.URL, false, true},
-		{"a firewall answers", teapot.URL, false, false},
-		{"the certificate is unknown", tlsOnly.URL, false, true},
-		{"the host doesn't exist", "https://host.invalid", false, true},
-		{"the URL is wrong", "http://[", false, false},
+		{"the connection is cut", drop.URL, true, false, "the connection was cut"},
+		{"the answer is cut short", short.URL, true, false, "the answer can't be read"},
+		{"the answer is unreadable", html.URL, true, false, "the answer can't be read"},
+		{"the answer is late", slow.URL, true, false, "timeout"},
+		{"nobody listens", gone.URL, false, true, "refused"},
+		{"a firewall answers", teapot.URL, false, false, "status 403"},
+		{"the certificate is unknown", tlsOnly.URL, false, true, "the server's certificate can't be verified"},
+		{"the host doesn't exist", "https://host.invalid", false, true, "the host's name can't be resolved"},
+		{"the URL is wrong", "http://[", false, false, "the provider is unavailable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := &Manager{
@@ -189,6 +190,7 @@ func TestLostAnswersAreRecognizedOnARealConnection(t *testing.T) {
 			text := newError("k", failure{Reason: o.reason}, err).Error()
 			assert.NotContains(t, text, "secret")
 			assert.NotContains(t, text, "html")
+			assert.Contains(t, text, test.said)
 		})
 	}
 }
@@ -201,6 +203,7 @@ func TestErrorsSayWhatHappenedWithoutQuotingAnAnswer(t *testing.T) {
 		`tokensource: can't refresh the token of connection "k": the provider asked to slow down (slow_down): status 500; next try after 2026-01-02T03:04:05Z`: newError("k", failure{Reason: ReasonRateLimited, Code: "slow_down", Next: next}, body),
 		`tokensource: can't refresh the token of connection "k": the provider is unavailable: timeout`:                                                         newError("k", failure{Reason: ReasonUnavailable}, fmt.Errorf("secret: %w", context.DeadlineExceeded)),
 		`tokensource: can't refresh the token of connection "k": the provider is unavailable: the connection was cut`:                                          newError("k", failure{Reason: ReasonUnavailable}, fmt.Errorf("secret: %w", io.ErrUnexpectedEOF)),
+		`tokensource: can't refresh the token of connection "k": the provider is unavailable: the answer can't be read`:                                        newError("k", failure{Reason: ReasonUnavailable}, errors.New("oauth2: server response missing access_token")),
 		`tokensource: can't refresh the token of connection "k": the provider is unavailable: connection reset by peer`:                                        newError("k", failure{Reason: ReasonUnavailable}, &url.Error{Op: "Post", URL: "https://secret", Err: cut}),
 		`tokensource: can't refresh the token of connection "k": the application is misconfigured (invalid_client)`:                                            newError("k", failure{Reason: ReasonMisconfigured, Code: "invalid_client"}, nil),
 		`tokensource: can't load or save connection "k": it is down; next try after 2026-01-02T03:04:05Z`:                                                      newError("k", failure{Reason: ReasonStore, Next: next}, errors.New("it is down")),
