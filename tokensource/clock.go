@@ -16,13 +16,6 @@ func apart(a, b time.Time) time.Duration {
 // elapsed is how long ago start was, by either clock.
 func elapsed(start time.Time) time.Duration { return apart(start, time.Now()) }
 
-// maxLate is how late a timer is at most in a process that runs.
-const maxLate = time.Second
-
-// slept reports whether this process was stopped during a call that began at start and had
-// limit for its answer: that it took longer says nothing about who was called then.
-func slept(start time.Time, limit time.Duration) bool { return elapsed(start) > limit+maxLate }
-
 // wall returns t as it is stored.
 func wall(t time.Time) time.Time { return t.Round(0).UTC() }
 

@@ -74,7 +74,8 @@ type Manager struct {
 	EarlyExpiry time.Duration
 
 	// RefreshTimeout ends a token request that hangs. Zero means 30 seconds, and more than an
-	// hour is an hour. The Timeout of an HTTP client that a context has doesn't count: an answer
+	// hour is an hour. A process that was stopped for longer, as by SIGSTOP, has a second more
+	// when it goes on. The Timeout of an HTTP client that a context has doesn't count: an answer
 	// that isn't waited for can cost a refresh token.
 	RefreshTimeout time.Duration
 

@@ -96,18 +96,6 @@ func lookInto(err error) {
 	}
 }
 
-// within waits for an answer, for as long as limit.
-func within[T any](limit time.Duration, answers <-chan returned[T]) (a returned[T], ok bool) {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case a = <-answers:
-		return a, true
-	case <-timer.C:
-		return a, false
-	}
-}
-
 // expired returns r's token for the Refresher: all of it, as a request may need what came
 // beside it, and of an expiry that has passed, or else x/oauth2 would return it as it is.
 func expired(r *record) *oauth2.Token {
@@ -204,5 +192,5 @@ func (m *Manager) requestContext(ctx context.Context) (context.Context, context.
 	client.Transport = tokenTransport{m, client.Transport}
 	client.Timeout = 0 // a caller's, for calls of the API, could cost the answer
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
-	return context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, client), m.refreshTimeout())
+	return withTimeLimit(context.WithValue(ctx, oauth2.HTTPClient, client), time.Now(), m.refreshTimeout())
 }
