@@ -56,8 +56,9 @@ type Authorizer interface {
 	// ReadCallback returns the parameters of a callback under the names of RFC 6749 and
 	// RFC 9207, with an error by one of their codes where the provider has another way
 	// to say it. It changes nothing in callback. What it returns as kept is given to
-	// Exchange as options. A callback in which a name of kept has another value than
-	// Authorize gave it is about another account, and is refused.
+	// Exchange as options, before those of the program, so that the program's count. A
+	// callback in which a name of kept has another value than Authorize gave it is about
+	// another account, and is refused.
 	ReadCallback(callback url.Values) (rfc url.Values, kept map[string]string)
 }
 
@@ -108,22 +109,22 @@ func (s *Session) authorizeError(ctx context.Context, a Authorizer, err error) e
 	return loginerror.New(action, what+redact.Line(err.Error(), loginerror.MaxText, secrets), redact.Error(err, secrets))
 }
 
-// keptOptions returns what the attempt and its callback have kept, as options of the
-// exchange.
-func (s *Session) keptOptions(callback map[string]string) ([]oauth2.AuthCodeOption, error) {
-	all := maps.Clone(s.kept)
-	if all == nil {
-		all = make(map[string]string, len(callback))
-	}
+// withKept returns opts with what the attempt and its callback have kept. The last option of
+// a name counts: the attempt's goes before the program's, and that before the callback's,
+// which anyone can write.
+func (s *Session) withKept(opts []oauth2.AuthCodeOption, callback map[string]string) ([]oauth2.AuthCodeOption, error) {
 	for name, value := range callback {
-		if begun, ok := all[name]; ok && begun != value {
+		if begun, ok := s.kept[name]; ok && begun != value {
 			return nil, startAgain("the callback is about another account than the attempt")
 		}
-		all[name] = value
 	}
+	return slices.Concat(optionsOf(callback), opts, optionsOf(s.kept)), nil
+}
+
+func optionsOf(kept map[string]string) []oauth2.AuthCodeOption {
 	var opts []oauth2.AuthCodeOption
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		opts = append(opts, oauth2.SetAuthURLParam(name, all[name]))
+	for _, name := range slices.Sorted(maps.Keys(kept)) {
+		opts = append(opts, oauth2.SetAuthURLParam(name, kept[name]))
 	}
-	return opts, nil
+	return opts
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -133,6 +134,39 @@ func TestAuthorizerWithoutABrowser(t *testing.T) {
 	_, err = s.Exchange(t.Context(), c, url.Values{"st": {s.State}, "c": {"code"}})
 	require.NoError(t, err)
 	assert.Equal(t, "tea.shops.example", c.calls[0].Get("shop"))
+}
+
+// What counts in the exchange is the attempt's, then the program's, then the callback's.
+func TestKeptGoesBeforeOptions(t *testing.T) {
+	const tea, coffee = "tea.shops.example", "coffee.shops.example"
+	for name, tt := range map[string]struct {
+		begun, option, callback, want string
+	}{
+		"the attempt's and the program's":  {tea, coffee, "", tea},
+		"the program's and the callback's": {"", tea, coffee, tea},
+		"the callback's alone":             {"", "", tea, tea},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newShops()
+			s := &Session{State: oauth2.GenerateVerifier(), Expiry: time.Now().Add(time.Minute)}
+			if tt.begun != "" {
+				_, err := s.Authorize(t.Context(), c, shop(tt.begun))
+				require.NoError(t, err)
+			}
+			callback := url.Values{"st": {s.State}, "c": {"code"}}
+			if tt.callback != "" {
+				callback.Set("shop", tt.callback)
+			}
+			var opts []oauth2.AuthCodeOption
+			if tt.option != "" {
+				opts = append(opts, shop(tt.option))
+			}
+			_, err := s.Exchange(t.Context(), c, callback, opts...)
+			require.NoError(t, err)
+			require.Len(t, c.calls, 1)
+			assert.Equal(t, tt.want, c.calls[0].Get("shop"))
+		})
+	}
 }
 
 func TestAuthorizerErrors(t *testing.T) {

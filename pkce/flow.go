@@ -50,7 +50,8 @@ type Flow struct {
 	Issuer string
 
 	// ExchangeOptions are parameters for the exchange. Those for the consent page
-	// are given to Begin.
+	// are given to Begin. The value of a provider's variable that Begin was given goes
+	// before one from here, and that before what the callback has for it.
 	ExchangeOptions []oauth2.AuthCodeOption
 
 	// ExchangeTimeout bounds the exchange, the opening of the cookie before it, the wait

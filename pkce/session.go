@@ -139,8 +139,9 @@ var noRedirectURI = oauth2.SetAuthURLParam("redirect_uri", "")
 
 // Exchange checks the parameters of a callback, as the package documentation
 // lists it, and exchanges the code in them for a token. The options go into the
-// exchange. The HTTP client is that of ctx, under the key [oauth2.HTTPClient], or
-// [http.DefaultClient], but redirects of the token endpoint aren't followed.
+// exchange; the value of one goes before what the callback has for it. The HTTP client is
+// that of ctx, under the key [oauth2.HTTPClient], or [http.DefaultClient], but redirects of
+// the token endpoint aren't followed.
 //
 // A callback whose state doesn't verify is an [ErrState], and nothing is sent. An
 // error that the provider sent to the callback is an [*AuthError]; the answer of
@@ -246,11 +247,10 @@ func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters
 	if err := check(c, "the Config to exchange the code with"); err != nil {
 		return nil, err
 	}
-	own, err := s.keptOptions(callback.kept)
+	opts, err := s.withKept(opts, callback.kept)
 	if err != nil {
 		return nil, err
 	}
-	opts = append(slices.Clone(opts), own...)
 	if s.Verifier != "" {
 		opts = append(opts, oauth2.VerifierOption(s.Verifier))
 	}
