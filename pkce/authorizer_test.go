@@ -169,6 +169,26 @@ func TestKeptGoesBeforeOptions(t *testing.T) {
 	}
 }
 
+// Another process goes on with the exported fields, and the options again.
+func TestSessionOfFields(t *testing.T) {
+	const tea = "tea.shops.example"
+	c, s := newShops(), new(Session)
+	_, err := s.Authorize(t.Context(), c, shop(tea))
+	require.NoError(t, err)
+	callback := url.Values{"st": {s.State}, "c": {"code"}, "shop": {"coffee.shops.example"}}
+
+	again := &Session{State: s.State, Verifier: s.Verifier}
+	_, err = again.Exchange(t.Context(), c, callback, shop(tea))
+	require.ErrorIs(t, err, ErrState)
+	require.ErrorContains(t, err, "Session.Expiry is zero")
+
+	again.Expiry = s.Expiry
+	_, err = again.Exchange(t.Context(), c, callback, shop(tea))
+	require.NoError(t, err)
+	assert.Equal(t, tea, c.calls[0].Get("shop"))
+	assert.Equal(t, s.Verifier, c.calls[0].Get("code_verifier"))
+}
+
 func TestAuthorizerErrors(t *testing.T) {
 	begin := func(c *shops, opts ...oauth2.AuthCodeOption) error {
 		w := httptest.NewRecorder()

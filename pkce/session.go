@@ -38,6 +38,10 @@ const defaultMaxAge = 30 * time.Minute
 // Verifier, and Expiry if that is zero. A Session that has a State is used as it is. A
 // copy of one that has none is another attempt.
 //
+// To go on in another process, keep the exported fields, encrypted, and make a Session of
+// them. What Authorize remembers beside them, the values of the provider's variables, has to
+// be given to Exchange, as the same options.
+//
 // Exchange and the handler of Callback only read the Session, and may be used
 // concurrently. Authorize and Callback themselves must not be called at the same time as
 // anything else, but the handler may serve already when Authorize is called for the first
@@ -206,6 +210,9 @@ func (s *Session) verify(callback url.Values) error {
 	}
 	if s == nil || subtle.ConstantTimeCompare([]byte(state), []byte(s.State)) != 1 {
 		return stateError("the callback's state belongs to another attempt")
+	}
+	if s.Expiry.IsZero() {
+		return stateError("the attempt has expired: Session.Expiry is zero, which a Session that has a State needs")
 	}
 	if !time.Now().Before(s.Expiry) {
 		return stateError("the attempt has expired")
