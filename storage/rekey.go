@@ -182,8 +182,8 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	}
 	keys := teller.Fingerprints()
 	switch slices.Index(keys, fingerprint) {
-	case -1: // mistyped, it would seem to be unused
-		return fmt.Errorf("storage: %q isn't the fingerprint of a key in this keyset, which has %s", fingerprint, strings.Join(keys, ", "))
+	case -1: // mistyped, it would seem to be unused; it may be a key by mistake, and isn't repeated
+		return errors.New("storage: what was given isn't the fingerprint of a key in this keyset, which has " + strings.Join(keys, ", "))
 	case 0:
 		return fmt.Errorf("storage: this key must be kept: %s is the primary key of this keyset, which seals whatever is written", fingerprint)
 	}

@@ -2,7 +2,10 @@ package storage_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,6 +43,11 @@ func TestCheckUnused(t *testing.T) {
 	// A fingerprint that is mistyped, or of a key that isn't there, is no unused key's.
 	for _, other := range []string{"", "storage.Keyset", name[1:], name + "0", fingerprintOf(t, storage.NewKey())} {
 		require.ErrorContains(t, e.CheckUnused(ctx, other), "isn't the fingerprint of a key in this keyset, which has "+fingerprintOf(t, primary))
+	}
+	// Nor is the key itself, which no error repeats.
+	for _, key := range []string{string(old), base64.StdEncoding.EncodeToString(old), hex.EncodeToString(old)} {
+		require.EqualError(t, e.CheckUnused(ctx, key), "storage: what was given isn't the fingerprint of a key in this keyset, which has "+
+			strings.Join([]string{fingerprintOf(t, primary), name, fingerprintOf(t, never)}, ", "))
 	}
 }
 
