@@ -122,7 +122,7 @@ func ExampleEncrypted_Rekey() {
 		log.Fatal(err) // call it again: it goes on with what is left
 	}
 	fmt.Printf("%d of %d records moved\n", report.Moved, report.Examined)
-	old := keys.Fingerprints()[1] // the primary key's is the first
+	old := before.Fingerprints()[0] // before has the old key alone
 	if err := encrypted.CheckUnused(ctx, old); err != nil {
 		log.Fatal(err) // the old key must be kept
 	}
