@@ -152,10 +152,25 @@ func (d *definition) each(p *Provider, f func(member, field reflect.Value)) {
 	}
 }
 
-// MarshalJSON returns the JSON form of p, which UnmarshalJSON reads. URLs, client
-// authentication and iss are called as in RFC 8414, RFC 7591 and RFC 9207, and
-// durations are text as package time writes it. provider.schema.json, beside the
-// source of this package, describes it.
+// MarshalJSON returns the JSON form of p, which UnmarshalJSON reads:
+//
+//	{
+//	  "name": "Acme",
+//	  "authorization_endpoint": "https://acme.example/authorize",
+//	  "token_endpoint": "https://{region}.acme.example/token",
+//	  "token_endpoint_auth_method": "client_secret_basic",
+//	  "api_urls": ["https://{region}.acme.example"],
+//	  "variables": {"region": ["us", "eu"]},
+//	  "style": {"body": "json"},
+//	  "exchange": {"params": {"grant_type": null, "app_id": "{client_id}"}},
+//	  "answer": {"token_in": "data", "default_lifetime": "1h30m"},
+//	  "api": {"errors": [{"status": 403, "code": "EXPIRED", "kind": "token_rejected"}]}
+//	}
+//
+// URLs, client authentication, challenge and iss are called as in RFC 8414, RFC 7591, RFC
+// 7636 and RFC 9207, Vars is variables, Revoke revocation and Introspect introspection, and
+// durations are text as package time writes it. provider.schema.json, beside the source of
+// this package, describes it all.
 //
 // If p has a Request or Response, which are functions, that is an error.
 func (p Provider) MarshalJSON() ([]byte, error) {
@@ -178,8 +193,8 @@ func (p Provider) MarshalJSON() ([]byte, error) {
 // than encoding/json: a member that isn't known, at any level, or whose name differs in
 // letter case, one that is there twice, an empty text or a null where there is nothing to
 // leave out, a null instead of a definition, and anything after the definition are errors.
-// They, and what [Provider.Validate] finds, name the member by its path:
-// refresh.params["scope"], api.errors[0].status.
+// They, and what [Provider.Validate] finds, name the definition, if its name stands before
+// the mistake, and the member by its path: refresh.params["scope"], api.errors[0].status.
 //
 // A "$schema" at the top is accepted, for editors that complete by it.
 //
@@ -189,13 +204,14 @@ func (p Provider) MarshalJSON() ([]byte, error) {
 // its errors about that don't name the byte. A null for a *Provider makes that nil.
 func (p *Provider) UnmarshalJSON(data []byte) error {
 	var d definition
-	if err := readJSON(data, &d, ownJSON); err != nil {
-		return fmt.Errorf("endpoints: %w", err)
+	err := readJSON(data, &d, ownJSON)
+	read := Provider{Name: d.Name}
+	if err == nil && d.Style.Auth != "" {
+		err = errors.New("style.auth is written token_endpoint_auth_method, at the top")
 	}
-	if d.Style.Auth != "" {
-		return errors.New("endpoints: style.auth is written token_endpoint_auth_method, at the top")
+	if err != nil {
+		return read.errorf("%w", err)
 	}
-	var read Provider
 	d.Callback.Iss = d.IssParameter
 	d.each(&read, func(member, field reflect.Value) { field.Set(member) })
 	read.authenticateBy(d.AuthMethod)

@@ -3,6 +3,7 @@ package endpoints
 import (
 	"encoding/json"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -110,6 +111,18 @@ func TestProviderClientAuthIsOneMember(t *testing.T) {
 	}
 }
 
+// The form that the documentation of MarshalJSON shows is read.
+func TestDocumentedJSON(t *testing.T) {
+	source, err := os.ReadFile("json.go")
+	require.NoError(t, err)
+	_, shown, _ := strings.Cut(string(source), "// MarshalJSON returns the JSON form of p, which UnmarshalJSON reads:\n//\n")
+	shown, _, _ = strings.Cut(shown, "//\n//")
+	p, err := parsed(strings.ReplaceAll(shown, "//\t", ""))
+	require.NoError(t, err)
+	assert.Equal(t, "Acme", p.Name)
+	assert.Equal(t, Params{"grant_type": nil, "app_id": {"{client_id}"}}, p.Exchange.Params)
+}
+
 func TestProviderIsReadInsideOfAnotherDocument(t *testing.T) {
 	want := map[string]Provider{"one": everything(), "two": Notion}
 	data, err := json.Marshal(want)
@@ -123,7 +136,7 @@ func TestProviderIsReadInsideOfAnotherDocument(t *testing.T) {
 	kept := everything()
 	assert.Error(t, kept.UnmarshalJSON([]byte(`{}`)))
 	assert.Equal(t, everything(), kept)
-	assert.EqualError(t, json.Unmarshal([]byte(`[null]`), new([]Provider)), "endpoints: the document is null, and must be an object")
+	assert.EqualError(t, json.Unmarshal([]byte(`[null]`), new([]Provider)), "endpoints: the JSON is null, and must be an object")
 
 	const cut = `{"token_endpoint": "https://a.example/token"`
 	assert.EqualError(t, json.Unmarshal([]byte(cut), &kept), "unexpected end of JSON input")
@@ -166,7 +179,7 @@ func TestParamsInJSON(t *testing.T) {
 		`{"a":1}`:         `endpoints: ["a"] is the number 1, and must be text, a list of texts or null`,
 		`{"a":["x",[]]}`:  `endpoints: ["a"][1] is a list, and must be text`,
 		`{"a":"","a":""}`: `endpoints: ["a"] is there twice`,
-		`[]`:              `endpoints: the document is a list, and must be an object`,
+		`[]`:              `endpoints: the JSON is a list, and must be an object`,
 	} {
 		assert.EqualError(t, json.Unmarshal([]byte(data), new(Params)), want)
 	}

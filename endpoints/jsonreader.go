@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,8 @@ func readJSON(data []byte, target any, rules jsonRules) error {
 	switch {
 	case len(data) > maxJSON:
 		return fmt.Errorf("the JSON is longer than %d bytes", maxJSON)
+	case bytes.HasPrefix(data, []byte("\ufeff")):
+		return errors.New("the JSON begins with a byte order mark, which it must not (RFC 8259, section 8.1)")
 	case !utf8.Valid(data):
 		return errors.New("the JSON isn't UTF-8")
 	}
@@ -42,12 +45,24 @@ func readJSON(data []byte, target any, rules jsonRules) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return jsonReader{dec, rules}.value(reflect.ValueOf(target).Elem(), "")
+	var unknown []error
+	err := jsonReader{dec, rules, &unknown}.value(reflect.ValueOf(target).Elem(), "")
+	return errors.Join(append(unknown, err)...)
 }
 
 type jsonReader struct {
 	*json.Decoder
-	rules jsonRules
+	rules   jsonRules
+	unknown *[]error // members that ownJSON doesn't know; they don't end the reading
+}
+
+// pass passes over the value of an unknown member, unless there are too many of them.
+func (r jsonReader) pass(unknown error) error {
+	if len(*r.unknown) >= 20 {
+		return unknown
+	}
+	*r.unknown = append(*r.unknown, unknown)
+	return r.Decode(new(json.RawMessage))
 }
 
 var paramsType = reflect.TypeFor[Params]()
@@ -117,16 +132,11 @@ func (r jsonReader) object(v reflect.Value, path string, token json.Token) error
 	fields := fieldsOf(v.Type())
 	return r.members(path, memberPath, func(name, at string) error {
 		field, known := fields[name]
-		if !known && r.rules == foreignJSON {
-			return r.Decode(new(json.RawMessage))
-		}
 		if !known {
-			for other := range fields {
-				if strings.EqualFold(other, name) {
-					return fmt.Errorf("%s is unknown: it is written %s", at, other)
-				}
+			if r.rules == foreignJSON {
+				return r.Decode(new(json.RawMessage))
 			}
-			return fmt.Errorf("%s is unknown", at)
+			return r.pass(unknownMember(fields, name, at))
 		}
 		f := v.FieldByIndex(field.Index)
 		if err := r.value(f, at); err != nil {
@@ -137,6 +147,20 @@ func (r jsonReader) object(v reflect.Value, path string, token json.Token) error
 		}
 		return nil
 	})
+}
+
+// unknownMember says that a member of an object is unknown, and how it is written if its name
+// is that of a field in Go, or differs in letter case or underscores.
+func unknownMember(fields map[string]reflect.StructField, name, at string) error {
+	plain := func(name string) string { return strings.ReplaceAll(name, "_", "") }
+	for other, field := range fields {
+		path := cmp.Or(field.Tag.Get("go"), field.Name)
+		inGo := path[strings.LastIndexByte(path, '.')+1:]
+		if strings.EqualFold(plain(other), plain(name)) || strings.EqualFold(inGo, plain(name)) {
+			return fmt.Errorf("%s is unknown: it is written %s", at, other)
+		}
+	}
+	return fmt.Errorf("%s is unknown", at)
 }
 
 // dictionary reads an object with names of the provider's into a map.
@@ -271,7 +295,7 @@ func wrongType(path, want string, token json.Token) error {
 		}
 	}
 	if path == "" {
-		path = "the document"
+		path = "the JSON"
 	}
 	return fmt.Errorf("%s is %s, and must be %s", path, is, want)
 }

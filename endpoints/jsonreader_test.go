@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -26,6 +27,12 @@ func TestUnmarshalJSONNamesWhatItRefuses(t *testing.T) {
 		{head + `"refresh":{"Params":{}}}`, `refresh.Params is unknown: it is written params`},
 		{head + `"api":{"errors":[{"status":403,"kind":"token_rejected"},{"stats":403}]}}`, `api.errors[1].stats is unknown`},
 		{head + `"answer":{"Answer":{}}}`, `answer.Answer is unknown`},
+		{head + `"Vars":{},"revoke_url":"x","revoke":{},"consent":{"pkce":"none"}}`, "Vars is unknown: it is written variables\n" +
+			"revoke_url is unknown: it is written revocation_endpoint\nrevoke is unknown: it is written revocation\n" +
+			"consent.pkce is unknown: it is written code_challenge_method"},
+		{head + `"name":"Acme","stile":{"a":[{}]},"answer":{"token":"x"},"api_urls":"x"}`, "Acme: stile is unknown\nanswer.token is unknown\n" +
+			"api_urls is text, and must be a list"},
+		{head + strings.Repeat(`"x":1,`, 2) + `"y":1}`, "x is unknown\nx is there twice"},
 		{head + `"callback":{"iss":true}}`, `callback.iss is unknown`},
 		{head + `"callback":{"-":true}}`, `callback["-"] is unknown`},
 		{head + `"a b\"":1}`, `["a b\""] is unknown`},
@@ -34,11 +41,12 @@ func TestUnmarshalJSONNamesWhatItRefuses(t *testing.T) {
 		{head + `"token_endpoint":"https://b.example/token"}`, `token_endpoint is there twice`},
 		{head + `"exchange":{"params":{"a":"1","a":"2"}}}`, `exchange.params["a"] is there twice`},
 		{head + `"exchange":{"params":{"a":"1","\u0061":"2"}}}`, `exchange.params["a"] is there twice`},
+		{head + `"name":"Acme","style":{"auth":"none"}}`, `Acme: style.auth is written token_endpoint_auth_method, at the top`},
 		{head + `"style":{"auth":"none"}}`, `style.auth is written token_endpoint_auth_method, at the top`},
 
 		// types
-		{`[]`, `the document is a list, and must be an object`},
-		{`null`, `the document is null, and must be an object`},
+		{`[]`, `the JSON is a list, and must be an object`},
+		{`null`, `the JSON is null, and must be an object`},
 		{head + `"name":1}`, `name is the number 1, and must be text`},
 		{head + `"name":` + strings.Repeat("1", 50) + `}`, `name is a long number, and must be text`},
 		{head + `"name":null}`, `name is null, and must be text`},
@@ -67,7 +75,7 @@ func TestUnmarshalJSONNamesWhatItRefuses(t *testing.T) {
 		{head + `"name":"x"},`, `not a JSON document, at byte 56: invalid character ',' after top-level value`},
 		{head[:10], `not a JSON document, at byte 10: unexpected end of JSON input`},
 		{``, `not a JSON document, at byte 0: unexpected end of JSON input`},
-		{"\ufeff{}", `not a JSON document, at byte 1: invalid character 'ï' looking for beginning of value`},
+		{"\ufeff{}", `the JSON begins with a byte order mark, which it must not (RFC 8259, section 8.1)`},
 		{head + "\"name\":\"\xff\"}", `the JSON isn't UTF-8`},
 		{head + `"name":"` + strings.Repeat("x", 1<<20) + `"}`, `the JSON is longer than 1048576 bytes`},
 	} {
@@ -75,6 +83,17 @@ func TestUnmarshalJSONNamesWhatItRefuses(t *testing.T) {
 		assert.EqualError(t, err, "endpoints: "+c.want, "%.200s", c.data)
 		assert.Zero(t, p)
 	}
+}
+
+// A document that is nothing but unknown members isn't listed.
+func TestUnmarshalJSONNamesSomeOfManyUnknown(t *testing.T) {
+	var members strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&members, `"m%d":1,`, i)
+	}
+	_, err := parsed("{" + members.String() + `"name":"x"}`)
+	require.Error(t, err)
+	assert.Equal(t, 20, strings.Count(err.Error(), "\n"))
 }
 
 // What is nested too deep is refused where it begins to be, at no cost.
