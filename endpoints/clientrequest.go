@@ -22,7 +22,8 @@ import (
 // It is a GET if body is nil, and otherwise a POST of body as JSON. It has the header of
 // Provider.Style, and the id and the secret as [ClientSecretBasicRaw] sends them.
 //
-// The answer is decoded into v, which points to something, as encoding/json would. If v is
+// The answer is decoded into v, which points to something, as encoding/json would; a form
+// counts as an object of texts. If v is
 // an *oauth2.Token, that becomes the token in the answer, as Provider.Answer says, with what
 // came beside it. If v is nil, the answer isn't decoded.
 //
@@ -94,25 +95,42 @@ func isPlainPath(u *url.URL) bool {
 
 // decode sets what v points to. Its error is the cause why the answer can't be used.
 func (c *config) decode(a *answer, v any) error {
+	if t, ok := v.(*oauth2.Token); ok {
+		return c.decodeToken(a, t)
+	}
+	encoded := a.json()
+	if encoded == nil {
+		return errNotJSON
+	}
+	if json.Unmarshal(encoded, v) != nil {
+		return errors.New("it, or a member of it, has another type") // the error may quote it
+	}
+	return nil
+}
+
+func (c *config) decodeToken(a *answer, t *oauth2.Token) error {
 	if a.members == nil {
 		return errNotJSON
 	}
-	if t, ok := v.(*oauth2.Token); ok {
-		issued, err := c.Answer.token(a.members, grantExchange)
-		if err != nil {
-			return err
-		}
-		*t = *c.tokenOf(a, issued)
+	issued, err := c.Answer.token(a.members, grantExchange)
+	if err != nil {
+		return err
+	}
+	*t = *c.tokenOf(a, issued)
+	return nil
+}
+
+// json returns the answer as JSON: as it was sent, if it is an object or a list and no hook
+// has had it, or else its members. It is nil if there are none.
+func (a *answer) json() []byte {
+	if body := trim(a.body); !a.hooked && a.err == nil && len(body) > 0 && (body[0] == '{' || body[0] == '[') && json.Valid(body) {
+		return body
+	}
+	if a.members == nil {
 		return nil
 	}
-	encoded, err := json.Marshal(a.members)
-	if err == nil {
-		err = json.Unmarshal(encoded, v)
-	}
-	if err != nil {
-		return errors.New("it, or a member of it, has another type") // err may quote it
-	}
-	return nil
+	encoded, _ := json.Marshal(a.members) // which were decoded from JSON or a form
+	return encoded
 }
 
 // unusable returns the error for the answer to a call, which was no error.

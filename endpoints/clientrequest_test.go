@@ -130,6 +130,33 @@ func TestAnswerThatNobodyLooksAt(t *testing.T) {
 	}
 }
 
+func TestListInTheAnswerToAClientRequest(t *testing.T) {
+	type item struct{ ID int }
+	const body = `[{"id": 1}, {"id": 2}]`
+	var items []item
+	require.NoError(t, sendToFinch(newInternet(t, answerJSON(200, body)).context(), "/x", nil, &items))
+	assert.Equal(t, []item{{1}, {2}}, items)
+	var numbers []int
+	require.NoError(t, sendToFinch(newInternet(t, answerJSON(200, `[1, 2]`)).context(), "/x", nil, &numbers))
+	assert.Equal(t, []int{1, 2}, numbers)
+
+	one := new(item)
+	err := sendToFinch(newInternet(t, answerJSON(200, body)).context(), "/x", nil, one)
+	require.ErrorContains(t, err, "another type")
+	assert.Zero(t, *one, "not the last of the list")
+	require.Error(t, sendToFinch(newInternet(t, answerJSON(200, `null`)).context(), "/x", nil, one))
+
+	// What a hook makes of it is what counts.
+	p := rfc
+	p.Response = func(r *endpoints.Response) error {
+		r.Members = map[string]any{"id": 3}
+		return nil
+	}
+	n := newInternet(t, answerJSON(200, body))
+	require.NoError(t, p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret}).SendAsClient(n.context(), "/x", nil, one))
+	assert.Equal(t, item{3}, *one)
+}
+
 func TestTokenInTheAnswerToAClientRequest(t *testing.T) {
 	p := rfc
 	p.Answer.TokenIn = "data"
