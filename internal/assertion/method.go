@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -50,7 +51,10 @@ func (k Key) method() (m method, public crypto.PublicKey, err error) {
 	if k.Signer == nil {
 		return method{}, nil, errors.New("there is no key to sign an assertion with")
 	}
-	defer recovered(&err) // a typed nil, or the lack of a curve
+	if v := reflect.ValueOf(k.Signer); (v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice) && v.IsNil() {
+		return method{}, nil, fmt.Errorf("there is no key to sign an assertion with, but a nil %T", k.Signer)
+	}
+	defer recovered(&err) // the lack of a curve
 	public = k.Signer.Public()
 	methods, err := methodsOf(public)
 	if err != nil {
