@@ -56,7 +56,8 @@ type Manager struct {
 	Store *storage.Encrypted
 
 	// Registration says whose tokens Config refreshes. It is needed only if Config
-	// doesn't say it, and needs an Issuer then: see Registrant.
+	// doesn't say it, and needs an Issuer then: see Registrant. If it is set, what Config
+	// says doesn't count: the tokens of another client would be sent to Config's provider.
 	Registration Registration
 
 	// OnEvent, if not nil, is told what happens to connections. It is called by several
