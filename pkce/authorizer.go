@@ -67,13 +67,20 @@ var _ loginerror.Authorizer = Authorizer(nil)
 // parameters are those of a callback, under the RFC's names.
 type parameters struct {
 	url.Values
-	kept map[string]string // what the exchange is given as well
+	kept     map[string]string // what the exchange is given as well
+	repeated string            // a parameter of those that was sent more than once, or ""
 }
 
 func readCallback(c Exchanger, callback url.Values) parameters {
 	if a, ok := c.(Authorizer); ok {
 		rfc, kept := a.ReadCallback(callback)
-		return parameters{rfc, kept}
+		read := parameters{Values: rfc, kept: kept}
+		for name := range kept {
+			if len(callback[name]) > 1 {
+				read.repeated = name
+			}
+		}
+		return read
 	}
 	return parameters{Values: callback}
 }

@@ -87,6 +87,8 @@ func TestAuthorizer(t *testing.T) {
 		"the user says no":              {"cancelled=1", 0, ErrDenied, "access_denied"},
 		"the RFC's name of the code":    {"code=code", 0, ErrStartAgain, "neither a code nor an error"},
 		"the code twice":                {"c=code&c=other", 0, ErrStartAgain, "repeats the parameter code"},
+		"an account twice":              {"c=code&account=7&account=8", 0, ErrStartAgain, "repeats the parameter account"},
+		"another shop after the same":   {"c=code&shop=" + tea + "&shop=coffee.shops.example", 0, ErrStartAgain, "repeats the parameter shop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newShops()

@@ -236,8 +236,11 @@ func stateOf(callback url.Values) (string, error) {
 func (s *Session) exchange(ctx context.Context, c Exchanger, callback parameters, opts []oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	for _, name := range []string{"code", "error", "error_description", "error_uri", "iss"} {
 		if len(callback.Values[name]) > 1 {
-			return nil, startAgain("the callback repeats the parameter " + name)
+			callback.repeated = name
 		}
+	}
+	if callback.repeated != "" {
+		return nil, startAgain("the callback repeats the parameter " + callback.repeated)
 	}
 	// The issuer comes before the error: that of someone else says nothing about
 	// this provider.
