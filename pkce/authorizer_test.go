@@ -207,7 +207,7 @@ func TestAuthorizerErrors(t *testing.T) {
 
 	c := newShops()
 	c.ClientID = ""
-	assert.ErrorContains(t, begin(c, shop("tea.shops.example")), "ClientID of Flow.Config is empty")
+	assert.ErrorContains(t, begin(c, shop("tea.shops.example")), "ClientID of the Config is empty")
 	c = newShops()
 	c.stubConfig.RedirectURL = ""
 	assert.ErrorContains(t, begin(c, shop("tea.shops.example")), "RedirectURL of Flow.Config is missing")

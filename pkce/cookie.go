@@ -55,7 +55,10 @@ type binding struct {
 	names       *consentNames // nil if Config is an Authorizer
 }
 
-var errNoURL = misconfigured("Flow.Config gives no URL for the consent page: a setting or an option is missing or invalid")
+var (
+	errNoURL    = misconfigured("the Config gives no URL for the consent page: a setting or an option is missing or invalid")
+	errNoClient = misconfigured("ClientID of the Config is empty")
+)
 
 // bind returns the binding of attempts that r begins or finishes.
 func (f *Flow) bind(r *http.Request) (binding, error) {

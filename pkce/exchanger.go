@@ -58,6 +58,14 @@ func withClient(ctx context.Context) context.Context {
 // if it doesn't take them.
 type consentNames struct{ clientID, redirectURI string }
 
+// namesClient reports whether a consent page's URL has a client id, where c's have one. An
+// option may have set it.
+func namesClient(c Exchanger, consentURL string) bool {
+	name := namesOf(c).clientID
+	u, err := url.Parse(consentURL)
+	return err != nil || name == "" || u.Query().Get(name) != ""
+}
+
 // namesOf returns the consent page's names, which package endpoints may have
 // adapted. It finds them by values that no configuration has.
 func namesOf(c Exchanger) *consentNames {

@@ -178,7 +178,7 @@ func TestBeginChecksTheClient(t *testing.T) {
 		w := httptest.NewRecorder()
 		_, err := begin(w, httptest.NewRequest("GET", "/", nil), "k")
 		assert.ErrorIs(t, err, ErrMisconfigured)
-		assert.EqualError(t, err, "pkce: ClientID of Flow.Config is empty")
+		assert.EqualError(t, err, "pkce: ClientID of the Config is empty")
 		assert.Empty(t, w.Header())
 	}
 
@@ -227,7 +227,7 @@ func TestConsentPageWithOtherNames(t *testing.T) {
 	c.RedirectURL = ""
 	assert.ErrorContains(t, begin(), "RedirectURL of Flow.Config is missing")
 	c.ClientID = ""
-	assert.ErrorContains(t, begin(), "ClientID of Flow.Config is empty")
+	assert.ErrorContains(t, begin(), "ClientID of the Config is empty")
 
 	config.names["client_id"], config.names["redirect_uri"] = "", "" // the provider knows both
 	assert.NoError(t, begin())

@@ -170,13 +170,9 @@ func (b binding) checkURL(r *http.Request, s *Session) error {
 	if err != nil || u.Host == "" {
 		return errNoURL
 	}
-	clientID, redirectURI := b.clientID, b.redirectURI
-	if b.names != nil { // an option may have set others
-		params := u.Query()
-		clientID, redirectURI = params.Get(b.names.clientID), params.Get(b.names.redirectURI)
-	}
-	if clientID == "" && (b.names == nil || b.names.clientID != "") {
-		return misconfigured("ClientID of Flow.Config is empty")
+	redirectURI := b.redirectURI
+	if b.names != nil { // an option may have set another
+		redirectURI = u.Query().Get(b.names.redirectURI)
 	}
 	if s.Embedded || b.names != nil && b.names.redirectURI == "" {
 		return nil

@@ -102,18 +102,24 @@ func (s *Session) begin() {
 // go into the exchange, but for the provider's variables, if c is an [Authorizer] that has
 // any: the Session remembers them for [Session.Exchange].
 //
-// The error wraps [ErrMisconfigured], or [ErrStartAgain] if a variable's value isn't
-// accepted, which the user may have typed.
+// The error wraps [ErrMisconfigured], as where c has no client id, or [ErrStartAgain] if a
+// variable's value isn't accepted, which the user may have typed.
 func (s *Session) Authorize(ctx context.Context, c Exchanger, opts ...oauth2.AuthCodeOption) (consentURL string, err error) {
 	if err := check(c, "the Config of the consent page"); err != nil {
 		return "", err
 	}
 	s.begin()
 	if a, ok := c.(Authorizer); ok {
+		if _, clientID := a.Registration(); clientID == "" {
+			return "", errNoClient
+		}
 		return s.authorize(ctx, a, opts)
 	}
 	if consentURL = s.authCodeURL(c, opts); consentURL == "" {
 		return "", errNoURL
+	}
+	if !namesClient(c, consentURL) {
+		return "", errNoClient
 	}
 	return consentURL, nil
 }

@@ -103,9 +103,12 @@ func TestSessionAuthorize(t *testing.T) {
 		RedirectURL: "https://app.example/cb",
 		Endpoint:    oauth2.Endpoint{AuthURL: "https://p.example/a", AuthStyle: oauth2.AuthStyleInParams},
 	}
-	bare := &oauth2.Config{RedirectURL: "https://app.example/cb", Endpoint: c.Endpoint}
-	bare.Endpoint.AuthURL += "?x=1&y=2"
+	nobody := &oauth2.Config{RedirectURL: "https://app.example/cb", Endpoint: c.Endpoint}
+	queried := &oauth2.Config{ClientID: "c", RedirectURL: "https://app.example/cb", Endpoint: c.Endpoint}
+	queried.Endpoint.AuthURL += "?x=1&y=2"
 	probing := &oauth2.Config{ClientID: "c", Endpoint: oauth2.Endpoint{AuthURL: "https://p.example/a"}}
+	anonymous := newShops()
+	anonymous.ClientID = ""
 	invalid := newStub()
 	invalid.url = func(string) string { return "" }
 	for name, tt := range map[string]struct {
@@ -135,9 +138,15 @@ func TestSessionAuthorize(t *testing.T) {
 			"https://p.example/a?client_id=c&response_type=code&state=st",
 		},
 		"embedded, a query in the URL": {
-			Session{State: "st", Embedded: true}, bare, nil,
-			"https://p.example/a?x=1&y=2&client_id=&response_type=code&state=st",
+			Session{State: "st", Embedded: true}, queried, nil,
+			"https://p.example/a?x=1&y=2&client_id=c&response_type=code&state=st",
 		},
+		"no client id, but an option": {
+			Session{State: "st", Embedded: true}, nobody, []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("client_id", "tenant")},
+			"https://p.example/a?client_id=tenant&response_type=code&state=st",
+		},
+		"no client id":             {Session{State: "st"}, nobody, nil, ""},
+		"no client id, Authorizer": {Session{State: "st"}, anonymous, []oauth2.AuthCodeOption{shop("tea.shops.example")}, ""},
 		"invalid config":           {Session{State: "st"}, invalid, nil, ""},
 		"invalid config, embedded": {Session{State: "st", Embedded: true}, invalid, nil, ""},
 		"no config":                {Session{State: "st"}, nil, nil, ""},

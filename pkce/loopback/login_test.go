@@ -362,7 +362,7 @@ func TestTokenReturnsAfterThePage(t *testing.T) {
 type approving struct{}
 
 func (approving) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
-	return (&oauth2.Config{Endpoint: plain.Endpoint}).AuthCodeURL(state, opts...)
+	return (&oauth2.Config{ClientID: "tool", Endpoint: plain.Endpoint}).AuthCodeURL(state, opts...)
 }
 
 func (approving) Exchange(context.Context, string, ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
