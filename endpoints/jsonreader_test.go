@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -102,6 +103,18 @@ func TestUnmarshalJSONBoundsDepth(t *testing.T) {
 		_, err := parsed(`{"name":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`)
 		require.Error(t, err)
 	}
+}
+
+// What is wrong all over is refused in a moment, and not after the square of its length.
+func TestUnmarshalJSONOfManyMistakes(t *testing.T) {
+	const n = 100_000
+	scopes := strings.TrimSuffix(strings.Repeat(`" ",`, n), ",")
+	begun := time.Now()
+	_, err := parsed(`{"token_endpoint":"https://a.example/token","authorization_endpoint":"https://a.example/","consent":{"scopes":[` + scopes + `]}}`)
+	took := time.Since(begun)
+	assert.Less(t, took, 10*time.Second)
+	require.Error(t, err)
+	assert.Equal(t, n-1, strings.Count(err.Error(), "\n"))
 }
 
 func TestUnmarshalJSONSaysMistakesInTheWordsOfJSON(t *testing.T) {

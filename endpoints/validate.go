@@ -27,20 +27,31 @@ func (p Provider) Validate() error {
 	if len(m) == 0 {
 		return nil
 	}
-	return p.mistake("%w", errors.Join(m...))
+	return p.mistake("%w", errors.Join(m.once()...))
 }
 
 // mistakes are those of a definition, in an order that doesn't change from one call to
 // the next.
 type mistakes []error
 
-// add adds the errors that aren't nil and say what no other says.
+// add adds the errors that aren't nil.
 func (m *mistakes) add(errs ...error) {
 	for _, err := range errs {
-		if err != nil && !slices.ContainsFunc(*m, func(e error) bool { return e.Error() == err.Error() }) {
+		if err != nil {
 			*m = append(*m, err)
 		}
 	}
+}
+
+// once returns the mistakes without those that say what an earlier one says.
+func (m mistakes) once() []error {
+	told := make(map[string]bool, len(m))
+	return slices.DeleteFunc(m, func(err error) bool {
+		text := err.Error()
+		again := told[text]
+		told[text] = true
+		return again
+	})
 }
 
 // item returns the field of an element, by its name or its number.
