@@ -10,8 +10,8 @@ const (
 	// browser.
 	fallbackTimeout = 10 * time.Second
 
-	// cancelTimeout is how long Token waits for a request that it has canceled. A Config
-	// may not look at its context.
+	// cancelTimeout is how long a request whose context is done is waited for. A Config may
+	// not look at it.
 	cancelTimeout = 100 * time.Millisecond
 )
 
@@ -54,9 +54,12 @@ func (f *fallback) begin(ctx context.Context, l *Login) {
 	}()
 }
 
+// begun tells whether there is a request.
+func (f *fallback) begun() bool { return f.cancel != nil }
+
 // end cancels the request, and waits for its end, for a while.
 func (f *fallback) end() {
-	if f.cancel == nil {
+	if !f.begun() {
 		return
 	}
 	f.cancel()

@@ -167,6 +167,30 @@ func TestURLIsShownWithoutCodes(t *testing.T) {
 	})
 }
 
+// A Config that doesn't look at its context doesn't keep the URL from the user, who isn't
+// shown the codes as well when they are there at last.
+func TestURLIsShownIfNothingIsKnownOfCodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, shown := time.Now(), time.Duration(0)
+		l := Login{OpenBrowser: NoBrowser}
+		l.Config = scripted{ask: func(context.Context) (*oauth2.DeviceAuthResponse, error) {
+			time.Sleep(2 * fallbackTimeout)
+			return &oauth2.DeviceAuthResponse{DeviceCode: "d", UserCode: "u", VerificationURI: "https://plainly.example/device"}, nil
+		}}
+		a, client := l.beginInBubble(t)
+		l.Show = func(p Prompt) {
+			assert.Zero(t, shown, "it was shown before")
+			shown = time.Since(begun)
+			assert.Equal(t, Prompt{URL: a.url, Expiry: a.session.Expiry}, p)
+			time.AfterFunc(2*fallbackTimeout, func() { open(t, client, approved(t, a.url)) })
+		}
+		token, err := l.follow(t.Context(), a)
+		require.NoError(t, err)
+		assert.Equal(t, "access-1", token.AccessToken)
+		assert.Equal(t, fallbackTimeout+cancelTimeout, shown)
+	})
+}
+
 // What Config does wrong is a panic of the program's, and in Token, where it can recover.
 func TestConfigPanicsWithoutABrowser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -157,16 +157,16 @@ func (l *Login) follow(ctx context.Context, a *attempt) (*oauth2.Token, error) {
 			return r.token()
 		case err := <-opened:
 			if err != nil && l.Method == Auto && !shown && !a.back.Load() {
-				late.Stop() // the answer says what to show
+				late.Reset(fallbackTimeout + cancelTimeout) // until then the answer says what to show
 				instead.begin(ctx, l)
 				continue
 			}
 			show(err == nil)
 		case <-late.C:
-			show(true)
+			show(!instead.begun())
 		case answer := <-instead.answer:
 			d := answer.codes()
-			if d == nil {
+			if d == nil || shown {
 				show(false)
 				continue
 			}
