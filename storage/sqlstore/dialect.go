@@ -48,16 +48,16 @@ type statements struct {
 // newStatements makes the statements for a table whose name has one or two parts.
 func newStatements(d Dialect, parts []string) statements {
 	s := statements{
-		get:     "SELECT [version], [value] FROM {table} WHERE name_hash = ?",
+		get:     "SELECT [{version}], [value] FROM {table} WHERE name_hash = ?",
 		exists:  "SELECT 1 FROM {table} WHERE name_hash = ?",
 		create:  "INSERT INTO {table} (name_hash, version, name, value) VALUES (?, ?, ?, ?) ON CONFLICT (name_hash) DO NOTHING",
 		replace: "UPDATE {table} SET version = ?, value = ? WHERE name_hash = ? AND version = ?",
 		remove:  "DELETE FROM {table} WHERE name_hash = ? AND version = ?",
-		discard: fmt.Sprintf("DELETE FROM {table} WHERE name_hash = ? AND COALESCE(length(version), 0) <> %d", versionSize),
+		discard: fmt.Sprintf("DELETE FROM {table} WHERE name_hash = ? AND COALESCE(length({version}), 0) <> %d", versionSize),
 		names:   fmt.Sprintf("SELECT [name_hash], [name] FROM {table} WHERE name_hash > ? ORDER BY name_hash LIMIT %d", pageSize),
 		probe:   "SELECT name_hash, version, name, value FROM {table} WHERE 1 = 0",
 	}
-	quote, binary := `"`, strings.NewReplacer("[", "", "]", "")
+	quote, binary, version := `"`, strings.NewReplacer("[", "", "]", ""), "version"
 	switch d {
 	case PostgreSQL:
 		s.schema, s.faults = postgresSchema, postgresFaults
@@ -71,13 +71,15 @@ func newStatements(d Dialect, parts []string) statements {
 		s.schema, s.faults, quote = mysqlSchema, mysqlFaults, "`"
 	case SQLite:
 		s.schema, s.faults = sqliteSchema, sqliteFaults
+		// A column that isn't STRICT can hold text, which no version is equal to.
+		version = "CASE typeof(version) WHEN 'blob' THEN version END"
 	}
 	s.get, s.names = binary.Replace(s.get), binary.Replace(s.names)
 	name, schema := parts[len(parts)-1], "NULL" // that which the database chooses
 	if len(parts) == 2 {
 		schema = "'" + parts[0] + "'"
 	}
-	fill := strings.NewReplacer("{table}", quote+strings.Join(parts, quote+"."+quote)+quote, "{name}", "'"+name+"'", "{schema}", schema)
+	fill := strings.NewReplacer("{table}", quote+strings.Join(parts, quote+"."+quote)+quote, "{version}", version, "{name}", "'"+name+"'", "{schema}", schema)
 	for _, p := range []*string{&s.get, &s.exists, &s.create, &s.replace, &s.remove, &s.discard, &s.names, &s.probe, &s.schema, &s.faults} {
 		*p = fill.Replace(*p)
 		for n := 1; d == PostgreSQL && strings.Contains(*p, "?"); n++ {

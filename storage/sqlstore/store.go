@@ -88,7 +88,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, storage.Version, 
 		return nil, "", err
 	}
 	if len(version) != versionSize {
-		return nil, "", fmt.Errorf("sqlstore: %w: its version in table %s has %d bytes, not %d: something else writes into that table, or its columns aren't those of Schema", storage.ErrOpen, s.table, len(version), versionSize)
+		return nil, "", fmt.Errorf("sqlstore: %w: its version in table %s isn't %d bytes: something else writes into that table, or its columns aren't those of Schema", storage.ErrOpen, s.table, versionSize)
 	}
 	return value, storage.Version(hex.EncodeToString(version)), nil
 }
@@ -159,9 +159,9 @@ func (s *Store) Delete(ctx context.Context, name string, old storage.Version) er
 	return s.write(ctx, s.sql.remove, hashOf(name), oldVersion)
 }
 
-// Discard implements [storage.Discarder]. It deletes a row whose version is NULL, or hasn't
-// 16 bytes, by one statement that compares and deletes. A value that is NULL can be read, as
-// an empty one.
+// Discard implements [storage.Discarder]. It deletes a row whose version is NULL, hasn't 16
+// bytes, or is no BLOB in SQLite, by one statement that compares and deletes. A value that is
+// NULL can be read, as an empty one.
 func (s *Store) Discard(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
