@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/internal/assertion"
 	"github.com/oauth2keep/oauth2keep/internal/safefile"
 	"github.com/oauth2keep/oauth2keep/storage"
 	"github.com/oauth2keep/oauth2keep/tokensource"
@@ -87,15 +88,21 @@ func (c *client) oauth(p endpoints.Provider, secret, redirectURL, dir string) (*
 	if c.SigningKey == "" {
 		return conf, nil
 	}
+	if !signs(p) {
+		return nil, setup("the signing key %s has no effect: %s takes none", c.SigningKey, c.providerName())
+	}
 	signer, err := readSigner(c.SigningKey, dir)
+	key := assertion.Key{Signer: signer}
+	if c.KeyID != "" {
+		key.Header = map[string]string{"kid": c.KeyID}
+	}
+	if err == nil {
+		err = key.Validate()
+	}
 	if err != nil {
 		return nil, setup("the signing key %s: %w", c.SigningKey, err)
 	}
-	var header map[string]string
-	if c.KeyID != "" {
-		header = map[string]string{"kid": c.KeyID}
-	}
-	return conf.WithKey(signer, header), nil
+	return conf.WithKey(key.Signer, key.Header), nil
 }
 
 // readSigner reads a private key in PEM. No error has any of it.

@@ -3,7 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
@@ -274,9 +277,13 @@ func removeOld(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// genPEM makes a private key for private_key_jwt: genpem FILE.
+// genPEM makes a private key for private_key_jwt, or one that is of no use: genpem FILE [useless].
 func genPEM(ts *testscript.TestScript, neg bool, args []string) {
+	var key crypto.Signer
 	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if len(args) > 1 {
+		key, err = ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	}
 	ts.Check(err)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	ts.Check(err)

@@ -16,7 +16,6 @@ var words = [][2]string{
 	{"call Rekey, and Remove those that no record needs", `run "oauth2keep rekey", and "oauth2keep rekey --remove" for those that no record needs`},
 	{"let the program keep its keys in a file, with App.File", "keep the keys in a file, by --key no-keyring"},
 	{"the client has no key to authenticate with: see Config.WithKey", "the client has no key to authenticate with: give it one by --signing-key"},
-	{"WithKey: ", "the signing key: "},
 	{"make the table: call CreateTable once, or apply Schema with the application's migrations; and name its schema in Options.Table if search_path or the default database may differ",
 		`compare the table with the application's, and name another one after a # in the store's address; "oauth2keep login" and "copy" make it`},
 	{"make it as Schema says, or choose another name by Options.Table", "compare it with the documentation of sqlstore, or name another one after a # in the store's address"},
