@@ -32,7 +32,13 @@ type adapter struct {
 
 func newAdapter(p Provider) *adapter {
 	a := &adapter{Provider: p.clone()}
-	a.invalid = a.Validate()
+	switch m := a.allMistakes(); len(m) {
+	case 0:
+	case 1:
+		a.invalid = a.mistake("%w", m[0])
+	default: // in one line, and short enough to be shown whole
+		a.invalid = a.mistake("%w (Provider.Validate names %d more)", m[0], len(m)-1)
+	}
 	a.kept = a.keptNames()
 	return a
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/endpoints"
+	"github.com/oauth2keep/oauth2keep/pkce"
 )
 
 // tenant is a valid provider in which every kind of setting occurs.
@@ -249,5 +250,26 @@ func TestAllMistakesAreNamedAtOnce(t *testing.T) {
 	}, "\n")
 	for range 20 { // of maps, too, in the same order
 		require.EqualError(t, p.Validate(), want)
+	}
+}
+
+// Of a program that runs, errors go to a log: a line of it is one error.
+func TestErrorsOfAConfigWithMistakesAreOneLine(t *testing.T) {
+	p := waysBase()
+	p.Refresh.Params = endpoints.Params{"grant-type": nil}
+	for _, c := range []struct{ method, want string }{
+		{"", `endpoints: x: Refresh.Params["grant-type"] removes what is never sent`},
+		{"DELETE", `endpoints: x: Refresh.Params["grant-type"] removes what is never sent (Provider.Validate names 1 more)`},
+	} {
+		p.Introspect.Method = c.method
+		conf := p.Config(oauth2.Config{ClientID: "id"})
+		_, err := conf.Exchange(t.Context(), "c0de")
+		assert.EqualError(t, err, c.want)
+		_, err = new(pkce.Session).Authorize(t.Context(), conf)
+		assert.EqualError(t, err, "pkce: can't make the consent page's URL: "+c.want)
+		plain := &oauth2.Config{ClientID: "id", Endpoint: p.Endpoint}
+		_, err = plain.Exchange(p.Context(t.Context()), "c0de")
+		assert.ErrorContains(t, err, ": "+c.want)
+		assert.NotContains(t, err.Error(), "\n")
 	}
 }

@@ -16,18 +16,23 @@ import (
 //	endpoints: Figma: Refresh.Params["grant-type"] removes what is never sent
 //	Revoke has no effect without RevokeURL
 //
-// It doesn't look at the network. Provider.Config and Provider.Context call it.
+// It doesn't look at the network. Provider.Config and Provider.Context call it, and of
+// several mistakes their errors, which may go to a log, name the first.
 func (p Provider) Validate() error {
+	if m := p.allMistakes(); len(m) > 0 {
+		return p.mistake("%w", errors.Join(m...))
+	}
+	return nil
+}
+
+func (p *Provider) allMistakes() mistakes {
 	var m mistakes
 	for _, check := range []func() mistakes{
 		p.checkURLs, p.checkVars, p.checkConsent, p.checkCallback, p.checkStyles, p.checkAnswer, p.checkAPI,
 	} {
 		m.add(check()...)
 	}
-	if len(m) == 0 {
-		return nil
-	}
-	return p.mistake("%w", errors.Join(m.once()...))
+	return m.once()
 }
 
 // mistakes are those of a definition, in an order that doesn't change from one call to
@@ -44,7 +49,7 @@ func (m *mistakes) add(errs ...error) {
 }
 
 // once returns the mistakes without those that say what an earlier one says.
-func (m mistakes) once() []error {
+func (m mistakes) once() mistakes {
 	told := make(map[string]bool, len(m))
 	return slices.DeleteFunc(m, func(err error) bool {
 		text := err.Error()
