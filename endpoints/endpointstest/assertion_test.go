@@ -195,9 +195,9 @@ func TestKeyThatCannotBeRegistered(t *testing.T) {
 	p := acme(func(p *endpoints.Provider) { p.Style.Auth = endpoints.PrivateKeyJWT })
 	s := endpointstest.New(t, p)
 	for want, key := range map[string]any{
-		"endpointstest: an ECDSA key of the curve P-224 can't sign assertions: it needs P-256, P-384 or P-521": newECKey(t, elliptic.P224()).Public(),
-		"endpointstest: a *ecdsa.PrivateKey can't sign assertions: it needs an RSA, ECDSA or Ed25519 key":      newECKey(t, elliptic.P256()),
-		"endpointstest: a <nil> can't sign assertions: it needs an RSA, ECDSA or Ed25519 key":                  nil,
+		"endpointstest: an ECDSA key of the curve P-224 can't sign assertions: it needs P-256, P-384 or P-521":                                    newECKey(t, elliptic.P224()).Public(),
+		"endpointstest: assertions can't be verified with a *ecdsa.PrivateKey: it takes an *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey": newECKey(t, elliptic.P256()),
+		"endpointstest: assertions can't be verified with a <nil>: it takes an *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey":             nil,
 	} {
 		assert.PanicsWithValue(t, want, func() { s.SetKey(p, key) })
 	}

@@ -114,7 +114,7 @@ func methodsOf(public crypto.PublicKey) ([]method, error) {
 		}
 		return []method{eddsa, ed255}, nil
 	}
-	return nil, fmt.Errorf("a %T can't sign assertions: it needs an RSA, ECDSA or Ed25519 key", public)
+	return nil, fmt.Errorf("assertions can't be verified with a %T: it takes an *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey", public)
 }
 
 // sign returns the signature of input as JWS has it (RFC 7518, section 3; RFC 8037).
