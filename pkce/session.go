@@ -62,8 +62,8 @@ type Session struct {
 	State string
 
 	// Verifier is the PKCE code verifier, 256 random bits in base64url. If it is empty
-	// and State isn't, neither a challenge nor a verifier is sent. To have it like that,
-	// set an Expiry, and a State as [oauth2.GenerateVerifier] makes one.
+	// and State isn't, neither a challenge nor a verifier is sent: for an attempt without
+	// PKCE, set State, as [oauth2.GenerateVerifier] makes one, and Expiry.
 	Verifier string
 
 	// Expiry is the time from which a callback is refused. Zero means 30 minutes after
