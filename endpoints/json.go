@@ -198,10 +198,10 @@ func (p Provider) MarshalJSON() ([]byte, error) {
 //
 // A "$schema" at the top is accepted, for editors that complete by it.
 //
-// For a document that is one definition, call p.UnmarshalJSON(data). It does the same
-// under json.Unmarshal, which a definition within a larger document needs, but for what
-// that does before: it looks at the syntax of the whole document, whatever its size, and
-// its errors about that don't name the byte. A null for a *Provider makes that nil.
+// For a document that is one definition, call p.UnmarshalJSON(data). For one that has
+// definitions in it, call json.Unmarshal, which calls this method. It checks the syntax of
+// the whole document first, whatever its size, and its errors about the syntax don't name
+// the byte. It sets a *Provider to nil where the document has a null.
 func (p *Provider) UnmarshalJSON(data []byte) error {
 	var d definition
 	err := readJSON(data, &d, ownJSON)
