@@ -77,7 +77,7 @@ func fingerprints(keys [][]byte) ([]string, error) {
 	return names, nil
 }
 
-// fingerprintOf returns the name of a key that was wrapped, and so can be one.
+// fingerprintOf returns the name of a key that wrap has taken.
 func fingerprintOf(key []byte) string {
 	names, _ := fingerprints([][]byte{key})
 	return names[0]

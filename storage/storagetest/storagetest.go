@@ -39,10 +39,11 @@
 //	-storagetest.names 10000     records that are listed; 300 by default, 120 with -short, and see below
 //	-storagetest.collisions 50   milliseconds for which two changes of each kind meet again and again; 5 by default, 1 with -short
 //
-// Many engines hand out a thousand names at a time. So another 1,100 records are listed once,
-// unless -short is given or names are at least as many, if making them takes no longer than a
-// quarter of a second, or than what the same test did before. Where they are left out, the
-// test says so with -v: run it with -storagetest.names 1100 when the store's Names changes.
+// Many engines hand out a thousand names at a time. So another 1,100 records are made and
+// listed once, if making them takes no longer than a quarter of a second, or than what the
+// same test did before. They aren't with -short, nor if -storagetest.names is 1100 or more.
+// Where they would take too long, the test says so with -v: run it with
+// -storagetest.names 1100 when the store's Names changes.
 //
 // # What it can't check
 //
