@@ -58,7 +58,7 @@ type jsonReader struct {
 
 // pass passes over the value of an unknown member, unless there are too many of them.
 func (r jsonReader) pass(unknown error) error {
-	if len(*r.unknown) >= 20 {
+	if len(*r.unknown) >= maxNamed {
 		return unknown
 	}
 	*r.unknown = append(*r.unknown, unknown)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -94,7 +93,7 @@ func TestUnmarshalJSONNamesSomeOfManyUnknown(t *testing.T) {
 	}
 	_, err := parsed("{" + members.String() + `"name":"x"}`)
 	require.Error(t, err)
-	assert.Equal(t, 20, strings.Count(err.Error(), "\n"))
+	assert.Equal(t, 100, strings.Count(err.Error(), "\n"))
 }
 
 // What is nested too deep is refused where it begins to be, at no cost.
@@ -105,16 +104,17 @@ func TestUnmarshalJSONBoundsDepth(t *testing.T) {
 	}
 }
 
-// What is wrong all over is refused in a moment, and not after the square of its length.
+// The error for what is wrong all over is one that can be read, and is made without comparing
+// each mistake with each: of these it would take a minute.
 func TestUnmarshalJSONOfManyMistakes(t *testing.T) {
 	const n = 100_000
 	scopes := strings.TrimSuffix(strings.Repeat(`" ",`, n), ",")
-	begun := time.Now()
 	_, err := parsed(`{"token_endpoint":"https://a.example/token","authorization_endpoint":"https://a.example/","consent":{"scopes":[` + scopes + `]}}`)
-	took := time.Since(begun)
-	assert.Less(t, took, 10*time.Second)
 	require.Error(t, err)
-	assert.Equal(t, n-1, strings.Count(err.Error(), "\n"))
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, 101)
+	assert.Equal(t, `consent.scopes[99] is not a single scope: " "`, lines[99])
+	assert.Equal(t, "and 99900 more", lines[100])
 }
 
 func TestUnmarshalJSONSaysMistakesInTheWordsOfJSON(t *testing.T) {

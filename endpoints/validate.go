@@ -16,14 +16,23 @@ import (
 //	endpoints: Figma: Refresh.Params["grant-type"] removes what is never sent
 //	Revoke has no effect without RevokeURL
 //
+// Of more than 100 it names the first, and says how many there are.
+//
 // It doesn't look at the network. Provider.Config and Provider.Context call it, and of
 // several mistakes their errors, which may go to a log, name the first.
 func (p Provider) Validate() error {
-	if m := p.allMistakes(); len(m) > 0 {
-		return p.mistake("%w", errors.Join(m...))
+	m := p.allMistakes()
+	if len(m) == 0 {
+		return nil
 	}
-	return nil
+	if more := len(m) - maxNamed; more > 0 {
+		m = append(m[:maxNamed], fmt.Errorf("and %d more", more))
+	}
+	return p.mistake("%w", errors.Join(m...))
 }
+
+// maxNamed is how many mistakes an error names: nobody reads more at once.
+const maxNamed = 100
 
 func (p *Provider) allMistakes() mistakes {
 	var m mistakes
