@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,11 +87,12 @@ func (s *Store) losses(ctx context.Context, node *redis.Client) (found []error) 
 	if err != nil && !isAnswer(err) {
 		return append(found, failure(ctx, err))
 	}
+	why := cmp.Or(err, errors.New("CONFIG GET doesn't have it"))
 	for _, f := range flushes {
 		switch value := values[f.name]; value {
 		case f.good:
 		case "":
-			problem("doesn't tell its %s: look it up in the provider's documentation: %w (%v)", f.name, errors.ErrUnsupported, err)
+			problem("doesn't tell its %s: look it up in the provider's documentation: %w (%v)", f.name, errors.ErrUnsupported, why)
 		default:
 			problem("has %s %s: %s: set it to %s", f.name, value, f.otherwise, f.good)
 		}
