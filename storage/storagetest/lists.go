@@ -119,8 +119,8 @@ func walkAmidWrites(t *testing.T, l storage.Lister, s storage.Store, names []str
 				got[name]++
 			}
 			for _, name := range names {
-				if got[name] != 1 {
-					return fmt.Errorf("store: a walk, while others replaced records, yielded %s %d times", brief(name), got[name])
+				if n := got[name]; n != 1 {
+					return fmt.Errorf("store: a walk, while others replaced records, yielded %s %s", brief(name), often(n))
 				}
 			}
 			if time.Now().After(deadline) {
@@ -161,10 +161,18 @@ func walkManyNames(t *testing.T, l storage.Lister, s storage.Store, each time.Du
 		}
 	}
 	for _, name := range names {
-		if got[name] != 1 {
-			t.Fatalf("a walk over more than %d names, of which the first were deleted, yielded %s %d times", manyNames, brief(name), got[name])
+		if n := got[name]; n != 1 {
+			t.Fatalf("a walk over more than %d names, of which the first were deleted, yielded %s %s", manyNames, brief(name), often(n))
 		}
 	}
+}
+
+// often says how often a name was yielded that should have been yielded once.
+func often(n int) string {
+	if n == 0 {
+		return "not at all"
+	}
+	return fmt.Sprint(n, " times")
 }
 
 var listChecks = []check{
