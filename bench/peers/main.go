@@ -26,8 +26,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 101, "how many turns each side gets")
-	flag.DurationVar(&o.turn, "turn", 5*time.Millisecond, "how long a turn is, at least")
+	flag.IntVar(&o.rounds, "rounds", 51, "how many turns each side gets")
+	flag.DurationVar(&o.turn, "turn", 50*time.Millisecond, "how long a turn is, at least")
 	flag.IntVar(&o.herd, "herd", 10_000, "how many callers wait for one token")
 	flag.IntVar(&o.idle, "idle", 100_000, "how many idle connections are held")
 	flag.StringVar(&o.dir, "dir", "", "a directory on the disk that is to be measured (default: the one for temporary files)")

@@ -44,9 +44,9 @@ func TestTableIsComplete(t *testing.T) {
 		"cached token, 64 goroutines":     {ours, xoauth2, google, aws, smithy},
 		"cached token that is kept":       {ours, xoauth2},
 		"cached token with extra fields":  {ours, xoauth2},
-		"round trip, 1 goroutine":         {ours, xoauth2, google, smithy},
-		"round trip, 2 goroutines":        {ours, xoauth2, google, smithy},
-		"round trip, 64 goroutines":       {ours, xoauth2, google, smithy},
+		"round trip, 1 goroutine":         {ours, bare, xoauth2, google, smithy},
+		"round trip, 2 goroutines":        {ours, bare, xoauth2, google, smithy},
+		"round trip, 64 goroutines":       {ours, bare, xoauth2, google, smithy},
 		"round trip over loopback":        {ours, xoauth2, google},
 		"exchange over loopback":          {ours, xoauth2},
 		"refresh over loopback":           {ours + ", saved in Memory", ours + ", saved in Dir", xoauth2 + ", not saved"},
@@ -98,6 +98,7 @@ func TestEveryClientSendsItsTokenAndLeavesTheRequestAlone(t *testing.T) {
 	require.NoError(t, err)
 	for library, trip := range map[string]roundTripper{
 		ours:    m.Client(name).Transport.RoundTrip,
+		bare:    newBareCopies(noop{}).RoundTrip,
 		xoauth2: xTransport(noop{}).RoundTrip,
 		google:  g.Transport.RoundTrip,
 		smithy:  smithySigned(noop{}),

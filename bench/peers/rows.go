@@ -12,6 +12,8 @@ const (
 	google  = "Google"
 	aws     = "AWS"
 	smithy  = "smithy"
+
+	bare = "the bare copies" // of a request and its header
 )
 
 // rows returns all that is measured by the clock.
@@ -39,6 +41,7 @@ func (w *world) rows() ([]row, error) {
 	add("cached token with extra fields", 1, current, k.cachedExtra(), w.xCachedExtra())
 	for _, n := range []int{1, 2, 64} {
 		add("round trip, "+goroutines(n), n, "Bearer "+current, k.roundTrip(),
+			roundTrips(bare, newBareCopies(noop{}).RoundTrip),
 			roundTrips(xoauth2, xTransport(noop{}).RoundTrip),
 			roundTrips(google, noopGoogle.Transport.RoundTrip),
 			roundTrips(smithy, smithySigned(noop{})))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -159,6 +160,25 @@ func (noop) RoundTrip(r *http.Request) (*http.Response, error) {
 	call := r.Context().(*noopCall)
 	call.header = r.Header
 	return &call.response, nil
+}
+
+// bareCopies is no library, but what none can spare that sends a token and leaves the caller's
+// request as it is: one copy of it, and one of its header.
+type bareCopies struct {
+	base          http.RoundTripper
+	authorization []string
+}
+
+func newBareCopies(base http.RoundTripper) *bareCopies {
+	return &bareCopies{base, []string{"Bearer " + newToken(current, 0).AccessToken}}
+}
+
+func (b *bareCopies) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := new(http.Request)
+	*c = *r
+	c.Header = maps.Clone(r.Header)
+	c.Header["Authorization"] = b.authorization
+	return b.base.RoundTrip(c)
 }
 
 // roundTrips returns a side whose goroutines each send a request of their own, again and
