@@ -57,7 +57,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		c, look, err := s.readLatest(ctx)
 		switch {
 		case errors.Is(err, storage.ErrConflict): // connected meanwhile
-			if err := lease.lookAgain(ctx); err != nil {
+			if err := lease.pauseAfterConflict(ctx); err != nil {
 				return false, err
 			}
 			continue
@@ -91,7 +91,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		case err == nil:
 			return true, nil
 		case errors.Is(err, storage.ErrConflict):
-			if err := lease.lookAgain(ctx); err != nil {
+			if err := lease.pauseAfterConflict(ctx); err != nil {
 				return false, err
 			}
 		default:

@@ -221,7 +221,7 @@ func (f *flight) look() (c versioned, v *view, look span, err error) {
 	}
 	before, after, ok := s.publish(basis, c.record, look.began)
 	if !ok {
-		return versioned{}, nil, look, m.pause(f.waiting, f.lease.tries) // it was replaced while we read
+		return versioned{}, nil, look, m.pause(f.waiting, f.lease.looks) // it was replaced while we read
 	}
 	if before.record != nil && before.id() != after.id() && c.hasToken() {
 		f.emit(Event{Kind: EventAdopted, Expiry: c.Expiry})

@@ -11,23 +11,22 @@ import (
 )
 
 // An attempt in a record keeps others from sending the refresh token for as long as its
-// owner lives. Nobody can ask whether that is so, and no two clocks are compared: an owner
-// writes its attempt anew while it waits for an answer, and others take over when they
-// have seen that nothing was written for leaseTime. So a living owner has to write more often
-// than that, on a store that takes up to storeLimit for a call:
+// owner lives. Nobody can ask whether it does, and no two clocks are compared. So the owner
+// writes its attempt again and again while it waits for an answer, and others take over when
+// they have seen for leaseTime that nothing was written: see observation. A living owner has to
+// write more often than that, on a store that takes up to storeLimit for a call:
 //
 //	claimLimit + renewal + storeLimit < leaseTime
 //
-// Others may see a write as soon as it begins, and see the next one only when it returns. In
-// between are at most claimLimit until the claim has returned (one that took longer isn't
-// used), a renewal until the next write begins, and storeLimit until that returns. Later
-// writes are no further apart: each begins a renewal after the one before began, or as soon
-// as that has returned.
+// Others may see a write as soon as it begins, and don't see the next one before it returns.
+// In between are at most
 //
-// Others count on what they see. A lease is over if a look began more than a lease after
-// the first look that saw the same version had ended, and no two looks in between were
-// further apart than maxGap: while a read hangs, or a process sleeps, nothing is seen, and
-// what held it up has perhaps held up the owner's writes as well.
+//	claimLimit  until the claim has returned: one that took longer isn't used
+//	renewal     until the next write begins
+//	storeLimit  until that has returned
+//
+// Later writes are no further apart: each begins a renewal after the one before began, or as
+// soon as that has returned.
 const (
 	storeLimit = 3 * time.Second
 	claimLimit = storeLimit
@@ -43,72 +42,72 @@ const (
 
 	// maxSlowClaims is how many claims in a row may take too long.
 	maxSlowClaims = 3
-
-	// maxGap is a look that takes as long as a call of the store may, and the pause
-	// before it.
-	maxGap = storeLimit + 2*pollMax
 )
 
 // lease is the right to spend a connection's refresh token: an attempt in its record,
 // which is renewed for as long as an answer is awaited, and the store's lock, if it has one.
 type lease struct {
-	m      *Manager
-	name   string
-	id     string      // of the attempt; "" if there is none
-	unlock func()      // nil if the store's lock isn't held
-	others observation // of someone else's attempt
-	tries  int         // looks after which the record had to be looked at again
-	slot   bool        // a place among those that have claimed and not saved yet
-	slow   int         // claims that took too long
+	m    *Manager
+	name string
 
-	conflicts int // writes that the store has refused
+	id       string      // of our attempt; "" if there is none
+	unlock   func()      // gives the store's lock back; nil if it isn't held
+	hasPlace bool        // among the maxClaims connections
+	seen     observation // of someone else's attempt
+	tookOver bool        // someone else's attempt
 
-	latest atomic.Pointer[versioned] // as the attempt was last written
+	looks      int // after which the record had to be looked at again
+	slowClaims int
+	conflicts  int // writes that the store has refused
 
-	mu       semaphore // guards what follows while the attempt is renewed
-	since    time.Time // when the claim, or the last renewal that succeeded, began
-	lost     bool      // someone else wrote the record
-	tookOver bool      // from someone else
+	latest atomic.Pointer[versioned] // the record as our attempt was last written
+	stop   func()                    // ends the renewals
 
-	stop func() // ends the renewals
+	mu    semaphore // guards what follows, and is held during a write of the attempt
+	since time.Time // when the claim, or the last renewal that succeeded, began
+	lost  bool      // someone else wrote the record
 }
 
 func (s *Source) newLease() *lease {
 	return &lease{m: s.m, name: s.name, mu: make(semaphore, 1), stop: func() {}}
 }
 
-// enter takes a place among those that have claimed and not saved yet. Nobody is kept off by
-// the store's lock meanwhile.
-func (l *lease) enter(ctx context.Context) (waited bool, err error) {
-	select {
-	case l.m.set.claims <- struct{}{}:
-	default:
-		waited = true
-		l.release()
-		if err := l.m.set.claims.lock(ctx); err != nil {
-			return true, fmt.Errorf("%w: %w", errCrowded, err)
+var (
+	// errBusy is the error of an acquire that someone else has kept waiting for too long.
+	errBusy = errors.New("another process is refreshing the token")
+
+	// errCrowded is errBusy where it may be that this process refreshes too many others.
+	errCrowded = fmt.Errorf("%w, or this one is refreshing too many", errBusy)
+
+	// errSlow is the error of a claim that took too long to be sure of.
+	errSlow = fmt.Errorf("the store takes more than %v to write, which is too long for a refresh that must not be done twice", claimLimit)
+)
+
+// acquire makes the lease ours, if it is free, or its owner has died. c is the record, as look
+// has found it. If acquire returns false, the record has to be read again.
+func (l *lease) acquire(ctx context.Context, c versioned, look span) (ok bool, err error) {
+	if taken, err := l.lock(ctx); taken || err != nil {
+		return false, err // what was read before the lock was held is stale
+	}
+	heldByOther := c.heldByOther(l.id)
+	if heldByOther && !l.abandoned(c, look) {
+		l.leavePlace()
+		return false, l.pause(ctx)
+	}
+	if !l.hasPlace {
+		if waited, err := l.takePlace(ctx); waited || err != nil {
+			return false, err // and what was read is stale
 		}
 	}
-	l.slot = true
-	return waited, nil
-}
-
-// leave gives the place back.
-func (l *lease) leave() {
-	if l.slot {
-		l.slot = false
-		l.m.set.claims.unlock()
+	if ok, err = l.claim(ctx, c); ok {
+		l.tookOver = heldByOther
+		return true, nil
 	}
-}
-
-// release gives the store's lock and the place back. An attempt that is left in the record
-// ends by itself.
-func (l *lease) release() {
-	l.leave()
-	if l.unlock != nil {
-		l.unlock()
-		l.unlock = nil
+	l.leavePlace()
+	if err == nil {
+		err = l.pause(ctx) // someone else was first
 	}
+	return false, err
 }
 
 // lock takes the store's lock, if the store has one, and reports whether it did so now.
@@ -130,40 +129,35 @@ func (l *lease) lock(ctx context.Context) (taken bool, err error) {
 	return true, nil
 }
 
-// errBusy is the error of an acquire that someone else has kept waiting for too long.
-var errBusy = errors.New("another process is refreshing the token")
-
-// errCrowded is an errBusy whose place was waited for.
-var errCrowded = fmt.Errorf("%w, or this one is refreshing too many", errBusy)
-
-// errSlow is the error of a claim that took too long to be sure of.
-var errSlow = fmt.Errorf("the store takes more than %v to write, which is too long for a refresh that must not be done twice", claimLimit)
-
-// acquire makes the lease ours, if it is free, or its owner has died. If it returns false
-// the record has to be read again.
-func (l *lease) acquire(ctx context.Context, c versioned, look span) (ok bool, err error) {
-	if taken, err := l.lock(ctx); taken || err != nil {
-		return false, err // what was read before the lock was held is stale
+// abandoned reports whether the owner of the attempt in c has died.
+func (l *lease) abandoned(c versioned, look span) bool {
+	if l.unlock != nil && c.Attempt.Locked {
+		return true // it held the lock for as long as it lived
 	}
-	others := c.heldByOther(l.id)
-	if others && !l.abandoned(c, look) {
-		l.leave()
-		return false, l.pause(ctx)
-	}
-	if !l.slot {
-		if waited, err := l.enter(ctx); waited || err != nil {
-			return false, err // and what was read is stale
+	return l.seen.see(c.version, look)
+}
+
+// takePlace waits for a place among the maxClaims connections, with the store's lock given back:
+// nobody is kept off meanwhile.
+func (l *lease) takePlace(ctx context.Context) (waited bool, err error) {
+	select {
+	case l.m.set.claims <- struct{}{}:
+	default:
+		waited = true
+		l.release()
+		if err := l.m.set.claims.lock(ctx); err != nil {
+			return true, fmt.Errorf("%w: %w", errCrowded, err)
 		}
 	}
-	if ok, err = l.claim(ctx, c); ok {
-		l.tookOver = others
-		return true, nil
+	l.hasPlace = true
+	return waited, nil
+}
+
+func (l *lease) leavePlace() {
+	if l.hasPlace {
+		l.hasPlace = false
+		l.m.set.claims.unlock()
 	}
-	l.leave()
-	if err == nil {
-		err = l.pause(ctx) // someone else was first
-	}
-	return false, err
 }
 
 // claim writes our attempt into the record.
@@ -183,13 +177,13 @@ func (l *lease) claim(ctx context.Context, c versioned) (ok bool, err error) {
 	asleep := slept(l.since, claimLimit)
 	switch {
 	case errors.Is(err, storage.ErrConflict):
-		return false, l.conflict()
+		return false, l.countConflict()
 	case err != nil && !asleep && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return false, l.m.storeError(l.name, errSlow)
 	case err != nil && !asleep:
 		return false, err
 	case !l.fresh():
-		if l.slow++; l.slow == maxSlowClaims {
+		if l.slowClaims++; l.slowClaims == maxSlowClaims {
 			return false, l.m.storeError(l.name, errSlow)
 		}
 		return false, nil // the process has slept, perhaps
@@ -198,67 +192,11 @@ func (l *lease) claim(ctx context.Context, c versioned) (ok bool, err error) {
 	return true, nil
 }
 
-// conflict counts a write that the store has refused. It returns an error if there were more
-// than others can have caused.
-func (l *lease) conflict() error {
-	if l.conflicts++; l.conflicts > maxConflicts {
-		return l.m.storeError(l.name, refused(l.conflicts))
-	}
-	return nil
-}
-
-// lookAgain is conflict, and a pause before the record is looked at again. That tells if ctx is
-// done.
-func (l *lease) lookAgain(ctx context.Context) error {
-	if err := l.conflict(); err != nil {
-		return err
-	}
-	_ = l.pause(ctx)
-	return nil
-}
-
 // fresh reports whether the attempt was written so lately that a request may be sent.
 func (l *lease) fresh() bool { return elapsed(l.since) <= claimLimit }
 
-// abandoned reports whether the owner of the attempt in c has died.
-func (l *lease) abandoned(c versioned, look span) bool {
-	if l.unlock != nil && c.Attempt.Locked {
-		return true // it held the lock for as long as it lived
-	}
-	return l.others.see(c.version, look)
-}
-
-// pause waits before the record is looked at again.
-func (l *lease) pause(ctx context.Context) error {
-	if err := l.m.pause(ctx, l.tries); err != nil {
-		return fmt.Errorf("%w: %w", errBusy, err)
-	}
-	l.tries++
-	return nil
-}
-
-// span is how long something took.
-type span struct{ began, ended time.Time }
-
-// observation is what was seen of someone else's attempt.
-type observation struct {
-	version storage.Version
-	since   time.Time // the end of the first look that saw it
-	last    time.Time // the end of the last one
-}
-
-// see notes that a look saw the version v, and reports whether the lease is over.
-func (o *observation) see(v storage.Version, look span) bool {
-	if o.version != v || apart(o.last, look.ended) > maxGap {
-		*o = observation{v, look.ended, look.ended}
-		return false
-	}
-	o.last = look.ended
-	return look.began.Sub(o.since) > leaseTime
-}
-
-// keep renews the attempt until stop is called. With the store's lock it does as well: a
-// process whose store doesn't show that it has a lock goes by the attempt alone.
+// keep renews the attempt until stop is called, also under the store's lock: a process that
+// reaches the store without its lock goes by the attempt alone.
 func (l *lease) keep() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -289,36 +227,36 @@ func (l *lease) keep() {
 	}()
 }
 
-// current returns the record as the attempt was last written.
-func (l *lease) current() versioned { return *l.latest.Load() }
-
 // renew writes the attempt again. A failure is left to the next renewal: the request is on
 // its way, and only its answer counts.
 func (l *lease) renew(ctx context.Context, answerLost bool) (ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	if l.mu.lock(ctx) != nil {
-		return false // the answer is there
+		return false // stop was called, or the renewal before hangs
 	}
 	defer l.mu.unlock()
 	if l.lost {
 		return false
 	}
-	start, ours := time.Now(), l.current()
+	began, ours := time.Now(), l.current()
 	c, ok, err := l.m.update(ctx, l.name, ours, func(stored *record) *record {
 		return stored.renewed(ours.ID, l.id, answerLost)
 	})
 	switch {
 	case ok:
 		l.latest.Store(&c)
-		l.since = start
+		l.since = began
 	case err == nil, isGone(err):
 		l.lost = true
 	case c.record != nil && c.is(ours.ID) && c.heldBy(l.id):
-		l.latest.Store(&c) // a write that seemed to fail had happened; the next renewal begins with it
+		l.latest.Store(&c) // a renewal that seemed to fail has happened: the next one goes on from it
 	}
 	return ok
 }
+
+// current returns the record as the attempt was last written.
+func (l *lease) current() versioned { return *l.latest.Load() }
 
 // answerLost records that an answer was lost, and reports whether the lease is still ours,
 // so that the refresh token may be sent again.
@@ -329,4 +267,42 @@ func (l *lease) answerLost() bool {
 	_ = l.mu.lock(context.Background())
 	defer l.mu.unlock()
 	return l.fresh()
+}
+
+// release gives the store's lock and the place back. An attempt that is left in the record
+// ends by itself.
+func (l *lease) release() {
+	l.leavePlace()
+	if l.unlock != nil {
+		l.unlock()
+		l.unlock = nil
+	}
+}
+
+// pause waits before the record is looked at again.
+func (l *lease) pause(ctx context.Context) error {
+	if err := l.m.pause(ctx, l.looks); err != nil {
+		return fmt.Errorf("%w: %w", errBusy, err)
+	}
+	l.looks++
+	return nil
+}
+
+// countConflict counts a write that the store has refused. It returns an error if there were
+// more than others can have caused.
+func (l *lease) countConflict() error {
+	if l.conflicts++; l.conflicts > maxConflicts {
+		return l.m.storeError(l.name, refused(l.conflicts))
+	}
+	return nil
+}
+
+// pauseAfterConflict counts a write that the store has refused, and waits before the record is
+// looked at again. It leaves it to that look to say that ctx is done.
+func (l *lease) pauseAfterConflict(ctx context.Context) error {
+	if err := l.countConflict(); err != nil {
+		return err
+	}
+	_ = l.pause(ctx)
+	return nil
 }

@@ -136,8 +136,8 @@ type settings struct {
 	registration Registration
 	twoLegged    bool // Config needs no refresh token
 	stale        time.Duration
-	claims       semaphore // held from claim to save
-	looks        semaphore // held while a flight reads the record
+	claims       semaphore // a place each for maxClaims connections, held from claim to save
+	looks        semaphore // a place for each of maxLooks reads of flights
 	api          API       // Config, if it is one
 }
 

@@ -106,7 +106,7 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		}
 		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
 		if errors.Is(err, storage.ErrConflict) {
-			if err := lease.lookAgain(ctx); err != nil {
+			if err := lease.pauseAfterConflict(ctx); err != nil {
 				return err
 			}
 			continue
