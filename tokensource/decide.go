@@ -34,7 +34,7 @@ func decide(r *record, v *view, twoLegged bool, now time.Time) decision {
 	case !refreshable:
 		return decision{action: giveUp, failure: failure{Reason: v.whyOver(), At: wall(now), Final: true}}
 	}
-	if until := v.refusedWhenNew(); r.Attempt == nil && v.servable(now) && now.Before(until) {
+	if until := v.refusalHoldOff(); r.Attempt == nil && v.servable(now) && now.Before(until) {
 		return decision{action: hold, until: until}
 	}
 	// What this process knows of a failure goes before what the record says of it.

@@ -32,7 +32,7 @@ func TestDecide(t *testing.T) {
 	transient := failure{Reason: ReasonUnavailable, At: noon.Add(56 * time.Minute), Count: 1, Next: noon.Add(58 * time.Minute)}
 	rejected := func(v *view) { v.refusal = &refusal{at: noon.Add(time.Minute)} }
 	refusedWhenNew := func(at time.Duration) func(*view) {
-		return func(v *view) { v.refusal = &refusal{replaced: noon, whenNew: noon.Add(at)} }
+		return func(v *view) { v.refusal = &refusal{replaced: noon, holdOff: noon.Add(at)} }
 	}
 	troubled := func(f failure, holdOff time.Duration) func(*view) {
 		return func(v *view) { v.lastFailure = &lastFailure{failure: f, holdOff: noon.Add(holdOff)} }

@@ -71,12 +71,12 @@ func (s *Source) reject(refused *view) (worthwhile bool) {
 		if v.refusal != nil {
 			was = *v.refusal
 		}
-		if worthwhile = !now.Before(was.whenNew); !worthwhile || v.isRejected() {
+		if worthwhile = !now.Before(was.holdOff); !worthwhile || v.isRejected() {
 			return v
 		}
 		if v.replacedLately(now) {
 			worthwhile = false
-			was.whenNew = now.Add(refusedFor)
+			was.holdOff = now.Add(refusedFor)
 		} else {
 			was.at = now
 		}
@@ -100,9 +100,6 @@ func (s *Source) markRejected(refused *view) (news bool) {
 	})
 	return news
 }
-
-// refusedFor is how long no refresh is tried after a new token was refused as well.
-const refusedFor = time.Minute
 
 // RequireLogin records that the connection whose stored token is t has ended, as the
 // provider has said otherwise than by refusing the token: by a webhook, or when it was asked

@@ -195,7 +195,7 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 		case v.id() != r.ID:
 			ok = true
 			if v.refusal != nil && v.login() == r.LoginID {
-				fresh.refusal = v.refusal.of(r, time.Now())
+				fresh.refusal = v.refusal.carriedTo(r, time.Now())
 			}
 			return fresh
 		}

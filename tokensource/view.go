@@ -26,19 +26,23 @@ type view struct {
 // refusal is what is known of an API that refused a token.
 type refusal struct {
 	at       time.Time // when it refused this token; zero if it didn't
-	replaced time.Time // when this token came, if it was issued because it refused the one before
-	whenNew  time.Time // until then no refresh is tried: it refused a token that was new
+	replaced time.Time // when this token came in place of one that it refused; zero if it didn't
+	holdOff  time.Time // no refresh is tried before: it refused a token that was new
 }
 
-// of is what an earlier refusal says of r, the next token of the login. No refresh is tried any
-// sooner because another process, which may be refused as well, has got that one.
-func (old refusal) of(r *record, now time.Time) *refusal {
+// refusedFor is how long a token is new that came in place of a refused one. If it is refused
+// as well by then, what is wrong isn't the token, and no refresh is tried for as long again.
+const refusedFor = time.Minute
+
+// carriedTo is what remains of a refusal when r, the next token of the login, is there. No refresh
+// is tried any sooner because it was another process, which may be refused as well, that got it.
+func (old refusal) carriedTo(r *record, now time.Time) *refusal {
 	next := refusal{}
 	if !old.at.IsZero() && !r.Obtained.Before(wall(old.at)) {
 		next.replaced = now
 	}
-	if now.Before(old.whenNew) {
-		next.whenNew = old.whenNew
+	if now.Before(old.holdOff) {
+		next.holdOff = old.holdOff
 	}
 	if next == (refusal{}) {
 		return nil
@@ -63,18 +67,17 @@ func (v *view) whyOver() Reason {
 	return ReasonExpired
 }
 
-// refusedWhenNew is until when no refresh is tried because the API refused a token that
-// had just been issued.
-func (v *view) refusedWhenNew() time.Time {
+// refusalHoldOff is until when no refresh is tried because the API refused a token that was new.
+func (v *view) refusalHoldOff() time.Time {
 	if v.refusal == nil {
 		return time.Time{}
 	}
-	return v.refusal.whenNew
+	return v.refusal.holdOff
 }
 
-// replacedLately reports whether the token came in place of a refused one so lately that it
+// replacedLately reports whether the token came in place of a refused one, and is still new: it
 // can't have ended by itself. One that lives for less than two minutes is new for half of its
-// life: its end is counted from when the answer came, so that the API sees it earlier.
+// life, since the API sees its end earlier than we do: we count from when the answer came.
 func (v *view) replacedLately(now time.Time) bool {
 	if v.refusal == nil || v.refusal.replaced.IsZero() {
 		return false
@@ -132,7 +135,7 @@ func (v *view) isStale(now time.Time, d time.Duration) bool { return apart(v.loo
 
 // holdOff is until when no refresh is tried, as far as this process knows.
 func (v *view) holdOff() time.Time {
-	until := v.refusedWhenNew()
+	until := v.refusalHoldOff()
 	if t := v.lastFailure; t != nil && t.holdOff.After(until) {
 		until = t.holdOff
 	}
