@@ -37,7 +37,7 @@ func (m *Manager) Disconnect(ctx context.Context, name string) error {
 	s := m.Source(name)
 	gone, err := s.disconnect(ctx)
 	if err == nil && gone {
-		m.told(news{EventDisconnected, name})
+		m.takeNews(news{EventDisconnected, name})
 		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 	}
 	return err
@@ -64,7 +64,7 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		case err != nil:
 			return false, err
 		case c.record == nil:
-			return m.told(news{EventDisconnected, s.name}) || revoked != nil, nil
+			return m.takeNews(news{EventDisconnected, s.name}) || revoked != nil, nil
 		case revoked != nil && c.LoginID != revoked.LoginID:
 			return false, nil // connected again meanwhile: that is the later decision
 		}
@@ -117,7 +117,7 @@ func (s *Source) readLatest(ctx context.Context) (c versioned, look span, err er
 	}
 	if isReason(err, ReasonNotConnected) {
 		c = versioned{}
-		if err = s.m.absent(ctx, s.name); err == nil {
+		if err = s.m.confirmAbsent(ctx, s.name); err == nil {
 			s.forget(basis.login(), nil)
 		}
 	}
@@ -188,14 +188,14 @@ func (s *Source) delete(c versioned) error {
 func (m *Manager) delete(name string, call func() error) error {
 	err := m.remove(name, call)
 	if err != nil && !errors.Is(err, storage.ErrConflict) {
-		m.notTold(news{EventDisconnected, name}, time.Time{})
+		m.keepNews(news{EventDisconnected, name}, time.Time{})
 	}
 	return err
 }
 
-// absent makes it durable that there is no record of name, which a deletion that seemed to fail
-// doesn't.
-func (m *Manager) absent(ctx context.Context, name string) error {
+// confirmAbsent makes it durable that there is no record of name: a deletion that seemed to fail
+// may have happened, and not for good.
+func (m *Manager) confirmAbsent(ctx context.Context, name string) error {
 	err := m.remove(name, func() error { return m.Store.Delete(ctx, name, "") })
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
@@ -222,7 +222,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		absent := isReason(err, ReasonNotConnected)
 		switch {
 		case absent:
-			err = m.absent(ctx, name)
+			err = m.confirmAbsent(ctx, name)
 		case isReason(err, ReasonOtherClient):
 			return err
 		case err == nil:
@@ -241,7 +241,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 			return m.storeError(name, err)
 		}
 		s.forget(login, nil)
-		if m.told(news{EventDisconnected, name}) || !absent {
+		if m.takeNews(news{EventDisconnected, name}) || !absent {
 			m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 		}
 		return nil

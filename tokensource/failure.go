@@ -18,38 +18,41 @@ type lastFailure struct {
 // not by a write that returned nil, is written there, and told by the process that did so.
 func (f *flight) giveUp(c versioned, v *view, fail failure) {
 	e := newError(f.s.name, fail, nil)
-	untold := f.m.isUntold(c.record)
-	if untold || c.Failure == nil || !c.Failure.Final {
+	again := f.m.hasNews(c.record)
+	if again || c.Failure == nil || !c.Failure.Final {
 		f.basis = f.s.known()
 		began := time.Now()
 		after, changed, err := f.m.update(f.waiting, f.s.name, c, func(stored *record) *record {
-			if f.m.isUntold(stored) {
-				return stored
+			if f.m.hasNews(stored) {
+				return stored // written once more
 			}
 			return stored.ended(c.ID, fail)
 		})
-		isNews := changed && f.m.told(news{EventLoginRequired, c.ID})
+		taken := changed && f.m.takeNews(news{EventLoginRequired, c.ID})
 		if changed {
 			f.s.publish(f.basis, after.record, began)
 		}
-		told := v.lastFailure != nil && v.lastFailure.Final
-		if untold && isNews || !untold && !told && (changed || err != nil) {
+		tell := taken
+		if !again {
+			knew := v.lastFailure != nil && v.lastFailure.Final
+			tell = !knew && (changed || err != nil)
+		}
+		if tell {
 			f.emit(Event{Kind: EventLoginRequired, Reason: fail.Reason, Err: e})
 		}
 	}
 	f.remember(v, fail, e, recheck)
 }
 
-// news is an event about a write of this process that seemed to fail: of a final failure, by
-// the token's ID, or of a deletion, by the connection's name. It is to be told if that turns
-// out to have been done.
+// news is an event that isn't told yet, since what it tells of, a write of this process, seemed
+// to fail. It is told when a write has made sure.
 type news struct {
-	kind EventKind
-	id   string
+	kind EventKind // EventLoginRequired or EventDisconnected
+	id   string    // the token's ID, or the connection's name
 }
 
-// notTold remembers news, with the time of the failure that it is about.
-func (m *Manager) notTold(n news, at time.Time) {
+// keepNews keeps n until takeNews. at is the time of the final failure that it is about.
+func (m *Manager) keepNews(n news, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.untold == nil {
@@ -64,8 +67,8 @@ func (m *Manager) notTold(n news, at time.Time) {
 	m.untold[n] = at
 }
 
-// isUntold reports whether the failure of r is one that is to be told.
-func (m *Manager) isUntold(r *record) bool {
+// hasNews reports whether there are news about the failure of r.
+func (m *Manager) hasNews(r *record) bool {
 	if r == nil || r.Failure == nil {
 		return false
 	}
@@ -75,13 +78,13 @@ func (m *Manager) isUntold(r *record) bool {
 	return ok && r.Failure.At.Equal(at)
 }
 
-// told ends what notTold began, and reports whether nobody has done so yet: that one tells it.
-func (m *Manager) told(n news) bool {
+// takeNews drops n, and reports whether it was kept: whoever takes it tells it.
+func (m *Manager) takeNews(n news) (taken bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, isNews := m.untold[n]
+	_, taken = m.untold[n]
 	delete(m.untold, n)
-	return isNews
+	return taken
 }
 
 // hold settles the flight because a refresh isn't due to be tried yet.
@@ -178,7 +181,7 @@ func (f *flight) refreshFailed(parent versioned, v *view, o outcome, cause error
 	}
 	if err != nil && fail.Final {
 		f.storeFailed(err) // perhaps someone else has a newer token
-		f.m.notTold(news{EventLoginRequired, parent.ID}, fail.At)
+		f.m.keepNews(news{EventLoginRequired, parent.ID}, fail.At)
 		return true
 	}
 	if changed {

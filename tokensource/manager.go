@@ -122,7 +122,7 @@ type Manager struct {
 	sources  map[string]weak.Pointer[Source]
 	cleanup  func(name string)     // collected, made once
 	pinned   map[*Source]time.Time // kept although nobody holds them: see pin
-	untold   map[news]time.Time    // of what was perhaps written: see notTold
+	untold   map[news]time.Time    // see keepNews
 	unsaved  map[*Source]*unsaved
 	saveNow  chan struct{}           // wakes the goroutine that saves them; nil if there is none
 	nextLook map[*Source]*sharedLook // that hasn't begun: see sharedLook
@@ -249,7 +249,7 @@ func (m *Manager) Save(ctx context.Context, name string, t *oauth2.Token) error 
 			return v // the only copy of a token
 		})
 	}
-	m.told(news{EventDisconnected, name}) // it is connected again, which is told instead
+	m.takeNews(news{EventDisconnected, name}) // it is connected again, which is told instead
 	m.emit(ctx, Event{Kind: EventSaved, Connection: name, Expiry: c.Expiry})
 	if ok && before.lastFailure != nil && !before.lastFailure.Final {
 		tellRecovery(before, after, func(e Event) { m.emitAll(ctx, name, []Event{e}) })

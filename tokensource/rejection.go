@@ -148,12 +148,12 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 	var next *record
 	again := false
 	c, changed, err := s.m.update(ctx, s.name, versioned{}, func(stored *record) *record {
-		again = s.m.isUntold(stored)
+		again = s.m.hasNews(stored)
 		switch {
 		case stored == nil || !isOne(stored):
 			next = nil
 		case again:
-			next = stored
+			next = stored // written once more
 		default:
 			if !isPrintable(code, stored.AccessToken) || !isPrintable(code, stored.RefreshToken) {
 				f.Code = ""
@@ -163,14 +163,14 @@ func (s *Source) recordEnd(ctx context.Context, known *view, code string, isOne 
 		return next
 	})
 	if err != nil && next != nil && !again {
-		s.m.notTold(news{EventLoginRequired, next.ID}, next.Failure.At)
+		s.m.keepNews(news{EventLoginRequired, next.ID}, next.Failure.At)
 	}
 	if err != nil || !changed {
 		return err
 	}
-	isNews := s.m.told(news{EventLoginRequired, c.ID})
+	taken := s.m.takeNews(news{EventLoginRequired, c.ID})
 	s.publish(known, c.record, began)
-	if again && !isNews {
+	if again && !taken {
 		return nil // someone else tells it
 	}
 	s.m.emit(ctx, Event{Kind: EventLoginRequired, Connection: s.name, Reason: c.Failure.Reason, Err: newError(s.name, *c.Failure, nil)})
