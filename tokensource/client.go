@@ -123,10 +123,10 @@ func (t *apiTransport) refuseOwn(r *http.Request, api *apiAccess) error {
 		_, err := t.takesToken(r, known)
 		return err
 	}
-	v := s.look(r.Context())
+	v := s.knownOrRead(r.Context())
 	err := check()
 	if err != nil && v.isStale(time.Now(), s.m.set.stale) { // perhaps there is a token for it by now
-		s.lookAnew(r.Context())
+		s.lookNow(r.Context())
 		err = check()
 	}
 	return err

@@ -285,7 +285,7 @@ func (f *flight) save(parent versioned, next *record) (settled bool) {
 		f.emit(Event{Kind: EventUnsaved, Reason: ReasonStore, Err: f.m.storeError(s.name, err)})
 		return true
 	}
-	before := s.saved(basis, u, winner, began, f.emit)
+	before := s.publishSaved(basis, u, winner, began, f.emit)
 	if before.lastFailure == nil && parent.Failure != nil && winner.ID == next.ID {
 		f.emit(Event{Kind: EventRecovered, Reason: parent.Failure.Reason, Expiry: winner.Expiry})
 	}

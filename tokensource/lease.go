@@ -292,7 +292,7 @@ func (l *lease) pause(ctx context.Context) error {
 // more than others can have caused.
 func (l *lease) countConflict() error {
 	if l.conflicts++; l.conflicts > maxConflicts {
-		return l.m.storeError(l.name, refused(l.conflicts))
+		return l.m.storeError(l.name, refusedSwaps(l.conflicts))
 	}
 	return nil
 }

@@ -22,22 +22,22 @@ func (s *Source) Reject(t *oauth2.Token) {
 		return
 	}
 	// The Source that gave t was collected, perhaps.
-	if v := s.look(context.Background()); v.record != nil && v.record.AccessToken == t.AccessToken {
+	if v := s.knownOrRead(context.Background()); v.record != nil && v.record.AccessToken == t.AccessToken {
 		s.reject(v)
 	}
 }
 
-// look returns what is known of the connection, after a look at its record if that is
+// knownOrRead returns what is known of the connection, after a look at its record if that is
 // nothing.
-func (s *Source) look(ctx context.Context) *view {
+func (s *Source) knownOrRead(ctx context.Context) *view {
 	if v := s.known(); v.record != nil {
 		return v
 	}
-	return s.lookAnew(ctx)
+	return s.lookNow(ctx)
 }
 
-// lookAnew returns what is known of the connection after a look at its record.
-func (s *Source) lookAnew(ctx context.Context) *view {
+// lookNow returns what is known of the connection after a look at its record.
+func (s *Source) lookNow(ctx context.Context) *view {
 	v, began := s.known(), time.Now()
 	if c, err := s.m.read(ctx, s.name); err == nil {
 		s.publish(v, c.record, began)

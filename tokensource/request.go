@@ -141,7 +141,7 @@ func (s *Source) saveLate(parent versioned, attempt string, next *record) {
 		return
 	}
 	var events []Event
-	s.saved(basis, u, winner, time.Now(), func(e Event) { events = append(events, e) })
+	s.publishSaved(basis, u, winner, time.Now(), func(e Event) { events = append(events, e) })
 	s.m.emitAll(context.Background(), s.name, events)
 }
 

@@ -111,13 +111,19 @@ func (m *Manager) knownOf(name string) *view {
 	return new(view)
 }
 
-// keepAlive refreshes r, which was read when the view was basis, however long its token
-// lives.
-func (s *Source) keepAlive(ctx context.Context, basis *view, r *record, read time.Time) *flight {
-	if before, after, ok := s.publish(basis, r, read); ok {
+// keepAlive refreshes r, however long its token lives. basis and looked are as for publish.
+func (s *Source) keepAlive(ctx context.Context, basis *view, r *record, looked time.Time) *flight {
+	if before, after, ok := s.publish(basis, r, looked); ok {
 		tellRecovery(before, after, func(e Event) { s.m.emitAll(ctx, s.name, []Event{e}) })
 	}
-	s.note(r.ID, func(next *view) { next.keepAliveDue = true })
+	s.change(func(v *view) *view {
+		if v.id() != r.ID {
+			return v
+		}
+		next := *v
+		next.keepAliveDue = true
+		return &next
+	})
 	return s.start(ctx)
 }
 

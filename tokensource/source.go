@@ -23,8 +23,8 @@ type Source struct {
 	mu     sync.Mutex // guards flight
 	flight *flight
 
-	// unsent, if not nil, is the ID of an attempt with which nothing was sent. It may still be
-	// in the record: the next flight goes on with it. Only the flight touches it.
+	// unsent, if not nil, is the ID of an attempt of ours with which nothing was sent. It may
+	// still be in the record: the next flight goes on with it. Only the flight touches it.
 	unsent *string
 }
 
@@ -104,7 +104,7 @@ func (s *Source) get(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	waited := false // for a flight, which has looked at the record, or tried to
+	waited := false // for a flight: it has looked at the record, or tried to
 	for range maxFlights {
 		v := s.known()
 		servable, look := v.servable(now), v.needsLook(now, set.stale)
@@ -168,21 +168,9 @@ func (s *Source) change(edit func(v *view) *view) *view {
 	}
 }
 
-// note changes what is known of the token id, if that is still the connection's.
-func (s *Source) note(id string, edit func(next *view)) {
-	s.change(func(v *view) *view {
-		if v.id() != id {
-			return v
-		}
-		next := *v
-		edit(&next)
-		return &next
-	})
-}
-
-// publish makes a view of r, which was read or written. That began at looked, when the view was
-// basis. If the view has a later token of the same login by now, or another login than basis,
-// r is old: publish returns false, and changes nothing.
+// publish makes r the view. r is what was read or written, and basis was the view at looked, before
+// that began. If the view has a later token of the same login by now, or another login than
+// basis had, r is old: publish changes nothing, and ok is false.
 func (s *Source) publish(basis *view, r *record, looked time.Time) (before, after *view, ok bool) {
 	fresh := s.m.viewOf(r, looked)
 	after = s.change(func(v *view) *view {
@@ -231,7 +219,7 @@ func tellRecovery(before, after *view, emit func(Event)) {
 	}
 }
 
-// forget drops what is known, if it is about this login.
+// forget drops what is known, if it is about this login, and leaves t, which may be nil.
 func (s *Source) forget(login string, t *lastFailure) {
 	s.change(func(v *view) *view {
 		if v.login() != login {

@@ -237,7 +237,7 @@ func TestLateLookBringsNoOldTokenBack(t *testing.T) {
 			return nil
 		})
 		looked := make(chan *view)
-		go func() { looked <- s.lookAnew(context.Background()) }()
+		go func() { looked <- s.lookNow(context.Background()) }()
 		time.Sleep(time.Second)
 		s.Reject(first)
 		second, err := s.Token()

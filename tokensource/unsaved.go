@@ -33,8 +33,8 @@ type unsaved struct {
 	release func()    // the store's lock, held so that nobody spends the parent again; or nil
 }
 
-// save makes one attempt to save u, and returns what is stored then. That is u's token
-// unless there is a newer one.
+// save tries once to save u, and returns what is stored then. That is u's token unless there
+// is a newer one.
 //
 // When the lease is over, another process sends the parent again. So save doesn't wait for a
 // call of the store that hangs: if there is no answer within storeLimit, it makes a second call
@@ -67,8 +67,8 @@ func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err erro
 	return c.value.record, c.err
 }
 
-// saved publishes what u.save returned, and tells of it.
-func (s *Source) saved(basis *view, u *unsaved, winner *record, began time.Time, emit func(Event)) (before *view) {
+// publishSaved publishes what u.save returned, and tells of it.
+func (s *Source) publishSaved(basis *view, u *unsaved, winner *record, began time.Time, emit func(Event)) (before *view) {
 	before, after, _ := s.publish(basis, winner, began)
 	kind := EventRefreshed
 	if winner.ID != u.record.ID {
@@ -175,8 +175,8 @@ func (m *Manager) saveAll(now <-chan struct{}) {
 	}
 }
 
-// trySave makes one attempt to save what is unsaved, and tells of it. Without an error
-// nothing is unsaved any more.
+// trySave tries once to save what is unsaved, and tells of it. Without an error nothing is
+// unsaved any more.
 func (s *Source) trySave(ctx context.Context) error {
 	var events []Event
 	err := s.saveUnsaved(ctx, func(e Event) { events = append(events, e) })
@@ -220,7 +220,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 		s.forget(basis.login(), nil)
 		return nil
 	}
-	s.saved(basis, u, winner, began, emit)
+	s.publishSaved(basis, u, winner, began, emit)
 	s.clearFailure(emit)
 	return nil
 }

@@ -56,7 +56,7 @@ func (m *Manager) update(ctx context.Context, name string, known versioned, chan
 		// It was changed by someone else, or by a write of ours that seemed to fail. Or
 		// the store's reads lag behind its writes: it mustn't be asked without a pause.
 		if try == maxConflicts {
-			return versioned{}, false, m.storeError(name, refused(try+1))
+			return versioned{}, false, m.storeError(name, refusedSwaps(try+1))
 		}
 		if err := m.pause(ctx, try); err != nil {
 			return versioned{}, false, m.storeError(name, err)
@@ -65,8 +65,8 @@ func (m *Manager) update(ctx context.Context, name string, known versioned, chan
 	}
 }
 
-// refused is the error of a store that has broken its contract.
-func refused(times int) error {
+// refusedSwaps is the error of a store that has broken its contract.
+func refusedSwaps(times int) error {
 	return fmt.Errorf("the store refused %d times to replace the version that it returned", times)
 }
 
