@@ -35,7 +35,7 @@ type flight struct {
 	done    chan struct{} // closed at the end
 
 	began   time.Time
-	ctx     context.Context // of the token requests, never done
+	carried context.Context // what token requests have of the caller's: see carried
 	waiting context.Context // done when it has taken too long to get our turn
 	lease   *lease
 	basis   *view   // from before the record was last read or written: see Source.publish
@@ -49,16 +49,21 @@ func (s *Source) start(caller context.Context) *flight {
 	if s.flight != nil {
 		return s.flight
 	}
-	f := &flight{s: s, m: s.m, ready: make(chan struct{}), done: make(chan struct{}), ctx: carried(caller), lease: s.newLease(), basis: s.known(), began: time.Now()}
+	f := &flight{
+		s: s, m: s.m,
+		ready: make(chan struct{}), done: make(chan struct{}),
+		began: time.Now(), carried: carried(caller),
+		lease: s.newLease(), basis: s.known(),
+	}
 	s.flight = f
 	s.m.inflight.add()
 	go f.run()
 	return f
 }
 
-// carried returns the context of a token request. Of the caller's it takes the HTTP client
-// and nothing else: the request is made for others as well, and may go on when the
-// caller's has ended.
+// carried returns a context with the caller's HTTP client, for token requests. It has nothing else
+// of the caller's, and is never done: a request is made for others as well, and may go on when
+// the caller has gone.
 func carried(caller context.Context) context.Context {
 	ctx := context.Background()
 	if c := caller.Value(oauth2.HTTPClient); c != nil {
@@ -67,15 +72,16 @@ func carried(caller context.Context) context.Context {
 	return ctx
 }
 
+// inFlight reports whether there is a flight.
 func (s *Source) inFlight() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.flight != nil
 }
 
-// wait waits for a view that answers, or until ctx is done. A caller who has a valid token,
-// of which only nobody has looked for long whether it still is the connection's, waits for
-// a call of the store at most.
+// wait waits for a view that answers, or until ctx is done. A caller who has a valid token waits
+// no longer than a call of the store may take: all that it lacks is a look whether that is
+// still the connection's.
 func (f *flight) wait(ctx context.Context, hasToken bool) error {
 	var limit <-chan time.Time
 	if hasToken {
@@ -103,6 +109,7 @@ func (f *flight) wait(ctx context.Context, hasToken bool) error {
 
 // run is the life of a flight.
 func (f *flight) run() {
+	// At the end, from the last of these to the first:
 	defer f.m.inflight.done()
 	defer close(f.done)
 	defer f.markReady()
@@ -147,8 +154,8 @@ func (f *flight) deliver() {
 	f.m.emitAll(context.Background(), f.s.name, f.events)
 }
 
-// step takes one look at the record and does what it calls for. If that settles nothing,
-// it returns false, and the record has to be looked at again.
+// step takes one look at the record and does what it calls for. If that doesn't settle the
+// flight, the record has to be looked at again.
 func (f *flight) step() (settled bool) {
 	c, v, look, err := f.look()
 	if err != nil {
@@ -192,9 +199,8 @@ func (f *flight) step() (settled bool) {
 	return f.refresh(v)
 }
 
-// look reads the record and makes it the view. A store that went back to an earlier token
-// of the same login is given the later one again. The view is nil if the record has to be
-// looked at again.
+// look reads the record and makes it the view. The view is nil if the record has to be looked at
+// again.
 func (f *flight) look() (c versioned, v *view, look span, err error) {
 	s, m := f.s, f.m
 	if err := m.set.looks.lock(f.waiting); err != nil {
@@ -231,7 +237,7 @@ func (f *flight) look() (c versioned, v *view, look span, err error) {
 }
 
 // restored returns what is stored, which was c. A store that went back to an earlier token of
-// the login of ours is given ours again.
+// our login, as by a restored backup, is given ours again.
 func (s *Source) restored(ctx context.Context, ours *record, c versioned) (versioned, error) {
 	if ours == nil || ours.LoginID != c.LoginID || ours.Generation <= c.Generation {
 		return c, nil

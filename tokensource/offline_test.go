@@ -98,7 +98,7 @@ func TestFaultBeforeARequestIsWrittenIsKnownOnARealConnection(t *testing.T) {
 		"the TLS handshake is cut short": "https://" + cut.Addr().String(),
 	} {
 		m := &Manager{Config: &oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: tokenURL, AuthStyle: oauth2.AuthStyleInParams}}, RefreshTimeout: 10 * time.Second}
-		fl := &flight{m: m, ctx: t.Context()}
+		fl := &flight{m: m, carried: t.Context()}
 		_, o, err := fl.send(&record{RefreshToken: "secret-refresh"})
 		require.Error(t, err, name)
 		assert.True(t, o.neverLeft, "%s: %v", name, err)

@@ -180,7 +180,7 @@ func TestLostAnswersAreRecognizedOnARealConnection(t *testing.T) {
 			if test.name != "the answer is late" {
 				m.RefreshTimeout = 10 * time.Second
 			}
-			fl := &flight{m: m, ctx: t.Context()}
+			fl := &flight{m: m, carried: t.Context()}
 			_, o, err := fl.send(&record{RefreshToken: "secret-refresh"})
 			require.Error(t, err)
 			assert.Equal(t, test.lost, o.answerLost)

@@ -38,7 +38,7 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 	w := new(wire)
 	start := time.Now()
 	answers := guarded(func() (*oauth2.Token, error) {
-		ctx, cancel := f.m.requestContext(f.ctx)
+		ctx, cancel := f.m.requestContext(f.carried)
 		defer cancel()
 		return f.m.Config.TokenSource(w.watch(ctx), expired(r)).Token()
 	})
