@@ -49,8 +49,8 @@ type access struct {
 	err     error       // it can't be sent anywhere
 }
 
-// apiAccess is what is known of the API before there is a token.
-type apiAccess struct {
+// apiSettings are what is known of the API before there is a token.
+type apiSettings struct {
 	origins httpclient.Origins // of Manager.APIURLs; nil: each token has its own
 	scheme  string             // of the Authorization that a token is sent in, such as "Bearer"
 	fields  []string           // that a token is sent in, or that SDKs take it to be sent in
@@ -59,16 +59,16 @@ type apiAccess struct {
 	names headerNames // of requests
 }
 
-// apis returns what is known of the API before there is a token.
-func (m *Manager) apis() *apiAccess {
+// apiSettings returns what is known of the API before there is a token.
+func (m *Manager) apiSettings() *apiSettings {
 	m.apiOnce.Do(func() {
-		m.api.err = errors.New("tokensource: APIHeader of Manager.Config panicked, when it was asked with a token that has nothing beside it")
-		m.api.err = m.initAPI(&m.api)
+		m.apiSet.err = errors.New("tokensource: APIHeader of Manager.Config panicked, when it was asked with a token that has nothing beside it")
+		m.apiSet.err = m.initAPI(&m.apiSet)
 	})
-	return &m.api
+	return &m.apiSet
 }
 
-func (m *Manager) initAPI(a *apiAccess) error {
+func (m *Manager) initAPI(a *apiSettings) error {
 	a.scheme, a.fields = bearerType, []string{"Authorization"}
 	set, err := m.settings()
 	switch {
@@ -135,7 +135,7 @@ func (s *Source) accessOf(v *view) *access {
 }
 
 func (m *Manager) newAccess(name string, r *record) *access {
-	a := &access{origins: m.apis().origins}
+	a := &access{origins: m.apiSettings().origins}
 	api := m.set.api
 	if api == nil {
 		return a

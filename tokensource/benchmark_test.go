@@ -124,7 +124,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 	v, err := s.get(r.Context())
 	require.NoError(b, err)
-	api := s.m.apis()
+	api := s.m.apiSettings()
 	var sent struct { // as if base kept it
 		request *http.Request
 		header  http.Header

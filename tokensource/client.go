@@ -50,14 +50,16 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Context().Value(tokenRequest{}) != nil {
 		return t.handOver(r) // it is what a token request is made with
 	}
-	api := t.source.m.apis()
+	api := t.source.m.apiSettings()
 	if api.err != nil {
 		return nil, closing(r, api.err)
 	}
 	if api.origins != nil || r.Response != nil {
 		if known := t.origins(api); known != nil {
-			if with, err := t.takesToken(r, known); !with {
-				return t.without(r, api, err)
+			if with, err := t.takesToken(r, known); err != nil {
+				return nil, closing(r, err)
+			} else if !with {
+				return t.without(r, api)
 			}
 		}
 	}
@@ -82,8 +84,10 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, closing(r, a.err)
 	}
 	if api.origins == nil {
-		if with, err := t.takesToken(r, a.origins); !with {
-			return t.without(r, api, err)
+		if with, err := t.takesToken(r, a.origins); err != nil {
+			return nil, closing(r, err)
+		} else if !with {
+			return t.without(r, api)
 		}
 	}
 	resp, err := t.send(r, kind, r.Body, v, a)
@@ -93,13 +97,13 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp.StatusCode != http.StatusUnauthorized && t.source.m.set.api == nil {
 		return resp, nil
 	}
-	return t.refused(r, kind, resp, v)
+	return t.repeatIfRefused(r, kind, resp, v)
 }
 
 // origins returns the origins that tokens may be sent to, as far as that is known without
 // a look at the record: those that were configured, or those of the token that is known,
 // also if it has ended.
-func (t *apiTransport) origins(api *apiAccess) httpclient.Origins {
+func (t *apiTransport) origins(api *apiSettings) httpclient.Origins {
 	if api.origins == nil {
 		if v := t.source.known(); v.record != nil && v.record.AccessToken != "" {
 			return t.source.accessOf(v).origins
@@ -110,7 +114,7 @@ func (t *apiTransport) origins(api *apiAccess) httpclient.Origins {
 
 // refuseOwn returns an error if r, which has an Authorization of its own, goes to another
 // origin than the token would. It takes a look at the record, and no refresh, to know.
-func (t *apiTransport) refuseOwn(r *http.Request, api *apiAccess) error {
+func (t *apiTransport) refuseOwn(r *http.Request, api *apiSettings) error {
 	if api.origins != nil || r.Response != nil {
 		return nil // it was seen already
 	}
@@ -132,13 +136,10 @@ func (t *apiTransport) refuseOwn(r *http.Request, api *apiAccess) error {
 	return err
 }
 
-// without makes a request without the token, unless that is an error. The token mustn't
-// come along from the request that was redirected, either: an SDK may have put it there, and
-// net/http copies such a header field to any host, or to another port of that host.
-func (t *apiTransport) without(r *http.Request, api *apiAccess, err error) (*http.Response, error) {
-	if err != nil {
-		return nil, closing(r, err)
-	}
+// without makes a request without the token. That mustn't come along from the request that was
+// redirected, either: an SDK may have put it there, and net/http copies such a header field to any
+// host, or to another port of that host.
+func (t *apiTransport) without(r *http.Request, api *apiSettings) (*http.Response, error) {
 	c := new(http.Request)
 	*c = *r
 	c.Header = withoutToken(r.Header, api)
@@ -202,8 +203,9 @@ func (t *apiTransport) handOver(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// refused deals with an answer that may refuse v's token.
-func (t *apiTransport) refused(r *http.Request, kind headerKind, resp *http.Response, v *view) (*http.Response, error) {
+// repeatIfRefused returns resp, or, if it refuses v's token, the answer to the request with another
+// token.
+func (t *apiTransport) repeatIfRefused(r *http.Request, kind headerKind, resp *http.Response, v *view) (*http.Response, error) {
 	s := t.source
 	code, rejected := s.m.tokenRejected(resp)
 	if !rejected {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// fastPath is a view, and until when it can be served without a look at anything else. It
-// saves most calls all but one reading of the monotonic clock, the cheapest there is. A timer that
-// closes it would save that as well, but is late in a process that was stopped, as containers and
-// functions are between requests: the first requests after that would be made with an old token.
+// fastPath is a view, and until when it can be served without a look at anything else. With it,
+// most calls read one clock, the monotonic one, which is the cheapest. A timer that closes it would
+// save that as well, but is late in a process that was stopped, as containers and functions are
+// between requests: the first requests after that would be made with an old token.
 type fastPath struct {
 	view  *view
 	until int64 // as monotonic returns it

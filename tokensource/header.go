@@ -112,7 +112,7 @@ func withFields(h http.Header, fields http.Header, token string) http.Header {
 
 // withoutToken returns a copy of h without the fields in which a token is sent, but with an
 // Authorization of another kind.
-func withoutToken(h http.Header, api *apiAccess) http.Header {
+func withoutToken(h http.Header, api *apiSettings) http.Header {
 	own := kindOf(h, api.scheme) == headerOwn
 	c := make(http.Header, len(h))
 	for name, values := range h {

@@ -115,8 +115,8 @@ type Manager struct {
 	set  settings
 	err  error
 
-	apiOnce sync.Once // guards api
-	api     apiAccess
+	apiOnce sync.Once // guards apiSet
+	apiSet  apiSettings
 
 	mu       sync.Mutex // guards what follows
 	sources  map[string]weak.Pointer[Source]

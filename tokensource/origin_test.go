@@ -178,7 +178,7 @@ func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 		if test.manager != "" {
 			m.APIURLs = []string{test.manager}
 		}
-		got, err := m.apis().origins, m.apis().err
+		got, err := m.apiSettings().origins, m.apiSettings().err
 		if err == nil {
 			a := m.newAccess("k", &record{ID: "id", AccessToken: "a"})
 			got, err = a.origins, a.err

@@ -40,6 +40,8 @@ func outcomeOf(err error, w *wire) outcome {
 		if tokenerror.WasNotSent(err) {
 			return outcome{reason: ReasonMisconfigured, neverLeft: true}
 		}
+		// What was sent is known if the Refresher uses the client that it is given. Of another
+		// there is only the error.
 		var own *configError
 		lost := w.wrote.Load() || !w.used.Load() && (isNetworkError(err) || errors.As(err, &own))
 		return outcome{reason: ReasonUnavailable, answerLost: lost, mayBeSpent: lost, neverLeft: !lost && (w.used.Load() || wasNotDialed(err))}
@@ -105,7 +107,8 @@ func configErrorf(format string, args ...any) error {
 	return &configError{fmt.Sprintf("Manager.Config "+format, args...)}
 }
 
-// wire observes whether a request got as far as being written.
+// wire observes whether the HTTP client was used for a request, and whether that got as far as
+// being written.
 type wire struct{ used, wrote atomic.Bool }
 
 func (w *wire) watch(ctx context.Context) context.Context {

@@ -51,6 +51,7 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 				f.s.saveLate(parent, attempt, parent.refreshed(token, time.Now()))
 			}
 		}()
+		// It isn't sent again, as an answer that was lost would be: this one may still come.
 		return nil, outcome{reason: ReasonUnavailable, mayBeSpent: true}, errLate
 	}
 	token, err := checked(a, start)
