@@ -18,8 +18,10 @@ connection; [Manager.Source] is its oauth2.TokenSource, for code that takes one.
 in memory.
 
 Many providers replace the refresh token at each refresh, and end the grant if the old one
-is used again. So a refresh token must be sent once, by one process, and the answer must be
-saved before anything else happens. The next four sections say how that is done.
+comes again. Some have a grace window: for some seconds or minutes, they still take the old
+one. So a refresh token must be sent once, by one process, and the answer must be saved before
+anything else happens. The next four sections say how that is done. The names in brackets are
+those of the code.
 
 # How a refresh works
 
@@ -27,52 +29,51 @@ A token is due when a quarter of its life is left, or five minutes if that is le
 earlier by a random time of up to a tenth of its life, so that tokens issued together aren't
 refreshed together. While it is still valid it is served, and the refresh goes on in the
 background. A token that doesn't expire isn't refreshed, unless the API refuses it or
-[Manager.Run] keeps its refresh token alive. The names in brackets are those of the code.
+[Manager.Run] keeps its refresh token alive.
 
  1. One flight (Source.start). All callers in a process share one flight for each
-    connection. It is a goroutine of its own, and doesn't end when a caller's context
-    does.
+    connection. It is a goroutine of its own, and goes on when its callers have gone.
  2. Look (flight.look). The flight reads the record, and compares it with what this process
     has in memory: see "Memory or store". A token that another process has saved is adopted.
  3. Decide (decide). The token is good; or a failure that is known says not to try yet;
     or only the user can help; or it is to be refreshed now. The function says which, and
     changes nothing.
- 4. Lock (lease.lock; steps 4 to 6 are lease.acquire). If the store has a lock that dies with its holder, such as
-    [storage.Dir], the flight takes it, and looks again. Everything below is safe without
-    it: what the lock adds is that a process that died is replaced at once.
- 5. Attempt (lease.claim). The flight writes an attempt into the record, by
-    compare-and-swap. Of several processes one succeeds, the owner; the others look
-    again, at least every half second. The record itself is the lock, on any store that
-    can swap.
- 6. Lease (lease.abandoned, observation.see). Another process leaves the attempt alone until
-    it has seen, for leaseTime by its own clock, that the record doesn't change. No two
-    clocks are compared, and a process that can't look for a while begins to count anew.
-    Then it takes over, and the record says from then on that the refresh token may be
-    spent. It takes over even if the old token is still valid, since a grace window is open
-    for seconds. An owner that lives writes before that, on a store that takes up to
-    storeLimit for a call: claimLimit + renewal + storeLimit < leaseTime, or
-    3 s + 1 s + 3 s < 7.5 s. An attempt that took longer than claimLimit to write isn't
-    used. A process that gets the lock of step 4 doesn't wait for an owner that had it.
+ 4. Lock (lease.lock; steps 4 to 6 are lease.acquire). If the store has a lock that dies with
+    its holder, such as [storage.Dir], the flight takes it, and looks again. Everything below
+    is safe without it. What the lock adds is that a process that died is replaced at once;
+    but one that is only stopped keeps it, and nobody else refreshes until it goes on.
+ 5. Wait (lease.abandoned, observation.see). An attempt of another process is left alone until
+    its lease is over: until this process has seen, for leaseTime by its own clock, that the
+    record doesn't change. It looks again at least every half second. No two clocks are
+    compared, and a process that can't look for a while begins to count anew. If the owner of
+    the attempt had the lock, and this process has it now, the lease is over at once. An
+    abandoned attempt is taken over even if the old token is still valid, since a grace window
+    doesn't last.
+ 6. Attempt (lease.claim). The flight writes an attempt into the record, by
+    compare-and-swap. Of several processes one succeeds, the owner; the others look again.
+    The record itself is the lock, on any store that can swap. An owner that took over writes
+    that the refresh token may be spent. An attempt that took longer than claimLimit to write
+    isn't used.
  7. Renew (lease.keep). Each second, for as long as it waits for the provider, the owner
-    writes its attempt again. An owner that holds the lock does so too: another process may
-    reach the same store without its lock.
+    writes its attempt again, also under the lock: another process may reach the same store
+    without it. On a store that takes up to storeLimit for a call, the others see a write of
+    a living owner before its lease is over: claimLimit + renewal + storeLimit < leaseTime, or
+    3 s + 1 s + 3 s < 7.5 s.
  8. Send (flight.ask). The refresh token is sent. The answer may be lost, by a timeout or
     because the connection is cut; one that an *oauth2.Config can't read counts as lost
     too. Then the flight writes that into the record. If the attempt there is still its own,
-    it sends the same request once more, at once: a provider that has a grace window
-    answers it.
+    it sends the same request once more, at once, for a provider that has a grace window.
  9. Save (flight.save). The new token is saved before anyone is given it. Only a write that
     returned nil counts. If one hangs for longer than storeLimit, a second is begun beside
-    it. If the store doesn't take the token, it is kept in memory, served by this process,
-    and saved as soon as the store is back; until then it isn't refreshed.
+    it. Only if the store doesn't take the token, it is served from memory, by this process;
+    it is saved as soon as the store is back, and not refreshed before.
  10. Or fail (flight.refreshFailed). A refresh ends a connection only by invalid_grant, or a
     code of the provider's that means the same, and only if the record still holds the
-    token that was refused and the attempt that sent it; otherwise the record is read
-    again, and the flight goes on with step 2. Everything else is transient: the next try
-    is recorded, so that other processes hold off too. It is a second away at first, and
-    five minutes at most, unless the provider asks for more, up to an hour. A client
-    secret that is refused makes this process wait and no other, as does a network that
-    is down here.
+    token that was refused and the attempt that sent it; otherwise the flight goes on with
+    step 2. Everything else is transient: the next try is recorded, so that other processes
+    hold off too. It is a second away at first, and five minutes at most, unless the provider
+    asks for more, up to an hour. A client secret that is refused, or a network that is down
+    here, makes this process wait and no other.
 
 # When a refresh token may be sent
 
@@ -85,23 +86,22 @@ write to the record that took no longer than claimLimit and returned nil.
 	if the answer was lost         an answer was lost
 	Disconnect, to be revoked      its attempt                    Source.revoke
 
-A flight never sends it a third time. After a failure that isn't final, a later flight may
-send it again, with a look and an attempt of its own.
-
-	a flight doesn't send it   if
-	ever again                 the record holds a later refresh token
-	before a login is saved    the record has a final failure
-	before it is saved         it is only in memory yet, as in step 9
+With one attempt, it is never sent a third time. After a failure that isn't final, or when the
+attempt was taken over, it may be sent with a later one, after another look. A flight sends
+none that the record has a later one for or a final failure of, and none that is only in memory
+yet, as in step 9.
 
 # Who may write a record
 
-Every write is a compare-and-swap (Manager.write), and what it does to the record is one of
-the functions of lifecycle.go. The owner of an attempt is the flight, or the call of
-Disconnect or Move, that has written it.
+Every write is a compare-and-swap (Manager.write). What it makes of the record is one of the
+functions of lifecycle.go, or what is there already, if only a write that returns nil is
+missing. The owner of an attempt is the flight, or the call of Disconnect or Move, that has
+written it.
 
 	function       called by                   allowed if the record
 	replacedBy     Save                        is this registration's, or isn't there
-	claimed        a flight, Disconnect, Move  has no attempt, its own, or one whose lease is over
+	claimed        a flight, Disconnect, Move  has no attempt, its own, or one whose lease is
+	                                           over; or isn't there yet, if it is two-legged
 	renewed        the owner, each second      has its attempt
 	advanced       the owner, with the next    holds an earlier token of the same login, with
 	               token, however late; or     any attempt or failure; or that very token, by
@@ -109,8 +109,8 @@ Disconnect or Move, that has written it.
 	               earlier one
 	failed         the owner                   has its attempt
 	released       the owner, if no refresh    has its attempt
-	               token left this process,
-	               or it couldn't be revoked
+	               token left this process, or
+	               Disconnect or Move failed
 	sentTwiceWith  an owner whose lease was    is of the same login; a note about the refresh
 	               taken over                  token is all that it adds
 	ended          Client, RequireLogin,       holds the token that the API refused, or that
@@ -119,7 +119,7 @@ Disconnect or Move, that has written it.
 	                                           that Move was given
 
 An attempt, and with it the lease, ends by replacedBy, advanced, failed, released or moved,
-when the record is deleted, or when another process takes over, as in step 6.
+when the record is deleted, or when another process takes over, as in step 5.
 
 A record is deleted by Disconnect, which holds an attempt and has revoked the grant, and by
 Forget. Both compare the version as well, unless Forget can't read the record. Save wins over
@@ -165,14 +165,17 @@ error ReasonStore.
 
 # What can't be prevented
 
-A grant is lost if a process dies after the provider has taken the refresh token and before
-the answer is saved, unless another process takes over, as in step 6, while the provider's
-grace window is open, and lives until it has saved an answer. It can also be lost if the
-answers to both requests are lost, or if a living process is taken for a dead one, because
-between step 5 and step 9 it has slept, or couldn't reach the store that others reach,
-for longer than a lease: they send the token as well. The connection then has
-[ReasonResponseLost]. What tells that from a revocation is the attempt, or the note about
-the refresh token, in the record.
+A grant can be lost, and the connection then has [ReasonResponseLost], if
+
+  - a process dies after the provider has taken the refresh token and before the answer is
+    saved, unless another one takes over, as in step 5, while the provider's grace window is
+    open, and saves its answer,
+  - the answers to both requests of step 8 are lost, or
+  - a living process is taken for a dead one, since between step 6 and step 9 it has slept, or
+    couldn't reach the store that others reach, for longer than a lease: they send the token
+    as well.
+
+The record tells that from a revocation, by the attempt in it or by may_be_spent.
 
 A store that takes longer than three seconds for a write is too slow: nothing is sent, and
 the error, ReasonStore, says "the store takes more than 3s to write". A token is served

@@ -72,7 +72,7 @@ func TestLostAnswerOfAStrictProviderIsReportedAsSuch(t *testing.T) {
 	}
 }
 
-func TestRefreshTokenIsSentTwiceAtMostPerFlight(t *testing.T) {
+func TestRefreshTokenIsSentTwiceAtMostWithOneAttempt(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		f.rotate = false
 		f.loss = func() error { return cut }
@@ -173,6 +173,32 @@ func TestNothingIsSentAgainWhenTheAttemptWasTakenOver(t *testing.T) {
 		require.NoError(f, r.err)
 		assert.Greater(f, r.took, leaseTime, "it is no longer ours to send")
 		assert.Equal(f, 2, f.count())
+	})
+}
+
+// A flight whose attempt was taken over, by a process that died, goes on with another one.
+func TestRefreshTokenMayBeSentAgainWithAnAttemptAfterOneThatWasTakenOver(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		f.rotate = false
+		m := f.connected()
+		time.Sleep(time.Hour)
+		var flights []*flight
+		f.loss = func() error {
+			switch flights = append(flights, m.Source("k").start(f.Context())); len(flights) {
+			case 1:
+				return cut
+			case 2:
+				f.put(f.stored().with(&attempt{ID: "of another process"}, nil))
+				return cut
+			}
+			return nil
+		}
+		r := <-later(m.Source("k").Token)
+		require.NoError(f, r.err)
+		assert.Greater(f, r.took, leaseTime)
+		assert.Equal(f, 1, f.seen(EventTakenOver))
+		require.Len(f, flights, 3)
+		assert.Same(f, flights[0], flights[2])
 	})
 }
 

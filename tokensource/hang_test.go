@@ -341,3 +341,24 @@ func TestStoresLockIsNotHeldWhileWaitingForAPlaceAmongTheClaims(t *testing.T) {
 		require.NoError(t, idle.Flush(t.Context()))
 	})
 }
+
+// The lock is kept by a process that is stopped and lives. It may go on, and send.
+func TestNobodyRefreshesWhileAProcessThatIsStoppedHasTheLock(t *testing.T) {
+	onLock(t, func(f *fixture) {
+		f.connected()
+		time.Sleep(time.Hour)
+		f.put(f.stored().claimed("stopped", true, time.Now()))
+		unlock, err := encrypted(f.raw.Store).Lock(f.Context(), "k")
+		require.NoError(f, err)
+		m := f.process()
+		for range 3 {
+			_, err := m.Source("k").Token()
+			assert.ErrorIs(f, err, context.DeadlineExceeded)
+			time.Sleep(time.Hour)
+		}
+		assert.Zero(f, f.count())
+		unlock()
+		assert.Equal(f, "access-2", f.access(m))
+		assert.Equal(f, 1, f.count())
+	})
+}
