@@ -165,6 +165,30 @@ func TestAVariableIsCheckedWhereverItStands(t *testing.T) {
 	assert.Empty(t, conf.APIHeader(nil))
 }
 
+func TestWhatNeedsAVariableWithoutAValueIsLeftOut(t *testing.T) {
+	p := waysBase()
+	p.Vars = map[string][]string{"trace": {"", "on"}}
+	p.Consent.Params = endpoints.Params{"trace": {"t-{trace}"}, "both": {"t-{trace}", "b"}}
+	p.Style.Params = endpoints.Params{"trace": {"t-{trace}"}, "both": {"t-{trace}", "b"}}
+	p.Style.Header = map[string]string{"X-Trace": "t-{trace}"}
+	p.API.Header = map[string]string{"X-Trace": "t-{trace}"}
+	require.NoError(t, p.Validate())
+	conf := p.Config(oauth2.Config{ClientID: "id"})
+	assert.Equal(t, "https://a.example/authorize?both=b&client_id=id&response_type=code&state=s", conf.AuthCodeURL("s"))
+	var header http.Header
+	var form url.Values
+	_, err := conf.Exchange(answering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, r.ParseForm())
+		header, form = r.Header, r.PostForm
+		io.WriteString(w, `{"access_token":"a1"}`)
+	})).context(), "c0de")
+	require.NoError(t, err)
+	assert.NotContains(t, header, "X-Trace")
+	assert.NotContains(t, form, "trace")
+	assert.Equal(t, []string{"b"}, form["both"])
+	assert.NotContains(t, conf.APIHeader(&oauth2.Token{AccessToken: "a0"}), "X-Trace")
+}
+
 func TestAnAPIKeyCanBeTheClients(t *testing.T) {
 	p := waysBase()
 	p.API.Header = map[string]string{"X-Api-Key": "{client_id}:{client_secret}"}
