@@ -150,7 +150,7 @@ func TestSlowProviderIsNotTakenOver(t *testing.T) {
 }
 
 func TestAttemptIsRenewedWhileTheAnswerIsAwaited(t *testing.T) {
-	onSwap(t, func(f *fixture) {
+	renewals := func(f *fixture) {
 		m := f.connected()
 		var renewed []int
 		f.latency = func() time.Duration {
@@ -168,7 +168,9 @@ func TestAttemptIsRenewedWhileTheAnswerIsAwaited(t *testing.T) {
 		time.Sleep(time.Hour)
 		f.access(m)
 		assert.Equal(f, []int{1, 2, 3, 4}, renewed)
-	})
+	}
+	t.Run("swap", func(t *testing.T) { onSwap(t, renewals) })
+	t.Run("lock", func(t *testing.T) { onLock(t, renewals) })
 }
 
 func TestTwoRenewalsMayFail(t *testing.T) {

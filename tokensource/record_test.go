@@ -96,6 +96,20 @@ func TestSmallestRecordLeavesOutWhatIsEmpty(t *testing.T) {
 	assert.Equal(t, `{"format":1,"issuer":"https://provider.test","client_id":"client","login_id":"L","generation":1,"id":"X","access_token":"a","login":"2026-01-02T03:04:05Z","obtained":"2026-01-02T03:04:05Z","rotated":"2026-01-02T03:04:05Z"}`, string(data))
 }
 
+// A later release may have written more.
+func TestMembersThatThisReleaseDoesNotKnowAreReadOverAndNotKept(t *testing.T) {
+	rec, err := newLogin(&oauth2.Token{AccessToken: "a"}, testOwner, utc(2026, 1, 2, 3, 4, 5, 0))
+	require.NoError(t, err)
+	data, err := rec.encode()
+	require.NoError(t, err)
+	more := append([]byte(`{"later":{"a":[1]},`), data[1:]...)
+	got, err := decodeRecord(more)
+	require.NoError(t, err)
+	again, err := got.encode()
+	require.NoError(t, err)
+	assert.JSONEq(t, string(data), string(again))
+}
+
 func TestUnreadableRecordIsAnErrorWithoutItsText(t *testing.T) {
 	for _, data := range []string{
 		"", "null", "[]", "secret", `"secret"`, `{"format":1}`,

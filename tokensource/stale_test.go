@@ -77,6 +77,20 @@ func TestWhatAnotherProcessDecidedLongAgoIsNoticedBeforeTheTokenIsServed(t *test
 	})
 }
 
+// Two tokens of a generation are of two processes that both sent the refresh token. The stored one is
+// what all can agree on.
+func TestTokenInTheStoreOfTheSameGenerationIsAdopted(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m := f.connected()
+		rec := *f.stored()
+		rec.ID, rec.AccessToken = newID(), "of another process"
+		f.put(&rec)
+		time.Sleep(veryStale*defaultStale + time.Second)
+		assert.Equal(f, "of another process", f.access(m))
+		assert.Equal(f, "of another process", f.stored().AccessToken)
+	})
+}
+
 func TestOldTokenIsServedOnWhileTheStoreIsDown(t *testing.T) {
 	eachElsewhere(t, func(f *fixture, m *Manager, decide, noticed func()) {
 		decide()
