@@ -138,7 +138,7 @@ func (s *Source) revoke(ctx context.Context, revoker Revoker, lease *lease) erro
 		defer cancel()
 		return struct{}{}, revoker.Revoke(ctx, token)
 	})
-	a, ok := within(s.m.refreshTimeout()+lateness, answers)
+	a, ok := within(s.m.refreshTimeout(), answers)
 	lease.stop()
 	err := a.err
 	switch {

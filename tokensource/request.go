@@ -42,7 +42,7 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 		defer cancel()
 		return f.m.Config.TokenSource(w.watch(ctx), expired(r)).Token()
 	})
-	a, ok := within(f.m.refreshTimeout()+lateness, answers)
+	a, ok := within(f.m.refreshTimeout(), answers)
 	if !ok {
 		parent, attempt := f.lease.current(), f.lease.id
 		go func() {
@@ -193,5 +193,8 @@ func (m *Manager) requestContext(ctx context.Context) (context.Context, context.
 	client.Transport = tokenTransport{m, client.Transport}
 	client.Timeout = 0 // a caller's, for calls of the API, could cost the answer
 	ctx = context.WithValue(ctx, tokenRequest{}, true)
-	return withTimeLimit(context.WithValue(ctx, oauth2.HTTPClient, client), time.Now(), m.refreshTimeout())
+	start, limit := time.Now(), m.refreshTimeout()
+	limited, cancel := withTimeLimit(context.WithValue(ctx, oauth2.HTTPClient, client), start, limit, catchUp)
+	limited.deadline = start.Add(limit)
+	return limited, cancel
 }

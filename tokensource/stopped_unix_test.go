@@ -60,26 +60,28 @@ func init() {
 }
 
 // The answer is there when the process goes on, and so is the end of its time: without care
-// it is up to chance which counts, and a grant is lost with the answer.
+// it is up to chance which counts, and a grant is lost with the answer. It goes on a moment
+// after the end of its time, after that of the Refresher that is late, or still later.
 func TestAnswerThatCameWhileTheProcessWasStoppedIsRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("stops processes for seconds: runs without -short")
 	}
 	t.Parallel() // it waits
+	late := []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 2500 * time.Millisecond}
 	var requests atomic.Int32
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
+		stopped := refreshTimeout + late[int(requests.Add(1))%len(late)]
 		pid, err := strconv.Atoi(r.FormValue("client_id"))
 		if err != nil || syscall.Kill(pid, syscall.SIGSTOP) != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		time.AfterFunc(refreshTimeout+2500*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+		time.AfterFunc(stopped, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"access_token": "new", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "next"}`)
 	}))
 	defer provider.Close()
-	processes := make([]*testenv.Process, 4)
+	processes := make([]*testenv.Process, 4*len(late))
 	for i := range processes {
 		processes[i] = testenv.StartProcess(t, refreshAt+"="+provider.URL)
 	}

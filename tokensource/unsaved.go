@@ -52,7 +52,7 @@ func (u *unsaved) save(ctx context.Context, s *Source) (winner *record, err erro
 		})
 	}
 	first := write(u.parent)
-	c, ok := within(storeLimit, first)
+	c, ok := received(first, time.Now(), storeLimit, catchUp)
 	if !ok {
 		other := write(versioned{})
 		select {
