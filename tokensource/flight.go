@@ -115,9 +115,10 @@ func (f *flight) run() {
 	defer f.markReady()
 	defer f.deliver()
 	defer f.land()
-	var cancel context.CancelFunc
-	f.waiting, cancel = context.WithTimeout(context.Background(), 3*f.m.refreshTimeout()+leaseTime)
+	limit := 3*f.m.refreshTimeout() + leaseTime
+	waiting, cancel := withTimeLimit(context.Background(), f.began, limit, limit)
 	defer cancel()
+	f.waiting = waiting
 	defer func() {
 		if p := recover(); p != nil {
 			f.storeFailed(panicked(p)) // the Refresher's are caught where it is called
