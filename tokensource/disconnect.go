@@ -37,7 +37,6 @@ func (m *Manager) Disconnect(ctx context.Context, name string) error {
 	s := m.Source(name)
 	gone, err := s.disconnect(ctx)
 	if err == nil && gone {
-		m.takeNews(news{EventDisconnected, name})
 		m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 	}
 	return err
@@ -183,14 +182,29 @@ func (s *Source) delete(c versioned) error {
 	return nil
 }
 
-// delete makes a call of the store that deletes the record of name, and remembers if that was
-// perhaps done.
+// delete makes a call of the store that deletes the record of name. If it returns nil, it is the
+// caller who tells of the deletion; otherwise delete remembers if that was perhaps done.
 func (m *Manager) delete(name string, call func() error) error {
+	n := news{EventDisconnected, name}
+	before := m.takeNews(n) // in time for who finds no record before call has returned
 	err := m.remove(name, call)
-	if err != nil && !errors.Is(err, storage.ErrConflict) {
-		m.keepNews(news{EventDisconnected, name}, time.Time{})
+	if err != nil && (before || !errors.Is(err, storage.ErrConflict)) {
+		m.keepNews(n, time.Time{})
 	}
 	return err
+}
+
+// discard deletes a record of name that can't be opened or read.
+func (m *Manager) discard(ctx context.Context, name string) error {
+	// One at a time, since Encrypted.Discard doesn't say whether there was something.
+	if err := m.set.discards.lock(ctx); err != nil {
+		return err
+	}
+	defer m.set.discards.unlock()
+	if _, err := m.read(ctx, name); err == nil || isGone(err) {
+		return storage.ErrConflict // someone else has deleted or replaced it
+	}
+	return m.delete(name, func() error { return m.Store.Discard(ctx, name) })
 }
 
 // confirmAbsent makes it durable that there is no record of name: a deletion that seemed to fail
@@ -229,7 +243,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 			login = c.LoginID
 			err = m.delete(name, func() error { return m.Store.Delete(ctx, name, c.version) })
 		case errors.Is(err, storage.ErrOpen), isRecordError(err):
-			err = m.delete(name, func() error { return m.Store.Discard(ctx, name) })
+			err = m.discard(ctx, name)
 		}
 		if errors.Is(err, storage.ErrConflict) && try < maxConflicts {
 			if err := m.pause(ctx, try); err != nil {
@@ -241,7 +255,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 			return m.storeError(name, err)
 		}
 		s.forget(login, nil)
-		if m.takeNews(news{EventDisconnected, name}) || !absent {
+		if !absent || m.takeNews(news{EventDisconnected, name}) {
 			m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 		}
 		return nil

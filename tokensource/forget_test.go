@@ -88,6 +88,31 @@ func TestForgetLeavesARecordThatIsGoodAgain(t *testing.T) {
 	})
 }
 
+// It is good again when its turn has come: the user has connected in another process.
+func TestForgetDoesNotDiscardWhatHasReplacedWhatCannotBeRead(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		f.connected()
+		rec := f.stored()
+		f.overwrite("[]")
+		m, gets := f.process(), 0
+		other := *rec
+		other.Registration = &moved
+		f.raw.set(func(op string) error {
+			if op == "get" {
+				if gets++; gets == 2 {
+					f.put(&other)
+				}
+			}
+			return nil
+		}, nil)
+		err := m.Forget(f.Context(), "k")
+		assert.True(f, isReason(err, ReasonOtherClient), "%v", err)
+		f.raw.mended()
+		assert.Equal(f, moved, *f.stored().Registration)
+		assert.Zero(f, f.seen(EventDisconnected))
+	})
+}
+
 func TestForgetThatSeemedToFailIsRepeated(t *testing.T) {
 	onEvery(t, func(f *fixture) {
 		m := f.connected()
@@ -144,9 +169,6 @@ func TestEndOfAConnectionWhoseDeletionSeemedToFailIsToldOnce(t *testing.T) {
 					var all sync.WaitGroup
 					for range 3 {
 						all.Go(func() { assert.NoError(f, call(m, f.Context())) })
-						if !deleted { // Encrypted.Discard doesn't say whether there was something
-							all.Wait()
-						}
 					}
 					all.Wait()
 					assert.NoError(f, calls["Disconnect"](m, f.Context()))
@@ -156,6 +178,57 @@ func TestEndOfAConnectionWhoseDeletionSeemedToFailIsToldOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Of two calls at once the one that deletes tells it, and the one that finds nothing doesn't,
+// also where an earlier one had seemed to fail.
+func TestEndOfAConnectionIsToldByWhoDeletes(t *testing.T) {
+	calls := map[string]func(m *Manager, ctx context.Context) error{
+		"Disconnect": func(m *Manager, ctx context.Context) error { return m.Disconnect(ctx, "k") },
+		"Forget":     func(m *Manager, ctx context.Context) error { return m.Forget(ctx, "k") },
+	}
+	for name, call := range calls {
+		for other, otherCall := range calls {
+			t.Run(name+" beside "+other, func(t *testing.T) {
+				onEvery(t, func(f *fixture) {
+					m, _ := f.revocable(nil)
+					f.raw.fail("delete")
+					require.ErrorIs(f, call(m, f.Context()), errStoreDown)
+					deletes := f.raw.count("delete")
+					f.raw.set(nil, func(op string) error {
+						if op == "delete" && f.raw.count("delete") == deletes+1 {
+							assert.NoError(f, otherCall(m, f.Context()), "when it is done, and before that is known")
+						}
+						return nil
+					})
+					require.NoError(f, call(m, f.Context()))
+					assert.Equal(f, 1, f.seen(EventDisconnected))
+					assert.Empty(f, m.untold)
+				})
+			})
+		}
+	}
+}
+
+// The deletion that had seemed to fail is done when the next is on its way.
+func TestEndOfAConnectionThatIsDeletedLateIsTold(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		f.raw.fail("delete")
+		require.ErrorIs(f, m.Forget(f.Context(), "k"), errStoreDown)
+		deletes := f.raw.count("delete")
+		f.raw.set(func(op string) error {
+			if op == "delete" && f.raw.count("delete") == deletes+1 {
+				_, version, err := f.raw.Store.Get(f.Context(), "k")
+				require.NoError(f, err)
+				require.NoError(f, f.raw.Store.Delete(f.Context(), "k", version))
+			}
+			return nil
+		}, nil)
+		require.NoError(f, m.Forget(f.Context(), "k"))
+		assert.Equal(f, 1, f.seen(EventDisconnected))
+		assert.Empty(f, m.untold)
+	})
 }
 
 func TestEndOfAConnectionIsNotToldAfterItIsConnectedAgain(t *testing.T) {

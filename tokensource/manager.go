@@ -138,6 +138,7 @@ type settings struct {
 	stale        time.Duration
 	claims       semaphore // a place each for maxClaims connections, held from claim to save
 	looks        semaphore // a place for each of maxLooks reads of flights
+	discards     semaphore // a place for one that deletes a record that can't be read
 	api          API       // Config, if it is one
 }
 
@@ -165,7 +166,7 @@ func (m *Manager) settings() (*settings, error) {
 }
 
 func (m *Manager) init() error {
-	m.set.claims, m.set.looks = make(semaphore, maxClaims), make(semaphore, maxLooks)
+	m.set.claims, m.set.looks, m.set.discards = make(semaphore, maxClaims), make(semaphore, maxLooks), make(semaphore, 1)
 	m.set.stale = cmp.Or(max(m.StaleAfter, 0), defaultStale)
 	var err error
 	if m.set.registration, err = m.registration(); err != nil {
