@@ -47,9 +47,12 @@ func (f *flight) giveUp(c versioned, v *view, fail failure) {
 // news is an event that isn't told yet, since what it tells of, a write of this process, seemed
 // to fail. It is told when a write has made sure.
 type news struct {
-	kind EventKind // EventLoginRequired or EventDisconnected
+	kind EventKind // EventLoginRequired, EventDisconnected or moving
 	id   string    // the token's ID, or the connection's name
 }
+
+// moving is the kind of news that nobody is told: of a call of Move, by the connection's name.
+const moving EventKind = "moving"
 
 // keepNews keeps n until takeNews. at is the time of the final failure that it is about.
 func (m *Manager) keepNews(n news, at time.Time) {

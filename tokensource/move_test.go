@@ -212,3 +212,35 @@ func TestMoveThatCannotBeWrittenLeavesNoAttempt(t *testing.T) {
 		assert.False(f, f.stored().SentTwice)
 	})
 }
+
+// Only a write that returned nil is durable: a power cut may bring back who it was before.
+func TestMoveThatSeemedToFailIsWrittenAgain(t *testing.T) {
+	for name, fault := range map[string]error{"it failed": errStoreDown, "it was refused": storage.ErrConflict} {
+		t.Run(name, func(t *testing.T) {
+			onEvery(t, func(f *fixture) {
+				f.connected()
+				m := f.renamed()
+				writes, failures := 0, 2
+				f.raw.set(nil, func(op string) error {
+					if op != "put" || *f.stored().Registration != moved {
+						return nil
+					}
+					if writes++; writes <= failures {
+						return fault
+					}
+					return nil
+				})
+				for fault == errStoreDown && failures > writes {
+					require.ErrorIs(f, m.Move(f.Context(), "k", testOwner), errStoreDown)
+					assert.Equal(f, moved, *f.stored().Registration)
+				}
+				require.NoError(f, m.Move(f.Context(), "k", testOwner))
+				assert.Equal(f, failures+1, writes)
+				require.NoError(f, m.Move(f.Context(), "k", testOwner))
+				assert.Equal(f, failures+1, writes, "it is known to be moved")
+				assert.Equal(f, "access-1", f.access(m))
+				assert.Empty(f, m.untold)
+			})
+		})
+	}
+}

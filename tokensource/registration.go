@@ -81,6 +81,12 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 	s := m.Source(name)
 	lease := s.newLease()
 	defer lease.release()
+	inDoubt := m.takeNews(news{moving, name}) // a write of ours seemed to fail
+	defer func() {
+		if inDoubt {
+			m.keepNews(news{moving, name}, time.Time{})
+		}
+	}()
 	for {
 		look := span{began: time.Now()}
 		c, err := m.load(ctx, name)
@@ -88,31 +94,37 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 		switch {
 		case err != nil:
 			return err
-		case *c.Registration == set.registration:
+		case *c.Registration == set.registration && !inDoubt:
 			s.forget("", nil) // that it was another's
 			return nil
+		case *c.Registration == set.registration:
+			// It is written once more: only a write that returned nil is known to be durable.
 		case *c.Registration != from:
 			return m.otherClient(name, *c.Registration)
+		default:
+			ok, err := lease.acquire(ctx, c, look)
+			if errors.Is(err, errBusy) {
+				return ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			c = versioned{lease.current().moved(set.registration), lease.current().version}
 		}
-		ok, err := lease.acquire(ctx, c, look)
-		if errors.Is(err, errBusy) {
-			return ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		_, err = m.write(ctx, name, lease.current().moved(set.registration), lease.current().version)
-		if errors.Is(err, storage.ErrConflict) {
+		_, err = m.write(ctx, name, c.record, c.version)
+		inDoubt = err != nil
+		switch {
+		case errors.Is(err, storage.ErrConflict):
 			if err := lease.pauseAfterConflict(ctx); err != nil {
 				return err
 			}
-			continue
-		}
-		if err != nil {
-			s.giveBack(lease)
+		case err != nil:
+			if lease.latest.Load() != nil {
+				s.giveBack(lease)
+			}
 			return err
 		}
 	}
