@@ -225,7 +225,7 @@ func TestSaveRefusesWhatWouldNotComeBack(t *testing.T) {
 		"html":                   {with("<a&b>"), true},
 		"an empty token beside":  {with(map[string]any{}), true},
 		"null":                   {with(nil), true},
-		"a token with NUL in it": {&oauth2.Token{AccessToken: "a\x00b"}, true},
+		"a token with NUL in it": {&oauth2.Token{AccessToken: "a", RefreshToken: "r\x00"}, true},
 	} {
 		if testing.Short() && strings.HasSuffix(name, "deep") {
 			continue
@@ -300,4 +300,17 @@ func TestRefreshTokenThatEndsIsRefreshedInTime(t *testing.T) {
 		f.access(m)
 		assert.Zero(f, f.status(m).RefreshTokenExpiry, "of the new one nothing is known")
 	})
+}
+
+func TestSaveRefusesATokenThatNoRequestCanCarry(t *testing.T) {
+	for _, access := range []string{"secret\r\nX-Evil: 1", "secret\n", "\rsecret", "sec\x00ret", "secret\x7f"} {
+		onSwap(t, func(f *fixture) {
+			m := f.connected()
+			err := m.Save(f.Context(), "k", &oauth2.Token{AccessToken: access, RefreshToken: "r"})
+			require.ErrorContains(f, err, `connection "k": the access token has a control character in it`)
+			assert.NotContains(f, err.Error(), "sec")
+			assert.Equal(f, "access-1", f.access(m))
+			assert.Equal(f, 1, f.seen(EventSaved))
+		})
+	}
 }

@@ -211,8 +211,9 @@ func (m *Manager) registration() (whose Registration, err error) {
 // clears a failure that required it. Call it once, with the token that an exchange
 // returned: refreshed tokens are saved by themselves, and saving an old token again
 // would undo that. A refresh token alone will do. What came beside it may have 512 KiB as
-// JSON, and all of it together 1 MiB, as [storage.Store] has it. When Save returns an error,
-// t is perhaps not saved.
+// JSON, and all of it together 1 MiB, as [storage.Store] has it. An access token that no
+// request can carry, such as one with a line break in it, is an error. When Save returns an
+// error, t is perhaps not saved.
 //
 // It is an error if the connection belongs to another [Registration]: one name can't stand
 // for an account at two providers. If t has no refresh token, though the login before had

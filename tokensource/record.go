@@ -149,6 +149,9 @@ func newLogin(t *oauth2.Token, whose Registration, now time.Time) (*record, erro
 	if !storable(t) {
 		return nil, errors.New("the token is not valid UTF-8 and can't be stored")
 	}
+	if !sendable(t.AccessToken) {
+		return nil, errors.New("the access token has a control character in it, such as a line break, and no request can carry it")
+	}
 	r := newRecord(t, extra, now)
 	r.Registration, r.LoginID, r.Generation = &whose, newID(), 1
 	r.Login = instantOf(r.Obtained)
@@ -168,6 +171,12 @@ func newLogin(t *oauth2.Token, whose Registration, now time.Time) (*record, erro
 // storable reports whether t's strings come back from JSON as they are.
 func storable(t *oauth2.Token) bool {
 	return utf8.ValidString(t.AccessToken) && utf8.ValidString(t.RefreshToken) && utf8.ValidString(t.TokenType)
+}
+
+// sendable reports whether a request can carry an access token, in a header field (RFC 9110,
+// section 5.5) or elsewhere.
+func sendable(accessToken string) bool {
+	return !strings.ContainsFunc(accessToken, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // refreshed makes the record of t, which a refresh of r returned. What the
