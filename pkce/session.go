@@ -108,6 +108,9 @@ func (s *Session) Authorize(ctx context.Context, c Exchanger, opts ...oauth2.Aut
 	if err := check(c, "the Config of the consent page"); err != nil {
 		return "", err
 	}
+	if s == nil {
+		return "", misconfigured("the Session is nil")
+	}
 	s.begin()
 	if a, ok := c.(Authorizer); ok {
 		if _, clientID := a.Registration(); clientID == "" {

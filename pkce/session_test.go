@@ -93,6 +93,15 @@ func TestSessionDoesntBeginWithoutAConfig(t *testing.T) {
 	assert.True(t, reflect.DeepEqual(new(Session), s))
 }
 
+// As every callback of it is an error.
+func TestNilSessionIsNotAuthorized(t *testing.T) {
+	for _, c := range []Exchanger{newStub(), newShops()} {
+		_, err := (*Session)(nil).Authorize(t.Context(), c, shop("tea.shops.example"))
+		assert.ErrorIs(t, err, ErrMisconfigured)
+		assert.EqualError(t, err, "pkce: the Session is nil")
+	}
+}
+
 func TestSessionAuthorize(t *testing.T) {
 	const (
 		verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
