@@ -101,8 +101,8 @@ func (f File) Rewrap(ctx context.Context, from, to tink.AEADWithContext) error {
 
 func find(names []string, fingerprint string) (int, error) {
 	i := slices.Index(names, fingerprint)
-	if i < 0 {
-		return 0, fmt.Errorf("there is no key %q, but %s", fingerprint, strings.Join(names, ", "))
+	if i < 0 { // it may be a key by mistake, and isn't repeated
+		return 0, errors.New("what was given isn't the fingerprint of a key in it, which has " + strings.Join(names, ", "))
 	}
 	return i, nil
 }

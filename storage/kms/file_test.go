@@ -77,7 +77,13 @@ func TestRotation(t *testing.T) {
 	require.NoError(t, storage.Encrypt(store, after).CheckUnused(ctx, first))
 	require.ErrorContains(t, f.Remove(ctx, k, second), "key "+second+" is the primary key and can't be removed")
 	require.NoError(t, f.Remove(ctx, k, first))
-	require.ErrorContains(t, f.Remove(ctx, k, first), "there is no key \""+first+"\", but "+second+", "+third)
+	// Nor is a key itself, which no error repeats, a fingerprint.
+	for _, unknown := range []string{"", first, base64.StdEncoding.EncodeToString(storage.NewKey()), string(storage.NewKey())} {
+		want := "kms: " + string(f) + ": what was given isn't the fingerprint of a key in it, which has " + second + ", " + third
+		require.EqualError(t, f.Remove(ctx, k, unknown), want)
+		_, err := f.MakePrimary(ctx, k, unknown)
+		require.EqualError(t, err, want)
+	}
 
 	next := newKMS(t)
 	require.NoError(t, f.Rewrap(ctx, k, next))
