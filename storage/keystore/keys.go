@@ -71,8 +71,8 @@ func (l keyList) fingerprints() []string {
 func (l keyList) find(app, fingerprint string) (int, error) {
 	names := l.fingerprints()
 	i := slices.Index(names, fingerprint)
-	if i < 0 {
-		return 0, fmt.Errorf("keystore: %s has no key %q, it has %s", app, fingerprint, strings.Join(names, ", "))
+	if i < 0 { // it may be a key by mistake, and isn't repeated
+		return 0, fmt.Errorf("keystore: what was given isn't the fingerprint of a key of %s, which has %s", app, strings.Join(names, ", "))
 	}
 	return i, nil
 }

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"testing"
@@ -55,10 +56,12 @@ func testRotation(t *testing.T, a App) {
 	require.NoError(t, err)
 	assert.NotContains(t, string(where), first)
 
-	for _, unknown := range []string{"", first, second[:8]} {
-		assert.ErrorContains(t, a.Remove(ctx, unknown), "has no key")
+	// Nor is a key itself, which no error repeats, a fingerprint.
+	for _, unknown := range []string{"", first, second[:8], base64.StdEncoding.EncodeToString(storage.NewKey()), string(storage.NewKey())} {
+		want := "keystore: what was given isn't the fingerprint of a key of " + a.Name + ", which has " + second
+		assert.EqualError(t, a.Remove(ctx, unknown), want)
 		_, err := a.MakePrimary(ctx, unknown)
-		assert.ErrorContains(t, err, "has no key")
+		assert.EqualError(t, err, want)
 	}
 	require.Equal(t, []string{second}, open(t, a).Fingerprints())
 }
