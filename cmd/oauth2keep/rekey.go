@@ -40,6 +40,11 @@ when no other oauth2keep is running that began before.`,
 			if f.newKey && (f.unused != "" || f.remove != "") || f.unused != "" && f.remove != "" {
 				return usage("--new-key, --unused and --remove are one at a time")
 			}
+			for _, name := range []string{"unused", "remove"} { // of a variable that isn't set, say
+				if flag := c.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
+					return usage("--%s needs a fingerprint", name)
+				}
+			}
 			return a.rekey(c.Context(), f)
 		},
 	}
@@ -128,6 +133,8 @@ func (a *app) sealedStores(ctx context.Context) ([]sealed, error) {
 		all = append(all, sealed{"records", o.Store, keys})
 	case !errors.Is(err, errNoStore) || !isStandard(a):
 		return nil, err
+	default: // no record is there yet
+		all = append(all, sealed{"records", new(storage.Memory), keys})
 	}
 	if _, ofStore := a.keystore(); ofStore {
 		path, err := a.secretsPath()
