@@ -123,6 +123,8 @@ func TestUnmarshalJSONSaysMistakesInTheWordsOfJSON(t *testing.T) {
 		{`{"name":"Style"}`, `token_endpoint is missing`},
 		{head + `"style":{"body":"xml"}}`, `style.body is unknown: "xml" is none of form, json, query`},
 		{head + `"style":{"body":"Style.Body"}}`, `style.body is unknown: "Style.Body" is none of form, json, query`},
+		{head + `"style":{"params":{"a":"{Style}"}}}`, `style.params["a"][0] has {Style}, which is neither in variables nor in callback.keep nor one of ` +
+			`access_token, client_assertion, client_assertion_type, client_id, client_secret, code, code_verifier, grant_type, redirect_uri, refresh_token, token`},
 		{head + `"revocation":{"method":"DELETE"}}`, `revocation has no effect without revocation_endpoint`},
 		{head + `"refresh":{"params":{"grant-type":null}}}`, `refresh.params["grant-type"] removes what is never sent`},
 		{head + `"refresh":{"params":{"API.Errors":["x","{y}"]}}}`,

@@ -19,13 +19,16 @@ func inJSONWords(p *Provider, err error) error {
 	return errors.New(prefix + fieldOrQuoted.ReplaceAllStringFunc(text, memberOf))
 }
 
-// fieldOrQuoted finds a quoted text, or what may be a field of Provider or a path of
-// them.
-var fieldOrQuoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b[A-Z][A-Za-z]*(?:\.[A-Z][A-Za-z]*)*`)
+// fieldOrQuoted finds a quoted text, a name in braces, or what may be a field of Provider or
+// a path of them.
+var fieldOrQuoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\{[^{}]*\}|\b[A-Z][A-Za-z]*(?:\.[A-Z][A-Za-z]*)*`)
 
 // memberOf returns the path in JSON of a path of fields, and anything else, such as a
 // quoted text, as it is.
 func memberOf(path string) string {
+	if path[0] == '"' || path[0] == '{' {
+		return path
+	}
 	words := jsonWords()
 	for head := path; head != ""; head = head[:max(0, strings.LastIndexByte(head, '.'))] {
 		member, known := words[head]
