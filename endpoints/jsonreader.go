@@ -268,11 +268,14 @@ func memberPath(path, name string) string {
 }
 
 // keyPath returns the path of a member whose name is the provider's.
-func keyPath(path, name string) string {
+func keyPath(path, name string) string { return fmt.Sprintf("%s[%q]", path, shortName(name)) }
+
+// shortName returns a name of the provider's as far as an error has it.
+func shortName(name string) string {
 	if len(name) > 64 {
 		name = strings.ToValidUTF8(name[:64], "") + "…"
 	}
-	return fmt.Sprintf("%s[%q]", path, name)
+	return name
 }
 
 // wrongType says of what type the value at path should be.

@@ -117,6 +117,55 @@ func TestUnmarshalJSONOfManyMistakes(t *testing.T) {
 	assert.Equal(t, "and 99900 more", lines[100])
 }
 
+// A definition of half a MiB is read at a cost that grows with its length, whatever it is full of.
+// For these it would take minutes or gigabytes to compare each element with each, or to put a
+// long name into every mistake.
+func TestUnmarshalJSONOfMuch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	const head = `{"token_endpoint":"https://a.example/token",`
+	list := func(n int, element string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString("," + strings.ReplaceAll(element, "#", fmt.Sprintf("%05d", i)))
+		}
+		return b.String()[1:]
+	}
+	long := strings.Repeat("a", 1<<17)
+	for what, c := range map[string]struct{ data, want string }{
+		"a variable many times": {head + `"api_urls":["https://a.example/` + strings.Repeat("{a}", 150_000) + `"]}`,
+			"endpoints: api_urls[0] has {a}, which variables doesn't declare"},
+		"a variable in a parameter": {head + `"style":{"params":{"a":"` + strings.Repeat("{token}", 70_000) + `"}}}`, ""},
+		"values of a variable": {head + `"variables":{"a":[` + list(50_000, `"#"`) + `]}}`,
+			`endpoints: variables["a"] has no effect: nothing refers to {a}`},
+		"values, a variable many times": {head + `"api_urls":["https://a.example/` + strings.Repeat("{a}", 75_000) + `"],"variables":{"a":[` + list(25_000, `".."`) + `]}}`,
+			"\nand 49899 more"},
+		"values, in a host": {head + `"api_urls":["https://` + strings.Repeat("{a}.", 50_000) + `example"],"variables":{"a":[` + list(20_000, `"/#"`) + `]}}`,
+			"\nand 19900 more"},
+		"a long name": {head + `"variables":{"` + long + `":[` + strings.Repeat(`"",`, 125_000) + `""]}}`,
+			"\nand 124901 more"},
+		"a parameter of a long name": {head + `"style":{"params":{"` + long + `":[` + strings.Repeat(`"",`, 125_000) + `""]}}}`,
+			"\nand 124901 more"},
+		"members of the callback": {head + `"callback":{"keep":[` + list(50_000, `"m#"`) + `]}}`, ""},
+		"header fields":           {head + `"style":{"header":{` + list(30_000, `"h#":"v"`) + `}}}`, ""},
+		"rules": {head + `"answer":{"errors":[` + list(12_000, `{"code":"*#","kind":"denied"}`) + `]}}`,
+			"endpoints: answer.errors has 12000 rules, and can have 1000"},
+		"a text like a path": {head + `"answer":{"token_in":"` + strings.Repeat("A.", 250_000) + `"}}`, `endpoints: answer.token_in can't match: "A.A.`},
+	} {
+		t.Run(what, func(t *testing.T) {
+			require.LessOrEqual(t, len(c.data), maxJSON)
+			_, err := parsed(c.data)
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.want)
+			require.LessOrEqual(t, len(err.Error()), maxJSON)
+		})
+	}
+}
+
 func TestUnmarshalJSONSaysMistakesInTheWordsOfJSON(t *testing.T) {
 	const head = `{"name":"Style","token_endpoint":"https://a.example/token",`
 	for _, c := range []struct{ data, want string }{

@@ -6,8 +6,9 @@ import (
 	"github.com/oauth2keep/oauth2keep/internal/tokenerror"
 )
 
-// ErrorRule says what an error means. In a list of rules the first that matches
-// decides, before what is known of the codes of the RFCs and of many servers.
+// ErrorRule says what an error means. In a list of rules, of which there are 1000 at
+// most, the first that matches decides, before what is known of the codes of the RFCs
+// and of many servers.
 //
 //	{Code: "40029", Kind: KindLoginRequired}
 //	{Status: 403, In: "errors.details", Code: "* has expired", Kind: KindTokenRejected}

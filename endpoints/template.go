@@ -28,6 +28,7 @@ type values func(name string) (string, error)
 
 func parseTemplate(text string) template {
 	t := template{text: text}
+	at := placesIn(text)
 	for from := 0; from < len(text); from++ {
 		next := strings.IndexByte(text[from:], '{')
 		if next < 0 {
@@ -39,7 +40,7 @@ func parseTemplate(text string) template {
 			to++
 		}
 		if to < len(text) && text[to] == '}' && to > from+1 {
-			t.slots = append(t.slots, slot{name: text[from+1 : to], from: from, to: to + 1, at: placeOf(text, from, to+1)})
+			t.slots = append(t.slots, slot{name: text[from+1 : to], from: from, to: to + 1, at: at.of(from, to+1)})
 			from = to
 		}
 	}
@@ -132,24 +133,40 @@ const (
 	asQuery                // in the query or the fragment
 )
 
-// placeOf returns the place of what stands at text[i:j].
-func placeOf(text string, i, j int) place {
-	head, tail := text[:i], text[j:]
+// places tells where in a text the parts of a URL begin.
+type places struct {
+	text            string
+	host, path, end int // end is where the query or the fragment begins
+}
+
+// placesIn reads a text once, for all the names in it.
+func placesIn(text string) places {
+	at := places{text: text, host: len(text) + 1, path: len(text), end: len(text)}
+	if i := strings.IndexAny(text, "?#"); i >= 0 {
+		at.end = i
+	}
+	if i := strings.Index(text, "://"); i >= 0 {
+		at.host = i + len("://")
+		if i := strings.IndexByte(text[at.host:], '/'); i >= 0 {
+			at.path = at.host + i
+		}
+	}
+	return at
+}
+
+// of returns the place of what stands at text[i:j].
+func (at places) of(i, j int) place {
+	tail := at.text[j:]
 	switch {
 	case i == 0:
 		return asURL
-	case strings.ContainsAny(head, "?#"):
+	case i > at.end:
 		return asQuery
-	}
-	scheme := strings.Index(head, "://")
-	if scheme < 0 {
+	case i < at.host:
 		return asSegment // after a variable that is a URL, or else it is no URL
-	}
-	authority := head[scheme+len("://"):]
-	switch {
-	case strings.Contains(authority, "/"):
+	case i > at.path:
 		return asSegment
-	case authority == "" && (tail == "" || strings.ContainsAny(tail[:1], "/?#:")):
+	case i == at.host && (tail == "" || strings.ContainsAny(tail[:1], "/?#:")):
 		return asHost
 	}
 	return asLabel

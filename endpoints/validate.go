@@ -59,13 +59,18 @@ func (m *mistakes) add(errs ...error) {
 
 // once returns the mistakes without those that say what an earlier one says.
 func (m mistakes) once() mistakes {
-	told := make(map[string]bool, len(m))
-	return slices.DeleteFunc(m, func(err error) bool {
-		text := err.Error()
-		again := told[text]
-		told[text] = true
+	again := repeats()
+	return slices.DeleteFunc(m, func(err error) bool { return again(err.Error()) })
+}
+
+// repeats returns a function that reports whether it has been given a text before.
+func repeats() func(text string) bool {
+	seen := make(map[string]bool)
+	return func(text string) bool {
+		again := seen[text]
+		seen[text] = true
 		return again
-	})
+	}
 }
 
 // item returns the field of an element, by its name or its number.
@@ -74,7 +79,7 @@ func item(field string, element any) string {
 	case int:
 		return field + "[" + strconv.Itoa(element) + "]"
 	case string:
-		return field + "[" + strconv.Quote(element) + "]"
+		return keyPath(field, element)
 	}
 	return field
 }
@@ -124,6 +129,7 @@ func (p *Provider) styles() []described {
 
 // checkNames checks a map from the RFC's names to the provider's.
 func checkNames(field string, names map[string]string, rfc []string, within string) (m mistakes) {
+	prefix := within + "."
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		field, path := item(field, name), names[name]
 		switch {
@@ -131,8 +137,8 @@ func checkNames(field string, names map[string]string, rfc []string, within stri
 			m.add(wrong(field, "is none of the RFC's names: %s", strings.Join(rfc, ", ")))
 		case path == name && within == "" && name != "expires_at":
 			m.add(wrong(field, "has no effect: it is the RFC's name"))
-		case within != "" && strings.HasPrefix(path, within+"."):
-			m.add(wrong(field, "is named from TokenIn on: %q", strings.TrimPrefix(path, within+".")))
+		case within != "" && strings.HasPrefix(path, prefix):
+			m.add(wrong(field, "is named from TokenIn on: %q", strings.TrimPrefix(path, prefix)))
 		default:
 			m.add(checkPath(field, path))
 		}

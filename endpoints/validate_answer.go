@@ -36,8 +36,9 @@ func (p *Provider) checkCallback() (m mistakes) {
 		m.add(wrong("Callback.Iss", "has no effect without Issuer"))
 	}
 	m.add(checkNames("Callback.Names", c.Names, callbackNames, "")...)
+	again := repeats()
 	for i, name := range c.Keep {
-		if name == "" || name == "random" || slices.Contains(ownNames, name) || slices.Contains(c.Keep[:i], name) {
+		if again(name) || name == "" || name == "random" || slices.Contains(ownNames, name) {
 			m.add(wrong(item("Callback.Keep", i), "can't be %q", name))
 		}
 	}
@@ -83,11 +84,11 @@ func (p *Provider) checkAnswer() (m mistakes) {
 }
 
 func (p *Provider) checkAPI() (m mistakes) {
-	token := 0
+	token, others := 0, make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(p.API.Header)) {
 		field, v := item("API.Header", name), p.API.Header[name]
 		known := described{known: []string{"access_token", "token_type", "client_id", "client_secret"}}
-		m.add(cmp.Or(checkField(field, name, p.API.Header), p.checkValue(field, name, v, known)))
+		m.add(cmp.Or(checkField(field, name, others), p.checkValue(field, name, v, known)))
 		if slices.Contains(namesIn(v), "access_token") {
 			token++
 		} else if strings.EqualFold(name, "Authorization") {
@@ -110,8 +111,15 @@ func (p *Provider) checkAPI() (m mistakes) {
 	return m
 }
 
+// maxRules is how many rules a list can have. Each is compared with those before it here, and
+// with every error of the provider's later.
+const maxRules = 1000
+
 // checkRules checks a list of rules, of which the kinds have a meaning.
 func checkRules(list string, rules []ErrorRule, kinds ...ErrorKind) (m mistakes) {
+	if len(rules) > maxRules {
+		return mistakes{wrong(list, "has %d rules, and can have %d", len(rules), maxRules)}
+	}
 	for i, r := range rules {
 		field := item(list, i)
 		switch {

@@ -124,9 +124,10 @@ func isPKCE(name string) bool {
 func (p *Provider) checkHeader(c described) (m mistakes) {
 	auth := cmp.Or(p.Style.merge(*c.style).Auth, authOf(p.Endpoint.AuthStyle))
 	inHeader := auth == ClientSecretBasic || auth == ClientSecretBasicRaw || auth == AccessTokenAuth
+	others := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.style.Header)) {
 		field := item(c.field+".Header", name)
-		m.add(cmp.Or(checkField(field, name, c.style.Header), p.checkValue(field, name, c.style.Header[name], c)))
+		m.add(cmp.Or(checkField(field, name, others), p.checkValue(field, name, c.style.Header[name], c)))
 		if inHeader && strings.EqualFold(name, "Authorization") {
 			m.add(wrong(field, "contradicts how the client authenticates: %s has that field", auth))
 		}
@@ -134,9 +135,11 @@ func (p *Provider) checkHeader(c described) (m mistakes) {
 	return m
 }
 
-// checkField checks the name of a header field.
-func checkField(field, name string, header map[string]string) error {
-	switch strings.ToLower(name) {
+// checkField checks the name of a header field, and adds it to others, which are those that
+// were found to be names, by what they are in small letters.
+func checkField(field, name string, others map[string]string) error {
+	lower := strings.ToLower(name)
+	switch lower {
 	case "":
 		return wrong(field, "has no name")
 	case "content-type", "content-length", "host", "cookie":
@@ -152,11 +155,10 @@ func checkField(field, name string, header map[string]string) error {
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("(),/:;<=>?@[]{}\\\"", r) }) {
 		return wrong(field, "is no name of a header field")
 	}
-	for other := range header {
-		if other < name && strings.EqualFold(other, name) {
-			return wrong(field, "is there twice: as %q, too", other)
-		}
+	if other, twice := others[lower]; twice {
+		return wrong(field, "is there twice: as %q, too", other)
 	}
+	others[lower] = name
 	return nil
 }
 

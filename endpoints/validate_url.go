@@ -30,8 +30,9 @@ func (p *Provider) checkURLs() (m mistakes) {
 	if p.Endpoint.TokenURL == "" {
 		m.add(wrong("Endpoint.TokenURL", "is missing"))
 	}
+	checked := make(map[spot]bool)
 	for _, u := range p.urls() {
-		m.add(p.checkSlots(u)...)
+		m.add(p.checkSlots(u, checked)...)
 		m.add(p.checkURL(u))
 	}
 	if p.Issuer != "" {
@@ -43,9 +44,37 @@ func (p *Provider) checkURLs() (m mistakes) {
 	return m
 }
 
-// checkSlots checks the variables of a URL.
-func (p *Provider) checkSlots(u namedURL) (m mistakes) {
-	for _, s := range parseTemplate(u.url).slots {
+// spot is where in a URL a variable stands, as far as that decides which values it can have.
+type spot struct {
+	name string
+	at   place
+	dots int // that follow in the host, counted up to two; 0 if it isn't a part of the host
+}
+
+// spots returns those of the slots.
+func (t template) spots() []spot {
+	all := make([]spot, len(t.slots))
+	dots, next := 0, len(t.text)
+	for i, s := range slices.Backward(t.slots) {
+		between := t.text[s.to:next]
+		if end := strings.IndexAny(between, "/?#:"); end >= 0 {
+			between, dots = between[:end], 0
+		}
+		dots, next = min(dots+strings.Count(between, "."), 2), s.from
+		all[i] = spot{s.name, s.at, 0}
+		if s.at == asLabel {
+			all[i].dots = dots
+		}
+	}
+	return all
+}
+
+// checkSlots checks the variables of a URL. What Vars accepts is checked once for each spot,
+// which is in checked then: a URL may have the same one many times.
+func (p *Provider) checkSlots(u namedURL, checked map[spot]bool) (m mistakes) {
+	t := parseTemplate(u.url)
+	spots := t.spots()
+	for i, s := range t.slots {
 		if _, declared := p.Vars[s.name]; !declared && (s.name != "client_id" || s.at < asSegment) {
 			m.add(wrong(u.field, "has {%s}, which Vars doesn't declare", s.name))
 		}
@@ -53,7 +82,10 @@ func (p *Provider) checkSlots(u namedURL) (m mistakes) {
 		if s.at == asURL && tail != "" && !strings.ContainsAny(tail[:1], "/?#") {
 			m.add(wrong(u.field, "has to have a / after {%s}, which is a whole URL: what follows would be part of its host", s.name))
 		}
-		m.add(p.checkEntries(s.name, s.at, tail)...)
+		if !checked[spots[i]] {
+			checked[spots[i]] = true
+			m.add(p.checkEntries(spots[i])...)
+		}
 	}
 	return m
 }
@@ -84,13 +116,12 @@ func (p *Provider) checkURL(u namedURL) error {
 	return nil
 }
 
-// checkEntries checks what Vars accepts for a variable that stands at a place of a URL,
-// with tail after it.
-func (p *Provider) checkEntries(name string, at place, tail string) (m mistakes) {
-	for i, entry := range p.Vars[name] {
-		field := item(item("Vars", name), i)
-		host, wild := "", at <= asHost && entry == "*"
-		switch at {
+// checkEntries checks what Vars accepts for a variable that stands there.
+func (p *Provider) checkEntries(s spot) (m mistakes) {
+	for i, entry := range p.Vars[s.name] {
+		field := item(item("Vars", s.name), i)
+		host, wild := "", s.at <= asHost && entry == "*"
+		switch s.at {
 		case asURL:
 			if entry != "*" && entry != "" && !p.isSecure(entry) {
 				m.add(wrong(field, "must begin with https://, as the variable is a whole URL"))
@@ -101,15 +132,14 @@ func (p *Provider) checkEntries(name string, at place, tail string) (m mistakes)
 		case asHost:
 			host = entry
 		case asLabel:
-			end := strings.IndexAny(tail+"/", "/?#:")
-			host = entry + parseTemplate(tail[:min(end, len(tail))]).sample("x")
+			host = entry + strings.Repeat(".", s.dots)
 		}
-		_, fits := at.harmless(strings.ReplaceAll(entry, "*", "x"), true, p.InsecureHTTP)
+		_, fits := s.at.harmless(strings.ReplaceAll(entry, "*", "x"), true, p.InsecureHTTP)
 		last := strings.LastIndex(host, "*")
 		switch {
 		case !fits && entry != "" && entry != "*":
-			m.add(wrong(field, "can't stand where {%s} is in a URL", name))
-		case wild && slices.Contains(p.Callback.Keep, name):
+			m.add(wrong(field, "can't stand where {%s} is in a URL", shortName(s.name)))
+		case wild && slices.Contains(p.Callback.Keep, s.name):
 			m.add(wrong(field, "accepts any host, and the callback names it: anyone can write a callback"))
 		case last >= 0 && !wild && strings.Count(host[last:], ".") < 2:
 			m.add(wrong(field, "must have two fixed labels after its last *, or anyone can have such a host"))
@@ -139,12 +169,13 @@ func (p *Provider) checkVars() (m mistakes) {
 		case name == "random":
 			m.add(wrong(field, "can't be declared: it is a new value each time"))
 		case !used[name] && p.Request == nil && p.Response == nil:
-			m.add(wrong(field, "has no effect: nothing refers to {%s}", name))
+			m.add(wrong(field, "has no effect: nothing refers to {%s}", shortName(name)))
 		case len(p.Vars[name]) == 0:
 			m.add(wrong(field, "accepts no value"))
 		}
+		again := repeats()
 		for i, entry := range p.Vars[name] {
-			if entry == "" && i > 0 || slices.Contains(p.Vars[name][:i], entry) {
+			if again(entry) || entry == "" && i > 0 {
 				m.add(wrong(item(field, i), "has no effect"))
 			}
 		}
