@@ -75,7 +75,7 @@ func (m *Manager) initAPI(a *apiSettings) error {
 	case err != nil:
 		return err
 	case len(m.APIURLs) > 0:
-		if a.origins, err = m.originsOf(m.APIURLs); err != nil {
+		if a.origins, err = m.originsOf("Manager.APIURLs[%d]", m.APIURLs); err != nil {
 			return err
 		}
 	case set.api == nil:
@@ -101,16 +101,17 @@ func (m *Manager) initAPI(a *apiSettings) error {
 
 var errNoAPI = errors.New("tokensource: set Manager.APIURLs to say which origins the tokens are for: Manager.Config doesn't")
 
-// originsOf returns the origins of URLs.
-func (m *Manager) originsOf(urls []string) (origins httpclient.Origins, err error) {
+// originsOf returns the origins of URLs. Its errors name one by its number, put into a format:
+// there may be a password in it.
+func (m *Manager) originsOf(numbered string, urls []string) (origins httpclient.Origins, err error) {
 	if len(urls) == 0 {
 		return nil, errNoAPI
 	}
-	for _, raw := range urls {
+	for i, raw := range urls {
 		u, _ := url.Parse(raw)
 		o, err := httpclient.OriginOf(u)
 		if err != nil {
-			return nil, errors.New("tokensource: one of Manager.APIURLs is not an absolute URL")
+			return nil, fmt.Errorf("tokensource: "+numbered+" is not an absolute URL", i)
 		}
 		if err := m.checkSecure(u); err != nil {
 			return nil, err
@@ -143,7 +144,7 @@ func (m *Manager) newAccess(name string, r *record) *access {
 	if a.origins == nil {
 		urls, err := api.APIURLs(r.token())
 		if err == nil {
-			a.origins, err = m.originsOf(urls)
+			a.origins, err = m.originsOf("APIURLs[%d] of Manager.Config", urls)
 		}
 		if err != nil {
 			a.err = fmt.Errorf("tokensource: the token of connection %q can't be sent: %w", name, redact.Error(err, []string{r.AccessToken, r.RefreshToken}))

@@ -169,14 +169,14 @@ func TestOriginComesFromTheManagerOrElseFromItsConfig(t *testing.T) {
 		{"https://a.example.com", "https://b.example.com", "https://a.example.com", ""},
 		{"", "https://b.example.com", "https://b.example.com", ""},
 		{"", "", "", "set Manager.APIURL"},
-		{"/v1", "", "", "not an absolute URL"},
-		{"api.example.com", "", "", "not an absolute URL"},
-		{"https://%zz", "", "", "not an absolute URL"},
-		{"", "mailto:api@example.com", "", "not an absolute URL"},
+		{"https://a.example.com /v1", "", "", "tokensource: Manager.APIURLs[1] is not an absolute URL"},
+		{"api.example.com", "", "", "tokensource: Manager.APIURLs[0] is not an absolute URL"},
+		{"https://%zz", "", "", "tokensource: Manager.APIURLs[0] is not an absolute URL"},
+		{"", "mailto:api@example.com", "", "tokensource: APIURLs[0] of Manager.Config is not an absolute URL"},
 	} {
 		m := &Manager{Config: apiConfig{new(fakeProvider), test.config}, Store: newMemory()}
 		if test.manager != "" {
-			m.APIURLs = []string{test.manager}
+			m.APIURLs = strings.Fields(test.manager)
 		}
 		got, err := m.apiSettings().origins, m.apiSettings().err
 		if err == nil {
