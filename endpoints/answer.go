@@ -80,6 +80,7 @@ type answer struct {
 	resp *http.Response
 	body []byte
 	err  error // errTooLarge if there was more than body
+	none error // why there are no members, or nil
 
 	// What a hook may change.
 	status  int
@@ -121,6 +122,7 @@ func (p *adapter) adapt(a *answer) adapted {
 	case a.kind != "":
 		return p.failure(a)
 	case err != nil && !aboutToken && !isFailure(a.status) && err != errRedirect:
+		a.none = err
 		return p.tokenlessSuccess(a) // which may be empty
 	case err != nil:
 		return p.unreadable(a, err)

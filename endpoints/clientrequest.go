@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,7 +101,7 @@ func (c *config) decode(a *answer, v any) error {
 	}
 	encoded := a.json()
 	if encoded == nil {
-		return errNotJSON
+		return a.whyNone()
 	}
 	if json.Unmarshal(encoded, v) != nil {
 		return errors.New("it, or a member of it, has another type") // the error may quote it
@@ -110,7 +111,7 @@ func (c *config) decode(a *answer, v any) error {
 
 func (c *config) decodeToken(a *answer, t *oauth2.Token) error {
 	if a.members == nil {
-		return errNotJSON
+		return a.whyNone()
 	}
 	issued, err := c.Answer.token(a.members, grantExchange)
 	if err != nil {
@@ -132,6 +133,9 @@ func (a *answer) json() []byte {
 	encoded, _ := json.Marshal(a.members) // which were decoded from JSON or a form
 	return encoded
 }
+
+// whyNone is the cause why an answer without members can't be used.
+func (a *answer) whyNone() error { return cmp.Or(a.none, errNotJSON) }
 
 // unusable returns the error for the answer to a call, which was no error.
 func (p *adapter) unusable(a *answer, cause error) error {

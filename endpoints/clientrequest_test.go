@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -114,6 +115,25 @@ func TestErrorOfAClientRequest(t *testing.T) {
 				assert.Equal(t, new(oauth2.Token), token)
 			}
 		})
+	}
+}
+
+func TestErrorSaysWhyAnAnswerIsNone(t *testing.T) {
+	p := rfc
+	p.IntrospectURL, p.Endpoint.DeviceAuthURL = "https://as.example/introspect", "https://as.example/device"
+	conf := p.Config(oauth2.Config{ClientID: clientID, ClientSecret: clientSecret})
+	for want, a := range map[string]http.HandlerFunc{
+		"it is empty (HTTP status 200 OK, 0 bytes":            answer(200, "", ""),
+		"it is larger than 1048576 bytes (HTTP status 200 OK": answerJSON(200, `{"id": "`+strings.Repeat("x", 1<<20)+`"}`),
+		"it is neither JSON nor a form (HTTP status 200 OK":   answer(200, "text/html", "<html>"),
+	} {
+		n := newInternet(t, a)
+		assert.ErrorContains(t, conf.SendAsClient(n.context(), "/x", nil, new(any)), want)
+		assert.ErrorContains(t, conf.SendAsClient(n.context(), "/x", nil, new(oauth2.Token)), want)
+		_, err := conf.Introspect(n.context(), &oauth2.Token{AccessToken: "a"})
+		assert.ErrorContains(t, err, want)
+		_, err = conf.DeviceAuth(n.context())
+		assert.ErrorContains(t, err, want)
 	}
 }
 

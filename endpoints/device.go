@@ -44,6 +44,9 @@ func (c *Config) DeviceAuth(ctx context.Context, opts ...oauth2.AuthCodeOption) 
 	if err := call.do(ctx, params); err != nil {
 		return nil, err
 	}
+	if got.members == nil {
+		return nil, conf.unusable(got, got.whyNone())
+	}
 	da, err := conf.Answer.deviceAuth(got.members, asked)
 	if err != nil {
 		return nil, conf.unusable(got, err)
@@ -73,9 +76,6 @@ func (c *config) deviceParams(opts []oauth2.AuthCodeOption) (url.Values, error) 
 
 // deviceAuth reads the answer of RFC 8628, section 3.2.
 func (a *Answer) deviceAuth(members map[string]any, asked time.Time) (*oauth2.DeviceAuthResponse, error) {
-	if members == nil {
-		return nil, errNotJSON
-	}
 	member := func(names ...string) string {
 		for _, name := range names {
 			if s, _ := a.at(members, name).(string); s != "" {

@@ -52,7 +52,7 @@ X-Version: 1
 
 func TestAnswerToADeviceThatCanNotBeUsed(t *testing.T) {
 	for body, want := range map[string]string{
-		``:     "neither JSON nor a form",
+		``:     "it is empty",
 		`null`: "neither JSON nor a form",
 		`{"device_code": "d", "verification_uri": "https://auth.example/d"}`:                "no device_code or user_code",
 		`{"user_code": "u", "verification_uri": "https://auth.example/d"}`:                  "no device_code or user_code",

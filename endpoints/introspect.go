@@ -67,7 +67,7 @@ func (c *Config) Introspect(ctx context.Context, t *oauth2.Token) (*Introspectio
 	case err != nil:
 		return nil, err
 	case told.Members == nil:
-		return nil, conf.unusable(got, errNotJSON)
+		return nil, conf.unusable(got, got.whyNone())
 	}
 	return told, nil
 }

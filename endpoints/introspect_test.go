@@ -104,9 +104,9 @@ func TestIntrospectTellsWhyItCant(t *testing.T) {
 		assert.Nil(t, got)
 		assert.Equal(t, test.kind, endpoints.KindOf(err), "%d", test.status)
 	}
-	for _, page := range []string{"<html></html>", ""} {
+	for page, why := range map[string]string{"<html></html>": "it is neither JSON nor a form", "": "it is empty"} {
 		_, err := conf.Introspect(answering(answer(200, "text/html", page)).context(), token)
-		assert.ErrorContains(t, err, "the answer can't be used: it is neither JSON nor a form")
+		assert.ErrorContains(t, err, "the answer can't be used: "+why)
 		assert.Equal(t, endpoints.KindUnreadable, endpoints.KindOf(err))
 	}
 	_, err := waysBase().Config(oauth2.Config{ClientID: "id"}).Introspect(t.Context(), token)
