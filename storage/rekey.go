@@ -170,8 +170,9 @@ func (r *rekey) unopenable() error {
 // every record without opening it.
 //
 // After any error, keep the key. If records need it, the error says how many there are and
-// names the first. It wraps [ErrOpen] if there is a record that doesn't tell which key it
-// needs, and errors.ErrUnsupported if the Sealer isn't a Keyset or the store isn't a Lister.
+// names the first. If none does that tells, and there is one that doesn't tell which key it
+// needs, the error wraps [ErrOpen]. It wraps errors.ErrUnsupported if the Sealer isn't a
+// Keyset or the store isn't a Lister.
 func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 	if err := e.check(); err != nil {
 		return err
@@ -181,6 +182,9 @@ func (e *Encrypted) CheckUnused(ctx context.Context, fingerprint string) error {
 		return fmt.Errorf("storage: %T doesn't tell which key sealed a record: %w", e.sealer(), errors.ErrUnsupported)
 	}
 	keys := teller.Fingerprints()
+	if len(keys) == 0 {
+		return errNoKeyset
+	}
 	switch slices.Index(keys, fingerprint) {
 	case -1: // mistyped, it would seem to be unused; it may be a key by mistake, and isn't repeated
 		return errors.New("storage: what was given isn't the fingerprint of a key in this keyset, which has " + strings.Join(keys, ", "))

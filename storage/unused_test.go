@@ -78,6 +78,7 @@ func TestCheckUnusedRefusesWhatItCannotTell(t *testing.T) {
 		{ctx, storage.Encrypt(hookStore{memory, func(string, string) error { return storage.ErrOpen }}, keys), storage.ErrOpen, "2 of 2 records don't tell"},
 		{canceled, storage.Encrypt(memory, keys), context.Canceled, ""},
 		{ctx, storage.Encrypt(memory, nil), nil, "Encrypt was given no Sealer"},
+		{ctx, storage.Encrypt(memory, new(storage.Keyset)), nil, "this Keyset has no keys"},
 	} {
 		err := c.e.CheckUnused(c.ctx, fingerprintOf(t, old))
 		require.Error(t, err)
