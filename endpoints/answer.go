@@ -179,7 +179,7 @@ func (p *adapter) failed(a *answer, aboutToken bool) bool {
 	switch {
 	case isFailure(a.status) || failed:
 		return true
-	case told:
+	case told, a.in.grant == grantClient && a.isSent('['): // of things that may have errors of their own
 		return false
 	case signalsError(p.Answer.at(a.members, "error")):
 		return true

@@ -24,9 +24,9 @@ import (
 // Provider.Style, and the id and the secret as [ClientSecretBasicRaw] sends them.
 //
 // The answer is decoded into v, which points to something, as encoding/json would; a form
-// counts as an object of texts. If v is
-// an *oauth2.Token, that becomes the token in the answer, as Provider.Answer says, with what
-// came beside it. If v is nil, the answer isn't decoded.
+// counts as an object of texts. If v is an *oauth2.Token, that becomes the token in the
+// answer, as Provider.Answer says, with what came beside it. If v is nil, the answer isn't
+// decoded. An error in an element of a list isn't the answer's, if the status is a success.
 //
 // As with a token request, redirects aren't followed, nothing is sent twice, an answer is
 // read up to 1 MiB, and an error of the provider's is an *oauth2.RetrieveError without
@@ -124,7 +124,7 @@ func (c *config) decodeToken(a *answer, t *oauth2.Token) error {
 // json returns the answer as JSON: as it was sent, if it is an object or a list and no hook
 // has had it, or else its members. It is nil if there are none.
 func (a *answer) json() []byte {
-	if body := trim(a.body); !a.hooked && a.err == nil && len(body) > 0 && (body[0] == '{' || body[0] == '[') && json.Valid(body) {
+	if body := trim(a.body); (a.isSent('{') || a.isSent('[')) && json.Valid(body) {
 		return body
 	}
 	if a.members == nil {
@@ -132,6 +132,12 @@ func (a *answer) json() []byte {
 	}
 	encoded, _ := json.Marshal(a.members) // which were decoded from JSON or a form
 	return encoded
+}
+
+// isSent reports whether the answer is whole, no hook has had it, and it begins with that.
+func (a *answer) isSent(begin byte) bool {
+	body := trim(a.body)
+	return !a.hooked && a.err == nil && len(body) > 0 && body[0] == begin
 }
 
 // whyNone is the cause why an answer without members can't be used.

@@ -160,6 +160,14 @@ func TestListInTheAnswerToAClientRequest(t *testing.T) {
 	require.NoError(t, sendToFinch(newInternet(t, answerJSON(200, `[1, 2]`)).context(), "/x", nil, &numbers))
 	assert.Equal(t, []int{1, 2}, numbers)
 
+	// An error in one of a list's elements is that element's, unless the status says otherwise.
+	const withError = `[{"id": 1}, {"id": 2, "error": "expired"}]`
+	require.NoError(t, sendToFinch(newInternet(t, answerJSON(200, withError)).context(), "/x", nil, &items))
+	assert.Equal(t, []item{{1}, {2}}, items)
+	var refused *oauth2.RetrieveError
+	require.ErrorAs(t, sendToFinch(newInternet(t, answerJSON(409, withError)).context(), "/x", nil, &items), &refused)
+	assert.Equal(t, "expired", refused.ErrorCode)
+
 	one := new(item)
 	err := sendToFinch(newInternet(t, answerJSON(200, body)).context(), "/x", nil, one)
 	require.ErrorContains(t, err, "another type")
