@@ -59,7 +59,7 @@ func (c *Config) SendAsClient(ctx context.Context, path string, body, v any) err
 func (in *input) describe(path string, body any) error {
 	at, err := url.Parse(path)
 	if err != nil || !isPlainPath(at) {
-		return errors.New("the path must begin with a /, and have no dots between slashes") // it may be hostile: not quoted
+		return errors.New("the path must begin with a /, have no part that is empty or dots, no backslash and no fragment") // it may be hostile: not quoted
 	}
 	style := AuthStyle{Method: http.MethodGet, Auth: ClientSecretBasicRaw}
 	if body != nil {

@@ -75,7 +75,7 @@ func TestClientRequestThatCanNotBeSent(t *testing.T) {
 	for _, path := range []string{
 		"", "x", "//evil.example/x", "https://evil.example/x", "/x/../y", "/x/%2e%2e/y", "/x/./y", "/x//y", "/x/", "/x#y", `/x/..\y`, "/%zz",
 	} {
-		refused("the path must begin with a /", path, nil, nil)
+		refused("the path must begin with a /, have no part that is empty or dots, no backslash and no fragment", path, nil, nil)
 	}
 	assert.EqualError(t, new(endpoints.Config).SendAsClient(t.Context(), "/x", nil, nil), "endpoints: a Config is made by Provider.Config")
 }
