@@ -136,6 +136,26 @@ func TestEndOfAWrongClockIsAnEnd(t *testing.T) {
 	})
 }
 
+// The provider has said nothing here: only the clock did.
+func TestExpiryOfAClockThatWasAheadIsNoEnd(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.writtenBy(0, func(r *record) {
+			r.RefreshToken = ""
+			r.Failure = &failure{Reason: ReasonExpired, At: wall(time.Now().Add(year)), Final: true}
+		})
+		assert.Equal(f, "access-1", f.access(m))
+		assert.Equal(f, StateHealthy, f.status(m).State)
+		assert.Zero(f, f.seen(EventLoginRequired))
+
+		time.Sleep(time.Hour)
+		_, err := m.Source("k").Token()
+		assert.ErrorIs(f, err, ErrLoginRequired, "by this clock it has expired, too")
+		assert.Equal(f, ReasonExpired, f.lastEvent(EventLoginRequired).Reason)
+		require.NotNil(f, f.stored().Failure)
+		assert.WithinDuration(f, time.Now(), f.stored().Failure.At, time.Minute)
+	})
+}
+
 func TestRunKeepsAliveWhatAWrongClockWrote(t *testing.T) {
 	eachClock(t, func(f *fixture, off time.Duration) {
 		f.life = -1

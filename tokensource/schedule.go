@@ -96,6 +96,15 @@ func (f *failure) wait(now time.Time) time.Duration {
 	return max(meant-max(now.Round(0).Sub(f.At), 0), 0)
 }
 
+// believed returns f, or nil if all that says so is a clock that is ahead: that of a process which
+// has found a token expired that lives on by others'. Each finds that out for itself.
+func (f *failure) believed(now time.Time) *failure {
+	if f != nil && f.Reason == ReasonExpired && isFuture(f.At, now) {
+		return nil
+	}
+	return f
+}
+
 // maxAttemptAge is how long the owner of an attempt is taken to be at work. A process that needs
 // the token finds out sooner: see observation.
 const maxAttemptAge = 5 * time.Minute

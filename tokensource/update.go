@@ -147,6 +147,7 @@ func (m *Manager) get(ctx context.Context, name string) (c versioned, err error)
 	if err != nil {
 		return versioned{}, m.storeError(name, err)
 	}
+	rec.Failure = rec.Failure.believed(time.Now())
 	return versioned{rec, version}, nil
 }
 
