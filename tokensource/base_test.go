@@ -272,3 +272,32 @@ func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
 	m.Base = new(fakeAPI)
 	m.Client("k").CloseIdleConnections() // it has none
 }
+
+// refusingBody is the body of an answer that a program's own http.RoundTripper has made.
+type refusingBody struct {
+	read   func()
+	closed atomic.Bool
+}
+
+func (b *refusingBody) Read([]byte) (int, error) { b.read(); return 0, io.EOF }
+func (b *refusingBody) Close() error             { b.closed.Store(true); return nil }
+
+func TestRefusalWhoseBodyDoesNotReturnHoldsNobodyUp(t *testing.T) {
+	for how, end := range ends {
+		t.Run(how, func(t *testing.T) {
+			m, p, api := atServer(t, nil)
+			body := &refusingBody{read: end}
+			m.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.Header.Get("Authorization") == "Bearer access-2" {
+					return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+				}
+				return &http.Response{StatusCode: http.StatusUnauthorized, Body: body, Request: r}, nil
+			})
+			resp, err := m.Client("k").Get(api.URL)
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusOK, resp.StatusCode)
+			assert.Equal(t, 1, p.count())
+			assert.True(t, body.closed.Load())
+		})
+	}
+}

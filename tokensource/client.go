@@ -274,8 +274,9 @@ func drain(body io.ReadCloser) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() { _ = recover() }() // of the body of a Base of the program's own: nobody reads it
+		defer body.Close()
 		_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10))
-		body.Close()
 	}()
 	moment := time.NewTimer(drainTime)
 	defer moment.Stop()

@@ -1,6 +1,8 @@
 package tokenerror
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -45,7 +47,7 @@ type peeked struct {
 
 // fill reads head, up to limit bytes.
 func (p *peeked) fill(limit int) {
-	defer close(p.read)
+	defer p.end()
 	buf := make([]byte, min(limit, 4<<10))
 	for n, done := 0, false; !done; {
 		read, err := p.body.Read(buf[:min(limit-n, len(buf))])
@@ -56,6 +58,22 @@ func (p *peeked) fill(limit int) {
 		p.more.Broadcast()
 		p.mu.Unlock()
 	}
+}
+
+// end, deferred, ends fill. The body is one of a program's own, perhaps: if it panics or calls
+// Goexit, that is an error for who reads it, and doesn't end the process or keep anyone waiting.
+func (p *peeked) end() {
+	err := errors.New("the body called runtime.Goexit")
+	if r := recover(); r != nil {
+		err = fmt.Errorf("the body caused a panic with a %T", r) // whose value could hold a secret
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.done {
+		p.done, p.err = true, err
+		p.more.Broadcast()
+	}
+	close(p.read)
 }
 
 func (p *peeked) Read(b []byte) (int, error) {

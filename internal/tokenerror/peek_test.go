@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -69,3 +70,21 @@ func TestPeekHandsOnWhatHasComeOfAStream(t *testing.T) {
 		assert.Equal(t, io.EOF, err)
 	})
 }
+
+// A body is what a program's own http.RoundTripper makes of it.
+func TestPeekOfABodyThatDoesNotReturnIsAnErrorOfTheBody(t *testing.T) {
+	for name, fault := range map[string]func(){"panic": func() { panic("a secret") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			resp := &http.Response{Body: io.NopCloser(io.MultiReader(strings.NewReader("abc"), readerFunc(fault)))}
+			assert.Equal(t, "abc", string(Peek(resp, 4, time.Minute)))
+			all, err := io.ReadAll(resp.Body)
+			assert.Equal(t, "abc", string(all))
+			assert.ErrorContains(t, err, name)
+			assert.NotContains(t, err.Error(), "a secret")
+		})
+	}
+}
+
+type readerFunc func()
+
+func (f readerFunc) Read([]byte) (int, error) { f(); return 0, io.EOF }
