@@ -125,7 +125,10 @@ func (l *lease) lock(ctx context.Context) (taken bool, err error) {
 	case err != nil:
 		return false, l.m.storeError(l.name, err)
 	}
-	l.unlock = unlock
+	l.unlock = func() {
+		defer func() { _ = recover() }() // most goroutines that unlock are ours, where a panic would end the process
+		unlock()
+	}
 	return true, nil
 }
 

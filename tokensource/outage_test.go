@@ -248,3 +248,21 @@ func TestSaveFailsIfTheRecordCannotBeRead(t *testing.T) {
 		assert.Empty(t, f.events)
 	})
 }
+
+// unlockPanics is a store that locks, and panics when that is to end.
+type unlockPanics struct{ *storage.Memory }
+
+func (s unlockPanics) Lock(ctx context.Context, name string) (func(), error) {
+	unlock, err := s.Memory.Lock(ctx, name)
+	return func() { unlock(); panic(plantedPanic) }, err
+}
+
+func TestPanicOfUnlockEndsNothing(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.process()
+		m.Store = encrypted(unlockPanics{new(storage.Memory)})
+		require.NoError(f, m.Save(f.Context(), "k", f.login()))
+		time.Sleep(time.Hour)
+		assert.Equal(f, "access-2", f.access(m))
+	})
+}
