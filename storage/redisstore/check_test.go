@@ -1,9 +1,13 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oauth2keep/oauth2keep/storage/redisstore"
@@ -52,4 +56,39 @@ func TestCheckOfReplicas(t *testing.T) {
 	require.NoError(t, (&redisstore.Store{Client: s.Client, WaitReplicas: 1}).Check(ctx))
 	require.NoError(t, s.Client.ConfigSet(ctx, "min-replicas-to-write", "1").Err())
 	require.NoError(t, s.Check(ctx))
+}
+
+// hook is one of the application's, which doesn't return.
+type hook func()
+
+func (hook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h hook) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(context.Context, redis.Cmder) error { h(); return nil }
+}
+
+func (hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func TestAHookThatPanicsEndsNoProcess(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for name, call := range map[string]func(s *redisstore.Store) error{
+		"Get":    func(s *redisstore.Store) error { _, _, err := s.Get(ctx, "name"); return err },
+		"Put":    func(s *redisstore.Store) error { _, err := s.Put(ctx, "name", nil, ""); return err },
+		"Delete": func(s *redisstore.Store) error { return s.Delete(ctx, "name", "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+			defer c.Close()
+			c.AddHook(hook(func() { panic("a hook's") }))
+			require.PanicsWithValue(t, "a hook's", func() { _ = call(&redisstore.Store{Client: c}) })
+		})
+	}
+	c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer c.Close()
+	c.AddHook(hook(runtime.Goexit))
+	_, _, err := (&redisstore.Store{Client: c}).Get(ctx, "name")
+	require.ErrorContains(t, err, "runtime.Goexit")
 }

@@ -151,28 +151,31 @@ func (s *Store) check(ctx context.Context) error {
 
 // await returns what f does, or the context's error as soon as that is done. The
 // client doesn't notice a context that ends while it waits for an answer; f is then
-// left to the client's own timeouts.
+// left to the client's own timeouts. A panic, as of a hook of the client's, is the caller's,
+// who can recover it; in a goroutine of ours it would end the process.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	if ctx.Done() == nil {
 		return f()
 	}
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
+	var value, none T
+	var panicked any
+	err := errors.New("redisstore: the client called runtime.Goexit")
+	done := make(chan struct{})
 	go func() {
-		value, err := f()
-		done <- result{value, err}
+		defer close(done)
+		defer func() { panicked = recover() }()
+		value, err = f()
 	}()
-	var none T
 	select {
-	case r := <-done:
-		if r.err != nil && ctx.Err() != nil {
-			return none, ctx.Err()
-		}
-		return r.value, r.err
 	case <-ctx.Done():
 		return none, ctx.Err()
+	case <-done:
 	}
+	if panicked != nil {
+		panic(panicked)
+	}
+	if err != nil && ctx.Err() != nil {
+		return none, ctx.Err()
+	}
+	return value, err
 }
