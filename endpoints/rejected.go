@@ -1,7 +1,10 @@
 package endpoints
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,7 +23,7 @@ const (
 // the answer doesn't say, as when it is a firewall's. The answer's body can still be
 // read afterwards. TokenRejected waits no longer than five seconds for it; it reads
 // none of it unless the status is 401 or in a rule, or if a WWW-Authenticate header
-// tells enough. Package tokensource calls it.
+// tells enough. It understands a compressed body if that is gzip. Package tokensource calls it.
 func (c *Config) TokenRejected(resp *http.Response) (code string, rejected bool) {
 	conf := c.config()
 	rules := conf.API.Errors
@@ -69,9 +72,26 @@ func apiMembers(resp *http.Response) (members map[string]any, readable bool) {
 			return nil, false
 		}
 	}
-	body := tokenerror.Peek(resp, maxRejection, rejectionPatience)
+	body := uncompressed(resp.Header, tokenerror.Peek(resp, maxRejection, rejectionPatience))
 	members, err := decodeMembers(resp.Header.Get("Content-Type"), body, nil)
 	return members, err == nil
+}
+
+// uncompressed returns the body of an answer without the compression that the request itself has
+// asked for, by a header field of an SDK's or of a reverse proxy's caller: net/http undoes only
+// its own. That is gzip, or else body is returned as it is. No more is returned than is read.
+func uncompressed(h http.Header, body []byte) []byte {
+	switch strings.ToLower(h.Get("Content-Encoding")) {
+	case "gzip", "x-gzip":
+	default:
+		return body
+	}
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return body
+	}
+	plain, _ := io.ReadAll(io.LimitReader(z, maxRejection)) // of a part there is a part
+	return plain
 }
 
 // refuses returns what a rule says of an answer that has the code.

@@ -1,6 +1,8 @@
 package endpoints_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"net/http"
@@ -57,6 +59,41 @@ func TestTokenRejectedTellsWhatA401Means(t *testing.T) {
 			assert.NoError(t, resp.Body.Close())
 			assert.True(t, body.closed)
 		})
+	}
+}
+
+// A program that asks for a compressed answer by a header field of its own, as an SDK or a
+// reverse proxy does, gets one that net/http leaves as it is.
+func TestTokenRejectedReadsACompressedBody(t *testing.T) {
+	conf := endpoints.Provider{
+		Name: "Example", Endpoint: oauth2.Endpoint{AuthURL: "https://p.example/a", TokenURL: "https://p.example/t"},
+		API: endpoints.API{Errors: []endpoints.ErrorRule{{Status: 200, In: "error", Code: "token_revoked", Kind: endpoints.KindLoginRequired}}},
+	}.Config(oauth2.Config{ClientID: "id"})
+	for _, test := range []struct {
+		status         int
+		encoding, body string
+		code           string
+		rejected       bool
+	}{
+		{401, "gzip", `{"error":"invalid_token"}`, "invalid_token", true},
+		{401, "X-GZip", `{"error":"insufficient_scope"}`, "insufficient_scope", false},
+		{200, "gzip", `{"error":"token_revoked"}`, "token_revoked", true},
+		{200, "gzip", `{"id":1}`, "", false},
+		{401, "gzip", `{"error":"invalid_token","message":"` + strings.Repeat("x", 10<<20) + `"}`, "", true}, // more than is read
+		{401, "br", `{"error":"invalid_token"}`, "", true},
+	} {
+		var compressed bytes.Buffer
+		z := gzip.NewWriter(&compressed)
+		_, _ = io.WriteString(z, test.body)
+		z.Close()
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Encoding", test.encoding)
+		answer(test.status, "application/json", compressed.String())(w, nil)
+		resp := w.Result()
+		code, rejected := conf.TokenRejected(resp)
+		assert.Equal(t, test.code, code, test.body[:8])
+		assert.Equal(t, test.rejected, rejected, test.body[:8])
+		assert.True(t, readAll(t, resp.Body) == compressed.String(), "the body is left as it was")
 	}
 }
 
