@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -155,7 +156,9 @@ func (f *Flow) seal(ctx context.Context, b binding, s *Session) (*http.Cookie, e
 	return b.cookie(name, value, secondsUntil(s.Expiry)), nil
 }
 
-func secondsUntil(t time.Time) int { return int((time.Until(t) + time.Second - 1) / time.Second) }
+func secondsUntil(t time.Time) int {
+	return int(min(math.Ceil(time.Until(t).Seconds()), math.MaxInt32))
+}
 
 // used returns the cookie that replaces c when its attempt, which lives until
 // expiry, was used: the same with a mark, by which another callback of the same

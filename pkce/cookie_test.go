@@ -2,6 +2,7 @@ package pkce
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,6 +32,15 @@ func TestCookieAttributes(t *testing.T) {
 		assert.Len(t, hash, 16)
 		assert.Equal(t, fmt.Sprintf(want, hash), name+";"+attributes)
 	}
+}
+
+func TestMaxAgeMayBeTheLongestThereIs(t *testing.T) {
+	f, _ := newFlow(t)
+	f.MaxAge = math.MaxInt64
+	w := httptest.NewRecorder()
+	_, err := f.Begin(w, httptest.NewRequest("GET", "/", nil), "k")
+	require.NoError(t, err)
+	assert.Positive(t, w.Result().Cookies()[0].MaxAge, "a browser deletes the cookie otherwise")
 }
 
 // The format of cookies: a change of these bytes ends all attempts under way, and
