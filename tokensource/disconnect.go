@@ -112,12 +112,12 @@ func (s *Source) readLatest(ctx context.Context) (c versioned, look span, err er
 	c, err = s.m.read(ctx, s.name)
 	look.ended = time.Now()
 	if err == nil {
-		c, err = s.restored(ctx, basis.record, c)
+		c, err = s.restored(ctx, basis.latest(), c)
 	}
 	if isReason(err, ReasonNotConnected) {
 		c = versioned{}
 		if err = s.m.confirmAbsent(ctx, s.name); err == nil {
-			s.forget(basis.login(), nil)
+			s.forget(basis.login(), nil, nil)
 		}
 	}
 	return c, look, err
@@ -178,7 +178,7 @@ func (s *Source) delete(c versioned) error {
 	if err := s.m.delete(s.name, func() error { return s.m.Store.Delete(ctx, s.name, c.version) }); err != nil {
 		return s.m.storeError(s.name, err)
 	}
-	s.forget(c.LoginID, nil)
+	s.forget(c.LoginID, nil, nil)
 	return nil
 }
 
@@ -254,7 +254,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		if err != nil {
 			return m.storeError(name, err)
 		}
-		s.forget(login, nil)
+		s.forget(login, nil, nil)
 		if !absent || m.takeNews(news{EventDisconnected, name}) {
 			m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 		}

@@ -136,8 +136,8 @@ number of the token in its login.
 	the store has                           then
 	a later token of the same login,        the store's is adopted
 	or another of the same generation
-	an earlier token of the same login,     the one in memory is written back
-	as after a restored backup
+	an earlier token of the same login,     the one in memory is written back, also if
+	as after a restored backup              there was no record in between
 	the same token                          its attempt and its failure are the store's
 	another login, or no record             the store is right; but if this process has
 	                                        learnt of another login since the look

@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -138,7 +139,8 @@ func (f *flight) storeFailed(cause error) {
 	}
 	if e.Reason != ReasonStore {
 		fail := failure{Reason: e.Reason, At: wall(now), Final: e.Reason.loginRequired()}
-		s.forget(f.basis.login(), &lastFailure{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)})
+		t := &lastFailure{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)}
+		s.forget(f.basis.login(), t, cmp.Or(f.absent, v.latest()))
 		return
 	}
 	fail := failure{Reason: ReasonStore, At: wall(now), Count: 1}

@@ -38,6 +38,7 @@ type flight struct {
 	carried context.Context // what token requests have of the caller's: see carried
 	waiting context.Context // done when it has taken too long to get our turn
 	lease   *lease
+	absent  *record // with a new token, which came when there was no record any more
 	basis   *view   // from before the record was last read or written: see Source.publish
 	events  []Event // to be delivered when no lock is held
 }
@@ -223,7 +224,7 @@ func (f *flight) look() (c versioned, v *view, look span, err error) {
 	if err != nil {
 		return versioned{}, nil, look, err
 	}
-	if c, err = s.restored(f.waiting, basis.record, c); err != nil || c.record == nil {
+	if c, err = s.restored(f.waiting, basis.latest(), c); err != nil || c.record == nil {
 		return versioned{}, nil, look, err
 	}
 	before, after, ok := s.publish(basis, c.record, look.began)
@@ -240,7 +241,7 @@ func (f *flight) look() (c versioned, v *view, look span, err error) {
 // restored returns what is stored, which was c. A store that went back to an earlier token of
 // our login, as by a restored backup, is given ours again.
 func (s *Source) restored(ctx context.Context, ours *record, c versioned) (versioned, error) {
-	if ours == nil || ours.LoginID != c.LoginID || ours.Generation <= c.Generation {
+	if !c.isBehind(ours) {
 		return c, nil
 	}
 	c, _, err := s.m.update(ctx, s.name, c, func(stored *record) *record {
@@ -281,6 +282,7 @@ func (f *flight) save(parent versioned, next *record) (settled bool) {
 		f.lease = s.newLease()
 		return false
 	case isGone(err): // disconnected or moved meanwhile: that is the later decision
+		f.absent = next
 		f.storeFailed(err)
 		return true
 	case err != nil:

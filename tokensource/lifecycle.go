@@ -21,6 +21,11 @@ import "time"
 // is reports whether r is about the token id.
 func (r *record) is(id string) bool { return r != nil && r.ID == id }
 
+// isBehind reports whether r is an earlier token of the login of other, which may be nil.
+func (r *record) isBehind(other *record) bool {
+	return other != nil && r.LoginID == other.LoginID && r.Generation < other.Generation
+}
+
 // heldBy reports whether the attempt in r is that one.
 func (r *record) heldBy(attempt string) bool { return r.Attempt != nil && r.Attempt.ID == attempt }
 

@@ -2,12 +2,14 @@ package tokensource
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/oauth2keep/oauth2keep/storage"
 )
@@ -69,6 +71,86 @@ func TestStoreThatWentBackWithALaterFailureOfTheSpentToken(t *testing.T) {
 		f.checkKept(m, "access-2")
 		assert.Nil(f, f.stored().Failure)
 		assert.Zero(f, f.seen(EventLoginRequired))
+	})
+}
+
+// remove deletes the record behind everyone's back.
+func (f *fixture) remove() {
+	f.Helper()
+	_, v, err := f.raw.Store.Get(context.Background(), "k")
+	require.NoError(f, err)
+	require.NoError(f, f.raw.Store.Delete(context.Background(), "k", v))
+}
+
+// A backup that isn't restored in one transaction: for a while the table is there, and empty.
+func TestStoreThatWentBackByWayOfNoRecordIsGivenTheNewerTokenAgain(t *testing.T) {
+	for how, use := range map[string]func(f *fixture, m *Manager){
+		"Token": func(f *fixture, m *Manager) { f.access(m) },
+		"Run": func(f *fixture, m *Manager) {
+			<-m.Source("k").keepAlive(f.Context(), m.knownOf("k"), f.stored(), time.Now()).done
+		},
+		"Reject": func(f *fixture, m *Manager) {
+			m.Source("k").Reject(&oauth2.Token{AccessToken: "access-1"})
+			f.access(m)
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			onSwap(t, func(f *fixture) {
+				m, old := f.rolledBack()
+				client := m.Client("k")
+				f.remove()
+				for range 3 {
+					time.Sleep(2 * defaultStale)
+					_, _ = m.Source("k").Token()
+				}
+				_, err := m.Source("k").Token()
+				require.ErrorIs(f, err, ErrLoginRequired, "as long as there is none")
+
+				f.put(old)
+				time.Sleep(2 * recheck)
+				use(f, m)
+				assert.Zero(f, f.reused)
+				assert.GreaterOrEqual(f, f.stored().Generation, 2)
+				runtime.KeepAlive(client)
+			})
+		})
+	}
+}
+
+func TestTokenThatComesWhileThereIsNoRecordIsNotForgotten(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		old := f.stored()
+		f.loss = func() error { f.remove(); return nil } // while the provider answers
+		time.Sleep(time.Hour)
+		s := m.Source("k")
+		_, err := s.Token()
+		require.ErrorIs(f, err, ErrLoginRequired)
+		f.loss = nil
+
+		f.put(old)
+		time.Sleep(2 * recheck)
+		f.checkKept(m, "access-2")
+		runtime.KeepAlive(s)
+	})
+}
+
+func TestUnsavedTokenOutlivesAStoreThatHasNoRecordForAWhile(t *testing.T) {
+	onSwap(t, func(f *fixture) {
+		m := f.connected()
+		old := f.stored()
+		f.unsavedFrom("put")
+		time.Sleep(time.Hour)
+		require.Equal(f, "access-2", f.access(m))
+		s := m.Source("k")
+		f.remove()
+		f.raw.mended()
+		require.NoError(f, m.Flush(f.Context()))
+
+		f.put(old)
+		time.Sleep(2 * recheck)
+		f.checkKept(m, "access-2")
+		runtime.KeepAlive(s)
 	})
 }
 

@@ -178,7 +178,7 @@ func (s *Source) publish(basis *view, r *record, looked time.Time) (before, afte
 		switch {
 		case v.login() != basis.login():
 			return v
-		case v.login() == r.LoginID && v.record.Generation > r.Generation:
+		case r.isBehind(v.latest()):
 			return v
 		case v.id() != r.ID:
 			ok = true
@@ -219,12 +219,13 @@ func tellRecovery(before, after *view, emit func(Event)) {
 	}
 }
 
-// forget drops what is known, if it is about this login, and leaves t, which may be nil.
-func (s *Source) forget(login string, t *lastFailure) {
+// forget drops what is known, if it is about this login. It leaves t, which may be nil, and absent,
+// which was there before someone else deleted it.
+func (s *Source) forget(login string, t *lastFailure, absent *record) {
 	s.change(func(v *view) *view {
 		if v.login() != login {
 			return v
 		}
-		return &view{lastFailure: t}
+		return &view{lastFailure: t, absent: absent}
 	})
 }

@@ -217,7 +217,7 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 	})
 	s.dropUnsaved(u)
 	if gone { // disconnected meanwhile: that is the later decision
-		s.forget(basis.login(), nil)
+		s.forget(basis.login(), nil, u.record)
 		return nil
 	}
 	s.publishSaved(basis, u, winner, began, emit)
