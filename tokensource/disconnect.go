@@ -51,6 +51,9 @@ func (s *Source) disconnect(ctx context.Context) (gone bool, err error) {
 		if v := s.known(); err != nil && revoked != nil && v.login() == revoked.LoginID {
 			s.markRejected(v) // what is revoked isn't served
 		}
+		if err != nil {
+			s.takeBack(lease)
+		}
 	}()
 	for {
 		c, look, err := s.readLatest(ctx)
@@ -168,6 +171,24 @@ func (s *Source) giveBack(lease *lease) {
 	_, _, _ = s.m.update(context.Background(), s.name, parent, func(stored *record) *record {
 		return stored.released(parent.ID, lease.id)
 	})
+	lease.id = ""
+}
+
+// takeBack is giveBack for an attempt that was perhaps written, though it seemed to fail, and with
+// which nothing was sent. The caller, who has left perhaps, doesn't wait for it. The record may be
+// another registration's, if it was to be moved.
+func (s *Source) takeBack(lease *lease) {
+	m, id := s.m, lease.id
+	if id == "" {
+		return // nothing was written, or it was given back
+	}
+	m.inflight.add()
+	go func() {
+		defer m.inflight.done()
+		if c, err := m.load(context.Background(), s.name); err == nil && c.heldBy(id) {
+			_, _ = m.write(context.Background(), s.name, c.released(c.ID, id), c.version)
+		}
+	}()
 }
 
 // delete deletes the record, also if the caller has gone meanwhile: what is revoked

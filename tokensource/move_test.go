@@ -244,3 +244,42 @@ func TestMoveThatSeemedToFailIsWrittenAgain(t *testing.T) {
 		})
 	}
 }
+
+// The attempt of a caller who leaves while it is written, or of a write that seemed to fail, is
+// in the record, and nobody has spent anything with it.
+func TestAttemptThatSeemedNotToBeWrittenIsTakenBack(t *testing.T) {
+	for name, call := range map[string]func(f *fixture, ctx context.Context, m *Manager) error{
+		"Disconnect": func(_ *fixture, ctx context.Context, m *Manager) error { return m.Disconnect(ctx, "k") },
+		"Move":       func(f *fixture, ctx context.Context, _ *Manager) error { return f.renamed().Move(ctx, "k", testOwner) },
+	} {
+		for why, fault := range map[string]error{"canceled": context.Canceled, "failed": errStoreDown} {
+			t.Run(name+", "+why, func(t *testing.T) {
+				onEvery(t, func(f *fixture) {
+					m, _ := f.revocable(nil)
+					time.Sleep(time.Hour)
+					ctx, cancel := context.WithCancel(f.Context())
+					defer cancel()
+					f.raw.set(nil, func(op string) error {
+						if op != "put" {
+							return nil
+						}
+						f.raw.mended()
+						if fault == context.Canceled {
+							cancel()
+						}
+						return fault
+					})
+					require.ErrorIs(f, call(f, ctx, m), fault)
+					synctest.Wait()
+					assert.Nil(f, f.stored().Attempt)
+
+					other, start := f.process(), time.Now()
+					assert.Equal(f, "access-2", f.access(other))
+					assert.Zero(f, time.Since(start), "there is nobody to wait for")
+					assert.Zero(f, f.seen(EventTakenOver))
+					assert.False(f, f.stored().MayBeSpent)
+				})
+			})
+		}
+	}
+}

@@ -73,7 +73,7 @@ func registrationOf(c Refresher) (Registration, error) {
 //
 // To move all connections, call it for each of [storage.Encrypted.Names], and pass over
 // those whose error has that [Reason].
-func (m *Manager) Move(ctx context.Context, name string, from Registration) error {
+func (m *Manager) Move(ctx context.Context, name string, from Registration) (err error) {
 	set, err := m.settings()
 	if err != nil {
 		return err
@@ -85,6 +85,9 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) erro
 	defer func() {
 		if inDoubt {
 			m.keepNews(news{moving, name}, time.Time{})
+		}
+		if err != nil {
+			s.takeBack(lease)
 		}
 	}()
 	for {
