@@ -82,11 +82,12 @@ func (s *Store) readError(ctx context.Context, err error) error {
 }
 
 // writeError also says whether the write happened, if that is known: the server refused
-// the statement and goes on, or it was never sent.
-func (s *Store) writeError(ctx context.Context, err error) error {
+// the statement and goes on, or it was never sent. It isn't known if the statement was resent:
+// the error is that of the last time.
+func (s *Store) writeError(ctx context.Context, err error, resent bool) error {
 	_, unsent := errors.AsType[unsentError](err)
 	outcome := "it may have happened all the same: read the record again before the next write"
-	if r := s.reasonFor(err); unsent || r.refused && !reportOf(err).fatal {
+	if r := s.reasonFor(err); !resent && (unsent || r.refused && !reportOf(err).fatal) {
 		outcome = "nothing was written"
 	}
 	return s.failure(ctx, "a write to table "+s.table+" failed", err, outcome)

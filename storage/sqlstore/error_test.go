@@ -207,3 +207,32 @@ func TestWriteThatTheDriverSendsTwice(t *testing.T) {
 		require.ErrorIs(t, err, storage.ErrNotFound)
 	})
 }
+
+// TestWriteThatTheDriverSendsAgainInVain: the first time it was done, and nobody knows.
+func TestWriteThatTheDriverSendsAgainInVain(t *testing.T) {
+	onEach(t, func(t *testing.T, to target) {
+		if to.dialect == sqlstore.SQLite {
+			t.Skip("SQLite has no connections that break")
+		}
+		honest := to.store(t, 0)
+		source := to.source
+		if to.dialect == sqlstore.MySQL {
+			source = to.with("interpolateParams=true").source
+		}
+		var db *sql.DB
+		db, err := sql.Open(wrapped(t, to, func(error) error {
+			db.Close() // as when the server is gone: there is no other connection
+			return driver.ErrBadConn
+		}), source)
+		require.NoError(t, err)
+		s, err := sqlstore.New(db, to.dialect, sqlstore.Options{Table: to.table})
+		require.NoError(t, err)
+
+		_, err = s.Put(ctx, "name", []byte("value"), "")
+		require.ErrorContains(t, err, "it may have happened all the same")
+		require.NotContains(t, err.Error(), "nothing was written")
+		value, _, err := honest.Get(ctx, "name")
+		require.NoError(t, err)
+		require.Equal(t, "value", string(value))
+	})
+}

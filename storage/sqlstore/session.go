@@ -71,7 +71,7 @@ func (s *Store) write(ctx context.Context, statement string, args ...any) error 
 	if s.dialect == SQLite {
 		leave, err := s.queue.enter(ctx, s)
 		if err != nil {
-			return s.writeError(ctx, unsentError{err})
+			return s.writeError(ctx, unsentError{err}, false)
 		}
 		defer leave()
 	}
@@ -86,11 +86,11 @@ func (s *Store) write(ctx context.Context, statement string, args ...any) error 
 	conflict := err == nil && affected == 0 || s.dialect == MySQL && reportOf(err).code == mysqlDuplicate
 	switch {
 	case conflict && resent:
-		return s.writeError(ctx, errTwice)
+		return s.writeError(ctx, errTwice, resent)
 	case conflict:
 		return storage.ErrConflict
 	case err != nil:
-		return s.writeError(ctx, err)
+		return s.writeError(ctx, err, resent)
 	case affected == 1:
 		return nil
 	}
