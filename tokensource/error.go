@@ -188,6 +188,8 @@ func harmless(err error, code string) (text string, causes []error) {
 		return "the connection was cut", []error{io.ErrUnexpectedEOF}
 	case err != nil && isUnread(err):
 		return "the answer can't be read", nil
+	case errors.Is(err, errNoWay):
+		return errNoWay.Error(), nil
 	}
 	return "", nil
 }

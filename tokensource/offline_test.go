@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"syscall"
@@ -105,4 +106,20 @@ func TestFaultBeforeARequestIsWrittenIsKnownOnARealConnection(t *testing.T) {
 		assert.False(t, o.answerLost || o.mayBeSpent, name)
 		assert.Equal(t, ReasonUnavailable, o.reason, name)
 	}
+}
+
+// What net/http says of a proxy's answer is the proxy's own text.
+func TestProxyThatRefusesTheWayToTheProviderIsTold(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	at, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	conf := &oauth2.Config{ClientID: testClient, Endpoint: oauth2.Endpoint{TokenURL: "https://provider.example/token", AuthStyle: oauth2.AuthStyleInParams}}
+	m := &Manager{Config: conf, Store: newMemory(), Base: &http.Transport{Proxy: http.ProxyURL(at)}}
+	require.NoError(t, m.Save(t.Context(), "k", &oauth2.Token{RefreshToken: "secret-refresh"}))
+	_, err = m.Source("k").Token()
+	require.ErrorContains(t, err, "the provider is unavailable: no connection to it could be made, perhaps because of a proxy")
+	assert.NotContains(t, err.Error(), "Authentication")
 }

@@ -56,10 +56,18 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 	}
 	token, err := checked(a, start)
 	if err != nil {
-		return nil, outcomeOf(err, w), err
+		o := outcomeOf(err, w)
+		if o.isOffline() {
+			err = fmt.Errorf("%w: %w", errNoWay, err)
+		}
+		return nil, o, err
 	}
 	return token, outcome{}, nil
 }
+
+// errNoWay is the error of a request that never left, where nothing else can be told of it: the
+// text of a proxy's answer is that of net/http's error.
+var errNoWay = errors.New("no connection to it could be made, perhaps because of a proxy")
 
 // returned is what a call of the Refresher returned.
 type returned[T any] struct {
