@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -260,6 +261,19 @@ func TestKMSThatHangs(t *testing.T) {
 		assert.ErrorContains(t, err, "can't unwrap key ")
 		assert.ErrorContains(t, err, "the KMS doesn't answer")
 	})
+}
+
+func TestKMSThatPanicsEndsNoProcess(t *testing.T) {
+	t.Parallel()
+	line := mustWrap(t, newKMS(t), storage.NewKey())
+	panics := func([]byte) ([]byte, error) { panic("the client's") }
+	k := broken{newKMS(t), panics, panics}
+	assert.PanicsWithValue(t, "the client's", func() { _, _ = Wrap(ctx, k, storage.NewKey()) })
+	assert.PanicsWithValue(t, "the client's", func() { _, _ = Open(ctx, k, line) })
+
+	goexit := func([]byte) ([]byte, error) { runtime.Goexit(); return nil, nil }
+	_, err := Open(ctx, broken{newKMS(t), goexit, goexit}, line)
+	assert.ErrorContains(t, err, "runtime.Goexit")
 }
 
 // both is an AEAD with and without context, as that of AWS is.

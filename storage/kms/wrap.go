@@ -153,17 +153,25 @@ func call(ctx context.Context, k tink.AEADWithContext, method func(k tink.AEADWi
 		return nil, err
 	}
 	type result struct {
-		out []byte
-		err error
+		out   []byte
+		err   error
+		panic any
 	}
 	results := make(chan result, 1)
 	in = bytes.Clone(in) // as a late call may still read it
 	go func() {
-		out, err := method(k, ctx, in, associatedData(names))
-		results <- result{out, err}
+		r := result{err: errors.New("the client of the KMS called runtime.Goexit")}
+		defer func() {
+			r.panic = recover() // here it would end the process, and the caller may recover it
+			results <- r
+		}()
+		r.out, r.err = method(k, ctx, in, associatedData(names))
 	}()
 	select {
 	case r := <-results:
+		if r.panic != nil {
+			panic(r.panic)
+		}
 		return r.out, r.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
