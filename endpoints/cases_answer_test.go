@@ -124,6 +124,11 @@ var answerWays = []way{
 		refresh: refreshForm, answer: "400 application/json\n" + `{"error":"refresh_token_not_found"}`, want: "login_required refresh_token_not_found",
 	},
 	{name: "bad_refresh_token", change: rules(), refresh: refreshForm, answer: "200 application/json\n" + `{"error":"bad_refresh_token"}`, want: "login_required bad_refresh_token"},
+	{
+		name: "Dex's invalid_request for a dead refresh token", change: rules(), refresh: refreshForm,
+		answer: "400 application/json\n" + `{"error":"invalid_request","error_description":"Refresh token is invalid or has already been claimed by another client."}`,
+		want:   "login_required invalid_request",
+	},
 	{name: "interaction_required", change: rules(), refresh: refreshForm, answer: "400 application/json\n" + `{"error":"interaction_required"}`, want: "login_required interaction_required"},
 	{name: "login_required", change: rules(), refresh: refreshForm, answer: "400 application/json\n" + `{"error":"login_required"}`, want: "login_required login_required"},
 	{name: "invalid_refresh_token", change: rules(), refresh: refreshForm, answer: "200 application/json\n" + `{"ok":false,"error":"invalid_refresh_token"}`, want: "login_required invalid_refresh_token"},

@@ -164,3 +164,15 @@ func BlamesRedirect(description string) bool {
 	d := strings.ToLower(description)
 	return strings.Contains(d, "redirect") && !strings.Contains(d, "expired") && !strings.Contains(d, "revoked")
 }
+
+// saysRefreshTokenIsDead reports whether the description of an invalid_request is one of
+// Dex's, which answers so where RFC 6749, section 5.2, has invalid_grant. The words are
+// compared as a whole: other servers say "refresh token" and "invalid" when they only ask
+// for the request to be repeated.
+func saysRefreshTokenIsDead(description string) bool {
+	switch description {
+	case "Refresh token is invalid or has already been claimed by another client.", "Refresh token expired.":
+		return true
+	}
+	return false
+}

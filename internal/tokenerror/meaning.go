@@ -92,6 +92,8 @@ func (m *Meaning) kindOf(kind Kind, err *oauth2.RetrieveError) Kind {
 		return m.kindOfStatus(kind, err)
 	case kind == GrantRejected && m.Grant == "refresh_token":
 		return kind
+	case m.Code == "invalid_request" && saysRefreshTokenIsDead(err.ErrorDescription):
+		return LoginRequired
 	case (kind == GrantRejected || kind == ClientRejected) && BlamesRedirect(err.ErrorDescription):
 		return RedirectMismatch // also Auth0's unauthorized_client
 	}

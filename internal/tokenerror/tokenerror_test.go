@@ -35,6 +35,8 @@ func adapted(e *oauth2.RetrieveError, grant string, kind Kind) *oauth2.RetrieveE
 
 func TestMeaningOfAnAnswer(t *testing.T) {
 	const recital = "The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client."
+	const concurrent = "The request is missing a required parameter, includes an invalid parameter value, includes a parameter more than once, or is otherwise malformed. " +
+		"Failed to refresh token because of multiple concurrent requests using the same token. Please retry the request." // Ory Hydra's
 	for _, test := range []struct {
 		status            int
 		code, description string
@@ -56,6 +58,11 @@ func TestMeaningOfAnAnswer(t *testing.T) {
 		{400, "invalid_refresh_token", "", LoginRequired, "invalid_refresh_token"},
 		{400, "interaction_required", "", LoginRequired, "interaction_required"},
 		{400, "login_required", "", LoginRequired, "login_required"},
+		{400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", LoginRequired, "invalid_request"},
+		{400, "invalid_request", "Refresh token expired.", LoginRequired, "invalid_request"},
+		{500, "invalid_request", "Refresh token expired.", Unavailable, "invalid_request"},
+		{400, "invalid_request", "No refresh token is found in request.", ClientRejected, "invalid_request"},
+		{400, "invalid_request", concurrent, ClientRejected, "invalid_request"},
 		{401, "invalid_client", "", ClientRejected, "invalid_client"},
 		{401, "access_denied", "", ClientRejected, "access_denied"},
 		{400, "slow_down", "", RateLimited, "slow_down"},
