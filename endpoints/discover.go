@@ -46,6 +46,9 @@ import (
 // What isn't: scopes, since the server has more than the program wants, and the API,
 // which metadata don't know. Set APIURLs before the Provider is used with a client that
 // sends tokens: until then they are sent nowhere. Name is the issuer without https://.
+// Nor is an endpoint that the server has and doesn't publish, such as that for
+// revocation of Django OAuth Toolkit: set RevokeURL then, since nothing can be revoked
+// without it.
 //
 // The metadata decide where codes, the client's secret and tokens are sent. So every
 // URL is https, but for an issuer at this machine's loopback address, which may have

@@ -27,7 +27,8 @@ type AuthStyle struct {
 
 	// Audience is the audience of the assertion that [PrivateKeyJWT] and
 	// [ClientSecretJWT] make (RFC 7523, section 3). Empty means Issuer, or the URL
-	// that the request goes to if there is none.
+	// that the request goes to if there is none. Some servers, such as Ory Hydra and
+	// Okta, take that of the token endpoint alone, at the others too: set it to that.
 	Audience string `json:"audience,omitzero"`
 
 	// Params are the parameters that differ from the RFC's. They can also use
