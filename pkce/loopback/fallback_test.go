@@ -191,6 +191,27 @@ func TestURLIsShownIfNothingIsKnownOfCodes(t *testing.T) {
 	})
 }
 
+// Browser is no device, whatever the provider has.
+func TestNoCodesAreAskedForByMethodBrowser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Login{Method: Browser, OpenBrowser: NoBrowser}
+		l.Config = scripted{ask: func(context.Context) (*oauth2.DeviceAuthResponse, error) {
+			assert.Fail(t, "codes were asked for")
+			return nil, errors.ErrUnsupported
+		}}
+		a, client := l.beginInBubble(t)
+		begun := time.Now()
+		l.Show = func(p Prompt) {
+			assert.Zero(t, time.Since(begun))
+			assert.Equal(t, Prompt{URL: a.url, Expiry: a.session.Expiry}, p)
+			time.AfterFunc(time.Minute, func() { open(t, client, approved(t, a.url)) })
+		}
+		token, err := l.follow(t.Context(), a)
+		require.NoError(t, err)
+		assert.Equal(t, "access-1", token.AccessToken)
+	})
+}
+
 // What Config does wrong is a panic of the program's, and in Token, where it can recover.
 func TestConfigPanicsWithoutABrowser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
