@@ -87,9 +87,9 @@ write to the record that took no longer than claimLimit and returned nil.
 	Disconnect, to be revoked      its attempt                    Source.revoke
 
 With one attempt, it is never sent a third time. After a failure that isn't final, or when the
-attempt was taken over, it may be sent with a later one, after another look. A flight sends
-none that the record has a later one for or a final failure of, and none that is only in memory
-yet, as in step 9.
+attempt was taken over, it may be sent with a later one, after another look. A flight doesn't
+send a refresh token if the record holds a later one, or a final failure, until a login is
+saved; nor one that is only in memory yet, as in step 9.
 
 # Who may write a record
 
