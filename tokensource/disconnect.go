@@ -120,7 +120,7 @@ func (s *Source) readLatest(ctx context.Context) (c versioned, look span, err er
 	if isReason(err, ReasonNotConnected) {
 		c = versioned{}
 		if err = s.m.confirmAbsent(ctx, s.name); err == nil {
-			s.forget(basis.login(), nil, nil)
+			s.forget(basis.login(), nil)
 		}
 	}
 	return c, look, err
@@ -199,7 +199,7 @@ func (s *Source) delete(c versioned) error {
 	if err := s.m.delete(s.name, func() error { return s.m.Store.Delete(ctx, s.name, c.version) }); err != nil {
 		return s.m.storeError(s.name, err)
 	}
-	s.forget(c.LoginID, nil, nil)
+	s.forget(c.LoginID, nil)
 	return nil
 }
 
@@ -275,7 +275,7 @@ func (m *Manager) Forget(ctx context.Context, name string) error {
 		if err != nil {
 			return m.storeError(name, err)
 		}
-		s.forget(login, nil, nil)
+		s.forget(login, nil)
 		if !absent || m.takeNews(news{EventDisconnected, name}) {
 			m.emit(ctx, Event{Kind: EventDisconnected, Connection: name})
 		}

@@ -13,6 +13,7 @@ type lastFailure struct {
 	err     *Error
 	until   time.Time // the error is returned without looking again until then
 	holdOff time.Time // no refresh is tried before
+	absent  *record   // the last one that this process had, if a look found that there is none any more
 }
 
 // giveUp settles the flight because only the user can help. What isn't in the record yet, or
@@ -124,6 +125,9 @@ func (f *flight) remember(v *view, fail failure, e *Error, wait time.Duration) {
 			return current
 		}
 		next := *current
+		if current.record == nil {
+			t.absent = current.latest()
+		}
 		next.lastFailure, next.keepAliveDue = t, false
 		return &next
 	})
@@ -139,8 +143,8 @@ func (f *flight) storeFailed(cause error) {
 	}
 	if e.Reason != ReasonStore {
 		fail := failure{Reason: e.Reason, At: wall(now), Final: e.Reason.loginRequired()}
-		t := &lastFailure{failure: fail, err: e, until: now.Add(recheck), holdOff: now.Add(recheck)}
-		s.forget(f.basis.login(), t, cmp.Or(f.absent, v.latest()))
+		until := now.Add(recheck)
+		s.forget(f.basis.login(), &lastFailure{failure: fail, err: e, until: until, holdOff: until, absent: cmp.Or(f.absent, v.latest())})
 		return
 	}
 	fail := failure{Reason: ReasonStore, At: wall(now), Count: 1}

@@ -98,7 +98,7 @@ func (m *Manager) Move(ctx context.Context, name string, from Registration) (err
 		case err != nil:
 			return err
 		case *c.Registration == set.registration && !inDoubt:
-			s.forget("", nil, nil) // that it was another's
+			s.forget("", nil) // that it was another's
 			return nil
 		case *c.Registration == set.registration:
 			// It is written once more: only a write that returned nil is known to be durable.

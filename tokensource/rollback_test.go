@@ -99,10 +99,13 @@ func TestStoreThatWentBackByWayOfNoRecordIsGivenTheNewerTokenAgain(t *testing.T)
 				m, old := f.rolledBack()
 				client := m.Client("k")
 				f.remove()
-				for range 3 {
+				for _, fail := range [][]string{nil, {"get"}, nil} {
 					time.Sleep(2 * defaultStale)
+					f.raw.fail(fail...)
 					_, _ = m.Source("k").Token()
+					f.flush()
 				}
+				f.raw.mended()
 				_, err := m.Source("k").Token()
 				require.ErrorIs(f, err, ErrLoginRequired, "as long as there is none")
 

@@ -219,13 +219,12 @@ func tellRecovery(before, after *view, emit func(Event)) {
 	}
 }
 
-// forget drops what is known, if it is about this login. It leaves t, which may be nil, and absent,
-// which was there before someone else deleted it.
-func (s *Source) forget(login string, t *lastFailure, absent *record) {
+// forget drops what is known, if it is about this login, and leaves t, which may be nil.
+func (s *Source) forget(login string, t *lastFailure) {
 	s.change(func(v *view) *view {
 		if v.login() != login {
 			return v
 		}
-		return &view{lastFailure: t, absent: absent}
+		return &view{lastFailure: t}
 	})
 }

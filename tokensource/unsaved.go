@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -217,7 +218,9 @@ func (s *Source) saveUnsaved(ctx context.Context, emit func(Event)) error {
 	})
 	s.dropUnsaved(u)
 	if gone { // disconnected meanwhile: that is the later decision
-		s.forget(basis.login(), nil, u.record)
+		var e *Error
+		errors.As(err, &e)
+		s.forget(basis.login(), &lastFailure{failure: failure{Reason: e.Reason}, err: e, absent: u.record})
 		return nil
 	}
 	s.publishSaved(basis, u, winner, began, emit)

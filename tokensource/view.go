@@ -10,7 +10,6 @@ import (
 // a whole, by Source.change. The zero view knows nothing.
 type view struct {
 	record *record       // as last read or written; nil if there is none, or nobody has looked
-	absent *record       // what record was before a look found that there is none any more
 	token  *oauth2.Token // its token, if only strings and numbers came beside it: a copy is cheaper than a conversion
 	bearer *[1]string    // its Authorization header
 
@@ -101,10 +100,10 @@ func (v *view) id() string {
 // latest is the last record that this process had, also if it isn't there any more, or nil. A backup
 // that is being restored may bring an earlier one of the same login.
 func (v *view) latest() *record {
-	if v.record != nil {
-		return v.record
+	if v.record == nil && v.lastFailure != nil {
+		return v.lastFailure.absent
 	}
-	return v.absent
+	return v.record
 }
 
 // login is the ID of the login that the token descends from, or "".
