@@ -62,6 +62,9 @@ func (c *client) provider() (p endpoints.Provider, err error) {
 	}
 	if len(c.APIURLs) > 0 {
 		p.APIURLs = c.APIURLs
+		if err := p.Validate(); err != nil {
+			return p, setup("--api-url: %w", err)
+		}
 	}
 	return p, nil
 }

@@ -140,6 +140,8 @@ func (d *doctor) checkClients(ctx context.Context) {
 			d.tell("client", levelNote, "oauth2keep client set "+quoted(name)+" --api-url https://…", "%s, at %s: its definition has no API, so that tokens are sent nowhere", printable(name), own.providerName())
 		case secret == "" && needsSecret(p) && own.SigningKey == "":
 			d.tell("client", levelNote, "", "%s, at %s, has no secret", printable(name), own.providerName())
+		case own.SigningKey == "" && signs(p):
+			d.tell("client", levelNote, "oauth2keep client set "+quoted(name)+" --signing-key file:PATH", "%s, at %s, has no signing key", printable(name), own.providerName())
 		default:
 			d.tell("client", levelOK, "", "%s, at %s", printable(name), own.providerName())
 		}
