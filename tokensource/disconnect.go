@@ -171,7 +171,7 @@ func (s *Source) giveBack(lease *lease) {
 	_, _, _ = s.m.update(context.Background(), s.name, parent, func(stored *record) *record {
 		return stored.released(parent.ID, lease.id)
 	})
-	lease.id = ""
+	lease.gaveBack = true
 }
 
 // takeBack is giveBack for an attempt that was perhaps written, though it seemed to fail, and with
@@ -179,8 +179,8 @@ func (s *Source) giveBack(lease *lease) {
 // another registration's, if it was to be moved.
 func (s *Source) takeBack(lease *lease) {
 	m, id := s.m, lease.id
-	if id == "" {
-		return // nothing was written, or it was given back
+	if id == "" || lease.gaveBack {
+		return // nothing was written, or nothing is left to do
 	}
 	m.inflight.add()
 	go func() {

@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -360,5 +361,26 @@ func TestNobodyRefreshesWhileAProcessThatIsStoppedHasTheLock(t *testing.T) {
 		unlock()
 		assert.Equal(f, "access-2", f.access(m))
 		assert.Equal(f, 1, f.count())
+	})
+}
+
+// A renewal that the store doesn't let end goes on beside what follows it. What both use is a matter
+// of the race detector.
+func TestRevocationThatFailsWhileARenewalHangsLeavesNoAttempt(t *testing.T) {
+	onEvery(t, func(f *fixture) {
+		failure := errors.New("the provider is in trouble")
+		m, _ := f.revocable(func(context.Context) error { time.Sleep(renewal + time.Millisecond); return failure })
+		var puts atomic.Int32
+		f.raw.set(func(op string) error {
+			if op != "put" || puts.Add(1) != 2 {
+				return nil
+			}
+			time.Sleep(storeLimit)
+			return errStoreDown
+		}, nil)
+		assert.ErrorContains(f, m.Disconnect(f.Context(), "k"), "can't revoke")
+		time.Sleep(storeLimit)
+		assert.EqualValues(f, 3, puts.Load())
+		assert.Nil(f, f.stored().Attempt)
 	})
 }

@@ -55,6 +55,7 @@ type lease struct {
 	hasPlace bool        // among the maxClaims connections
 	seen     observation // of someone else's attempt
 	tookOver bool        // someone else's attempt
+	gaveBack bool        // our attempt: see giveBack
 
 	looks      int // after which the record had to be looked at again
 	slowClaims int
