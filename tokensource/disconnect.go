@@ -175,16 +175,21 @@ func (s *Source) giveBack(lease *lease) {
 }
 
 // takeBack is giveBack for an attempt that was perhaps written, though it seemed to fail, and with
-// which nothing was sent. The caller, who has left perhaps, doesn't wait for it. The record may be
-// another registration's, if it was to be moved.
+// which no token was asked for. The caller, who has left perhaps, doesn't wait for it. The record may
+// be another registration's, if it was to be moved.
 func (s *Source) takeBack(lease *lease) {
 	m, id := s.m, lease.id
 	if id == "" || lease.gaveBack {
 		return // nothing was written, or nothing is left to do
 	}
+	unlock := lease.unlock
+	lease.unlock = nil // who gets the lock would take the attempt for a dead one's
 	m.inflight.add()
 	go func() {
 		defer m.inflight.done()
+		if unlock != nil {
+			defer unlock()
+		}
 		if c, err := m.load(context.Background(), s.name); err == nil && c.heldBy(id) {
 			_, _ = m.write(context.Background(), s.name, c.released(c.ID, id), c.version)
 		}

@@ -283,3 +283,28 @@ func TestAttemptThatSeemedNotToBeWrittenIsTakenBack(t *testing.T) {
 		}
 	}
 }
+
+// Who gets the store's lock takes an attempt whose owner had the lock for a dead one's.
+func TestAttemptIsTakenBackBeforeSomeoneElseHasTheLock(t *testing.T) {
+	onLock(t, func(f *fixture) {
+		m, _ := f.revocable(nil)
+		other := f.process()
+		time.Sleep(time.Hour)
+		var waiting <-chan result
+		f.raw.set(nil, func(op string) error {
+			if op != "put" {
+				return nil
+			}
+			f.raw.mended()
+			waiting = later(other.Source("k").Token)
+			time.Sleep(time.Second)
+			return errStoreDown
+		})
+		require.ErrorIs(f, m.Disconnect(f.Context(), "k"), errStoreDown)
+		r := <-waiting
+		require.NoError(f, r.err)
+		assert.Equal(f, "access-2", r.AccessToken)
+		assert.Zero(f, f.seen(EventTakenOver))
+		assert.False(f, f.stored().MayBeSpent)
+	})
+}
