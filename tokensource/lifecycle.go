@@ -6,7 +6,8 @@ import "time"
 // now, which may be nil, and returns what shall be stored in its place, or nil to leave it
 // alone. They are pure: none reads a clock or a store. Manager.update applies them. Two are
 // applied without it, since after a conflict there is more to do than to try again: claimed by
-// lease.claim, and moved by Manager.Move.
+// lease.claim, and moved by Manager.Move. Source.takeBack applies released without it, as the
+// record may be another registration's.
 //
 // Two things are known of a refresh token beside its text, and decide what an
 // invalid_grant means:
