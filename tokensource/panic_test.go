@@ -414,10 +414,16 @@ type brittle struct{}
 func (brittle) Error() string { panic(plantedPanic) }
 func (brittle) As(any) bool   { panic(plantedPanic) }
 
-func TestErrorWhoseMethodsPanicIsOneOfTheRefresher(t *testing.T) {
+// mute is an error of a machine without a network whose text nobody gets.
+type mute struct{}
+
+func (mute) Error() string { runtime.Goexit(); return "" }
+func (mute) Unwrap() error { return localFaults["no network"] }
+
+func TestErrorWhoseMethodsDoNotReturnIsOneOfTheRefresher(t *testing.T) {
 	for name, broken := range map[string]error{
 		"RetrieveError": (*oauth2.RetrieveError)(nil), "url.Error": (*url.Error)(nil), "net.OpError": (*net.OpError)(nil),
-		"wrapped": fmt.Errorf("refresh: %w", (*oauth2.RetrieveError)(nil)), "its own": brittle{},
+		"wrapped": fmt.Errorf("refresh: %w", (*oauth2.RetrieveError)(nil)), "its own": brittle{}, "Goexit": mute{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onSwap(t, func(f *fixture) {

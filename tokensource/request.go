@@ -58,7 +58,7 @@ func (f *flight) send(r *record) (*oauth2.Token, outcome, error) {
 	if err != nil {
 		o := outcomeOf(err, w)
 		if o.isOffline() {
-			err = fmt.Errorf("%w: %w", errNoWay, err)
+			err = errors.Join(err, errNoWay) // without a call of err's methods: see lookInto
 		}
 		return nil, o, err
 	}
